@@ -1,0 +1,1 @@
+//! Actions: the half of a module that runs on the controller.

@@ -1,0 +1,4 @@
+//! What runs on the host: `kup-play agent` reads framed requests on stdin, runs
+//! host modules and writes framed responses on stdout.
+
+pub mod protocol;

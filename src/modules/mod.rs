@@ -1,0 +1,95 @@
+//! Host modules: what a task does on a host. One file each, plain synchronous
+//! Rust over the host's files and commands; they run inside the agent.
+
+mod registry;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+pub use registry::{ModuleSpec, find, names};
+
+/// A module is its arguments and what is done with them.
+///
+/// The struct derives `Deserialize` with `deny_unknown_fields` (aliases by
+/// `#[serde(alias)]`) and `JsonSchema`; the doc comments on it and its fields
+/// are the module's documentation.
+pub trait Module: DeserializeOwned + JsonSchema {
+    /// Ansible's short name, `_` between words.
+    const NAME: &'static str;
+    /// The argument that takes a task's free-form text (`command: ls -l`), if any.
+    const FREE_FORM: Option<&'static str> = None;
+
+    /// Does the work, or in check mode says what it would do.
+    fn run(self, context: &Context) -> Result<Outcome, Failure>;
+}
+
+/// How a module is to run.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Change nothing; say what would change.
+    pub check: bool,
+    /// Return what changes as before/after texts.
+    pub diff: bool,
+    /// The task's environment, for the commands that the module starts.
+    pub environment: BTreeMap<String, String>,
+    /// A folder of this user's alone, for files that live as long as the task.
+    pub scratch: PathBuf,
+}
+
+/// What a module did. The result holds the module's own keys (Ansible's names);
+/// `changed` and `diff` stand beside it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    pub changed: bool,
+    pub result: Map<String, Json>,
+    pub diff: Vec<Diff>,
+}
+
+/// A module that could not do its work: `msg` and whatever is known (rc, stderr…).
+/// `changed` says whether something had already been changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Failure {
+    pub msg: String,
+    pub changed: bool,
+    pub result: Map<String, Json>,
+}
+
+/// A change as `--diff` shows it.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Diff {
+    pub before_header: String,
+    pub after_header: String,
+    pub before: String,
+    pub after: String,
+}
+
+impl Outcome {
+    pub fn changed(changed: bool) -> Self {
+        Self { changed, ..Self::default() }
+    }
+
+    pub fn with(mut self, key: &str, value: impl Into<Json>) -> Self {
+        self.result.insert(key.to_owned(), value.into());
+        self
+    }
+
+    pub fn with_diff(mut self, diff: Diff) -> Self {
+        self.diff.push(diff);
+        self
+    }
+}
+
+impl Failure {
+    pub fn new(msg: impl Into<String>) -> Self {
+        Self { msg: msg.into(), ..Self::default() }
+    }
+
+    pub fn with(mut self, key: &str, value: impl Into<Json>) -> Self {
+        self.result.insert(key.to_owned(), value.into());
+        self
+    }
+}

@@ -1,0 +1,79 @@
+//! The host modules by name.
+
+use serde::de::value::Error as FieldsError;
+use serde::de::{self, Deserializer, Visitor};
+use serde_json::Value as Json;
+
+use super::{Context, Failure, Module, Outcome};
+
+/// A module as the registry knows it: everything about it but its type.
+#[derive(Clone, Copy)]
+pub struct ModuleSpec {
+    pub name: &'static str,
+    pub free_form: Option<&'static str>,
+    /// The names of all arguments, aliases included.
+    pub arguments: fn() -> &'static [&'static str],
+    /// Whether these arguments (no templates in them) are right; the error is serde's text.
+    pub validate: fn(Json) -> Result<(), String>,
+    pub run: fn(Json, &Context) -> Result<Outcome, Failure>,
+    pub schema: fn() -> schemars::Schema,
+}
+
+impl ModuleSpec {
+    pub const fn of<M: Module>() -> Self {
+        Self {
+            name: M::NAME,
+            free_form: M::FREE_FORM,
+            arguments: field_names::<M>,
+            validate: |arguments| {
+                serde_json::from_value::<M>(arguments).map(drop).map_err(|e| e.to_string())
+            },
+            run: |arguments, context| {
+                let module: M = serde_json::from_value(arguments)
+                    .map_err(|e| Failure::new(format!("wrong arguments for {}: {e}", M::NAME)))?;
+                module.run(context)
+            },
+            schema: || schemars::schema_for!(M),
+        }
+    }
+}
+
+/// Every host module; a new one is added here and nowhere else.
+static MODULES: &[ModuleSpec] = &[];
+
+/// The module of this short name (`_` between words).
+pub fn find(name: &str) -> Option<&'static ModuleSpec> {
+    MODULES.iter().find(|spec| spec.name == name)
+}
+
+pub fn names() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().map(|spec| spec.name)
+}
+
+/// The field names that a derived `Deserialize` asks its input for.
+pub(crate) fn field_names<'de, T: de::Deserialize<'de>>() -> &'static [&'static str] {
+    struct Capture<'a>(&'a mut &'static [&'static str]);
+    impl<'de> Deserializer<'de> for Capture<'_> {
+        type Error = FieldsError;
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
+            Err(de::Error::custom("not a struct"))
+        }
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, FieldsError> {
+            *self.0 = fields;
+            Err(de::Error::custom("only the names were wanted"))
+        }
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+    let mut fields: &'static [&'static str] = &[];
+    // The error is the way out once the names are known.
+    let _ = T::deserialize(Capture(&mut fields));
+    fields
+}

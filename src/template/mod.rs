@@ -1,0 +1,26 @@
+//! Jinja2 as Ansible uses it, on minijinja: native types and lazy variables.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::source::Node;
+
+/// What a template works on and gives back. Cheap to clone.
+pub type Value = minijinja::Value;
+
+/// A variable as a scope holds it.
+#[derive(Clone, Debug)]
+pub enum Variable {
+    /// Written by the operator: templated each time it is looked at.
+    Source(Arc<Node>),
+    /// A result, a fact or a magic variable: never a template, whatever it looks like.
+    Data(Value),
+}
+
+/// The variables that one host sees for one task, by precedence.
+pub trait Scope: Debug + Send + Sync {
+    /// The variable that wins for this name.
+    fn lookup(&self, name: &str) -> Option<Variable>;
+    /// Every name that `lookup` knows (for `vars`, the varnames lookup and suggestions).
+    fn names(&self) -> Vec<String>;
+}

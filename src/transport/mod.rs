@@ -1,0 +1,55 @@
+//! Connections to hosts: ssh or local, and the agents kept open on them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+/// How a host is reached, as its `ansible_*` variables and the flags say.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    pub connection: ConnectionKind,
+    /// `ansible_host`, else the inventory name.
+    pub address: String,
+    pub port: Option<u16>,
+    /// None: whatever ssh's own configuration says.
+    pub user: Option<String>,
+    pub private_key: Option<PathBuf>,
+    /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, split into words.
+    pub ssh_args: Vec<String>,
+    /// Seconds to wait for the connection.
+    pub timeout: Duration,
+    pub host_key_checking: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionKind {
+    Ssh,
+    Local,
+}
+
+/// Whom to become on the host, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Become {
+    /// `sudo` or `su`.
+    pub method: String,
+    pub user: String,
+    pub password: Option<Secret>,
+    pub flags: Option<String>,
+    /// Path of the program, when it is not found by the method's name.
+    pub exe: Option<String>,
+}
+
+/// Why a host could not be spoken to. Ansible counts `Unreachable` apart from failures.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum ConnectionError {
+    /// ssh does not get there: refused, unknown host key, wrong key, lost in the middle.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The host is reached, but the user may not become the other one, or gave a wrong password.
+    #[error("{0}")]
+    Become(String),
+    /// The host is reached but cannot run the agent: no space, noexec everywhere, other architecture.
+    #[error("{0}")]
+    Agent(String),
+}
