@@ -1,1 +1,100 @@
-//! The typed events of a run: the contract between the engine and everyone who watches.
+//! The typed events of a run: the contract between the engine and everyone who
+//! watches (terminal, journal, reports). No event holds a secret: results of
+//! `no_log` tasks are censored before they get here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+/// What happens in a run, in the order in which it happens.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A playbook file begins.
+    PlaybookStarted { path: String, plays: usize },
+    /// A play begins on a batch of hosts (once per batch with `serial`).
+    PlayStarted { name: String, hosts: Vec<String>, check: bool },
+    /// The play's pattern selects no host.
+    NoHostsMatched,
+    /// A task begins on its hosts.
+    TaskStarted { task: Arc<TaskInfo>, hosts: usize },
+    /// A host begins a task (for live progress).
+    HostStarted { task: Arc<TaskInfo>, host: String },
+    /// One item of a loop is done on a host.
+    ItemFinished(HostResult),
+    /// A host is done with a task.
+    HostFinished(HostResult),
+    /// `until` was not met; the task is tried again.
+    Retrying { host: String, task: Arc<TaskInfo>, left: u64, result: Map<String, Json> },
+    /// `include_tasks` brought in a file for these hosts.
+    Included { file: String, hosts: Vec<String>, item: Option<Json> },
+    /// What a long task is waiting for, as text for people.
+    Progress { host: String, message: String },
+    /// A line that Ansible prints between results ("Pausing for 1 seconds").
+    Message { text: String },
+    /// A meta task took effect (shown from -vv on).
+    Meta { text: String },
+    Warning { text: String },
+    /// Something that stops the run and is not a task's failure.
+    Error { text: String },
+    /// Every host of the batch failed, or too many did.
+    NoMoreHosts,
+    /// The operator pressed Ctrl-C.
+    Interrupted,
+    /// The counts at the end.
+    Recap { stats: Vec<(String, Stats)> },
+}
+
+/// A task as the watchers need it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskInfo {
+    /// Templated as far as possible; the module's name when the task has none.
+    pub name: String,
+    pub module: String,
+    pub handler: bool,
+    /// `file:line` of the task.
+    pub path: String,
+    pub no_log: bool,
+}
+
+/// The outcome of a task, or of one item of its loop, on a host.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostResult {
+    pub task: Arc<TaskInfo>,
+    pub host: String,
+    /// The host that the task ran on when it was delegated.
+    pub delegated_to: Option<String>,
+    pub status: Status,
+    /// What the item is called in the output (`loop_control.label`).
+    pub item: Option<Json>,
+    /// The module's result; censored when the task has `no_log`.
+    pub result: Map<String, Json>,
+    pub duration: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Ok,
+    Changed,
+    Skipped,
+    Failed,
+    /// Failed, and the task has `ignore_errors`.
+    FailedIgnored,
+    Unreachable,
+    UnreachableIgnored,
+}
+
+/// One line of the recap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    pub ok: u64,
+    pub changed: u64,
+    pub unreachable: u64,
+    pub failed: u64,
+    pub skipped: u64,
+    pub rescued: u64,
+    pub ignored: u64,
+}
