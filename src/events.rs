@@ -13,38 +13,73 @@ use serde_json::{Map, Value as Json};
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A playbook file begins.
-    PlaybookStarted { path: String, plays: usize },
+    PlaybookStarted {
+        path: String,
+        plays: usize,
+    },
     /// A play begins on a batch of hosts (once per batch with `serial`).
-    PlayStarted { name: String, hosts: Vec<String>, check: bool },
+    PlayStarted {
+        name: String,
+        hosts: Vec<String>,
+        check: bool,
+    },
     /// The play's pattern selects no host.
     NoHostsMatched,
     /// A task begins on its hosts.
-    TaskStarted { task: Arc<TaskInfo>, hosts: usize },
+    TaskStarted {
+        task: Arc<TaskInfo>,
+        hosts: usize,
+    },
     /// A host begins a task (for live progress).
-    HostStarted { task: Arc<TaskInfo>, host: String },
+    HostStarted {
+        task: Arc<TaskInfo>,
+        host: String,
+    },
     /// One item of a loop is done on a host.
     ItemFinished(HostResult),
     /// A host is done with a task.
     HostFinished(HostResult),
     /// `until` was not met; the task is tried again.
-    Retrying { host: String, task: Arc<TaskInfo>, left: u64, result: Map<String, Json> },
+    Retrying {
+        host: String,
+        task: Arc<TaskInfo>,
+        left: u64,
+        result: Map<String, Json>,
+    },
     /// `include_tasks` brought in a file for these hosts.
-    Included { file: String, hosts: Vec<String>, item: Option<Json> },
+    Included {
+        file: String,
+        hosts: Vec<String>,
+        item: Option<Json>,
+    },
     /// What a long task is waiting for, as text for people.
-    Progress { host: String, message: String },
+    Progress {
+        host: String,
+        message: String,
+    },
     /// A line that Ansible prints between results ("Pausing for 1 seconds").
-    Message { text: String },
+    Message {
+        text: String,
+    },
     /// A meta task took effect (shown from -vv on).
-    Meta { text: String },
-    Warning { text: String },
+    Meta {
+        text: String,
+    },
+    Warning {
+        text: String,
+    },
     /// Something that stops the run and is not a task's failure.
-    Error { text: String },
+    Error {
+        text: String,
+    },
     /// Every host of the batch failed, or too many did.
     NoMoreHosts,
     /// The operator pressed Ctrl-C.
     Interrupted,
     /// The counts at the end.
-    Recap { stats: Vec<(String, Stats)> },
+    Recap {
+        stats: Vec<(String, Stats)>,
+    },
 }
 
 /// A task as the watchers need it.

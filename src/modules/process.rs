@@ -1,0 +1,452 @@
+//! Running commands on the host: each in a process group of its own that ends
+//! with its task, its output bounded in memory.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{cell::Cell, thread};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{Context, Failure};
+
+/// What is kept of one output stream: this much of its start, and of its end.
+const KEPT: usize = 4 * 1024 * 1024;
+/// Between the polite and the hard end of a process group.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long output is awaited that a background process may still write.
+const AFTER_EXIT: Duration = Duration::from_millis(100);
+
+/// A command to run. Nothing is read by a shell unless [`Process::shell`] made it.
+#[derive(Clone, Debug)]
+pub struct Process {
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: BTreeMap<String, String>,
+    cwd: Option<PathBuf>,
+    stdin: Option<Vec<u8>>,
+    timeout: Option<Duration>,
+}
+
+/// What a command printed and how it ended. Bytes that are no UTF-8 are replaced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// The exit code; a command ended by a signal has the signal's number, negated.
+    pub rc: i32,
+    pub stdout: String,
+    pub stderr: String,
+    /// The command was ended because its time was up.
+    pub timed_out: bool,
+}
+
+impl Output {
+    pub fn success(&self) -> bool {
+        self.rc == 0 && !self.timed_out
+    }
+}
+
+impl Process {
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            cwd: None,
+            stdin: None,
+            timeout: None,
+        }
+    }
+
+    /// A script for `/bin/sh`.
+    pub fn shell(script: impl AsRef<OsStr>) -> Self {
+        Self::new("/bin/sh").arg("-c").arg(script)
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// The environment of the task, on top of the agent's own.
+    pub fn in_context(mut self, context: &Context) -> Self {
+        self.environment.extend(context.environment.clone());
+        self
+    }
+
+    pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(folder.into());
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Runs the command to its end. Only a command that cannot be started is an
+    /// error, in Ansible's words and with its `rc` (the errno).
+    pub fn run(&self) -> Result<Output, Failure> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .envs(&self.environment)
+            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        if let Some(folder) = &self.cwd {
+            command.current_dir(folder);
+        }
+        let mut child = start(&mut command).map_err(|error| self.not_started(&error))?;
+        if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.stdin.clone()) {
+            // A command may well end without reading all of its input.
+            thread::spawn(move || drop(pipe.write_all(&bytes)));
+        }
+        let pid = child.id();
+        let watched = watch(&mut child, self.timeout.map(|limit| Instant::now() + limit));
+        if watched.is_err() {
+            // Nobody reads its output any more: do not leave it behind.
+            signal_group(pid, Signal::KILL);
+            let _ = child.wait();
+            groups().running.remove(&pid);
+        }
+        watched.map_err(|error| self.not_started(&error))
+    }
+
+    fn not_started(&self, error: &io::Error) -> Failure {
+        let program = self.program.to_string_lossy();
+        match error.raw_os_error() {
+            Some(errno) => Failure::new(format!(
+                "[Errno {errno}] {}: b'{program}'",
+                error.to_string().trim_end_matches(&format!(" (os error {errno})"))
+            ))
+            .with("rc", errno),
+            None => Failure::new(format!("{program}: {error}")).with("rc", 1),
+        }
+    }
+}
+
+/// Reads the output until the command has ended and nothing more comes.
+fn watch(child: &mut Child, deadline: Option<Instant>) -> io::Result<Output> {
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut out, mut err) = (Bounded::default(), Bounded::default());
+    let mut deadline = deadline;
+    let mut timed_out = false;
+    let mut status = None;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let quiet = if stdout.is_none() && stderr.is_none() {
+            if status.is_none() {
+                thread::sleep(pause);
+            }
+            true
+        } else {
+            let wait = if status.is_some() { AFTER_EXIT } else { pause };
+            !read_ready(&mut stdout, &mut out, &mut stderr, &mut err, wait)?
+        };
+        pause = (pause * 2).min(Duration::from_millis(100));
+        if status.is_some() && quiet {
+            break;
+        }
+        if status.is_none() && (quiet || (stdout.is_none() && stderr.is_none())) {
+            status = reap(child)?;
+        }
+        if deadline.is_some_and(|at| Instant::now() >= at) && status.is_none() {
+            signal_group(child.id(), if timed_out { Signal::KILL } else { Signal::TERM });
+            deadline = Some(Instant::now() + GRACE);
+            timed_out = true;
+        }
+    }
+    let rc = status.map_or(-1, exit_code);
+    Ok(Output { rc, stdout: out.into_text(), stderr: err.into_text(), timed_out })
+}
+
+/// Waits for output and takes what is there; false when nothing came in time.
+fn read_ready(
+    stdout: &mut Option<impl Read + AsFd>,
+    out: &mut Bounded,
+    stderr: &mut Option<impl Read + AsFd>,
+    err: &mut Bounded,
+    wait: Duration,
+) -> io::Result<bool> {
+    let (out_ready, err_ready) = {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let mut fds = Vec::with_capacity(2);
+        fds.extend(stdout.iter().map(|s| PollFd::new(s, PollFlags::IN)));
+        fds.extend(stderr.iter().map(|s| PollFd::new(s, PollFlags::IN)));
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let out_ready = stdout.is_some() && ready.next().unwrap_or(false);
+        (out_ready, stderr.is_some() && ready.next().unwrap_or(false))
+    };
+    if out_ready {
+        take(stdout, out)?;
+    }
+    if err_ready {
+        take(stderr, err)?;
+    }
+    Ok(out_ready || err_ready)
+}
+
+/// One read; the stream is dropped at its end.
+fn take(stream: &mut Option<impl Read>, into: &mut Bounded) -> io::Result<()> {
+    let mut buffer = [0; 64 * 1024];
+    let Some(reader) = stream else { return Ok(()) };
+    match reader.read(&mut buffer) {
+        Ok(0) => *stream = None,
+        Ok(n) => into.push(buffer.get(..n).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| -status.signal().unwrap_or(1))
+}
+
+/// The start and the end of a stream, with a note on what is missing between.
+#[derive(Default)]
+struct Bounded {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    dropped: usize,
+}
+
+impl Bounded {
+    fn push(&mut self, bytes: &[u8]) {
+        let room = KEPT.saturating_sub(self.head.len()).min(bytes.len());
+        let (first, rest) = bytes.split_at(room);
+        self.head.extend_from_slice(first);
+        self.tail.extend_from_slice(rest);
+        // Cut in large steps: each byte is moved once or twice, not at every read.
+        if self.tail.len() > 2 * KEPT {
+            let surplus = self.tail.len() - KEPT;
+            self.tail.drain(..surplus);
+            self.dropped += surplus;
+        }
+    }
+
+    fn into_text(mut self) -> String {
+        let surplus = self.tail.len().saturating_sub(KEPT);
+        self.tail.drain(..surplus);
+        self.dropped += surplus;
+        if self.dropped > 0 {
+            let note = format!(
+                "\n[... {} bytes left out: the first and the last {} MiB of an output are kept ...]\n",
+                self.dropped,
+                KEPT / 1024 / 1024
+            );
+            self.head.extend_from_slice(note.as_bytes());
+        }
+        self.head.append(&mut self.tail);
+        match String::from_utf8(self.head) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        }
+    }
+}
+
+/// The process groups that run, by their leader, with the task that started each.
+#[derive(Default)]
+struct Groups {
+    running: HashMap<u32, Option<u64>>,
+    stopped: HashSet<u64>,
+    /// The agent is ending: nothing may be started any more.
+    closed: bool,
+}
+
+static GROUPS: LazyLock<Mutex<Groups>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    static TASK: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+fn groups() -> MutexGuard<'static, Groups> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the command unless its task has been stopped. The lock is held so that
+/// a stop either sees the new group or prevents it.
+fn start(command: &mut Command) -> io::Result<Child> {
+    let task = TASK.get();
+    let mut groups = groups();
+    if groups.closed || task.is_some_and(|id| groups.stopped.contains(&id)) {
+        return Err(io::Error::new(io::ErrorKind::Interrupted, "the task was stopped"));
+    }
+    let child = command.spawn()?;
+    groups.running.insert(child.id(), task);
+    Ok(child)
+}
+
+/// The exit status, once there is one. Under the lock, so that nobody signals a
+/// group whose number has become free.
+fn reap(child: &mut Child) -> io::Result<Option<ExitStatus>> {
+    let mut groups = groups();
+    let status = child.try_wait()?;
+    if status.is_some() {
+        groups.running.remove(&child.id());
+    }
+    Ok(status)
+}
+
+fn signal_group(leader: u32, signal: Signal) {
+    if groups().running.contains_key(&leader) {
+        send(leader, signal);
+    }
+}
+
+fn send(leader: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself in between.
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// Runs a task's module: what it starts from this thread belongs to that task.
+pub(crate) fn in_task<R>(id: u64, work: impl FnOnce() -> R) -> R {
+    TASK.set(Some(id));
+    let result = work();
+    TASK.set(None);
+    groups().stopped.remove(&id);
+    result
+}
+
+/// Whether the task of this thread is to end; for modules that wait or loop.
+pub fn stop_requested() -> bool {
+    let groups = groups();
+    groups.closed || TASK.get().is_some_and(|id| groups.stopped.contains(&id))
+}
+
+/// Ends what a task has started, politely first.
+pub(crate) fn stop_task(id: u64) {
+    groups().stopped.insert(id);
+    let of_task = move |signal| {
+        let groups = groups();
+        let mine = groups.running.iter().filter(|(_, task)| **task == Some(id));
+        mine.map(|(leader, _)| send(*leader, signal)).count()
+    };
+    if of_task(Signal::TERM) > 0 {
+        thread::spawn(move || {
+            thread::sleep(GRACE);
+            of_task(Signal::KILL)
+        });
+    }
+}
+
+/// Ends everything that was started, and returns when it has ended or was killed.
+pub(crate) fn stop_all() {
+    groups().closed = true;
+    let all = |signal| groups().running.keys().map(|leader| send(*leader, signal)).count();
+    let deadline = Instant::now() + GRACE;
+    all(Signal::TERM);
+    while Instant::now() < deadline && !groups().running.is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    all(Signal::KILL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_and_exit_code_are_returned() {
+        let output = Process::shell("echo out; echo err >&2; exit 3").run().unwrap();
+        assert_eq!((output.rc, output.success()), (3, false));
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn stdin_environment_and_folder_reach_the_command() {
+        let output = Process::shell("cat; echo $GREETING; pwd")
+            .stdin("typed\n")
+            .env("GREETING", "hello")
+            .cwd("/usr")
+            .run()
+            .unwrap();
+        assert_eq!(output.stdout, "typed\nhello\n/usr\n");
+    }
+
+    #[test]
+    fn a_missing_command_has_the_words_of_ansible() {
+        let failure = Process::new("nosuchcmd").run().unwrap_err();
+        assert_eq!(failure.msg, "[Errno 2] No such file or directory: b'nosuchcmd'");
+        assert_eq!(failure.result["rc"], 2);
+    }
+
+    #[test]
+    fn a_timeout_ends_the_whole_process_group() {
+        let started = Instant::now();
+        let output = Process::shell("sleep 60 & echo $!; wait")
+            .timeout(Duration::from_millis(200))
+            .run()
+            .unwrap();
+        assert!(output.timed_out && !output.success());
+        assert!(started.elapsed() < Duration::from_secs(10));
+        let sleeper = output.stdout.trim();
+        let stat = std::fs::read_to_string(format!("/proc/{sleeper}/stat"));
+        assert!(stat.is_err() || stat.unwrap().contains(") Z"), "{sleeper} still runs");
+    }
+
+    #[test]
+    fn a_process_left_in_the_background_is_not_waited_for() {
+        let started = Instant::now();
+        let output = Process::shell("sleep 5 & echo done").run().unwrap();
+        assert_eq!(output.stdout, "done\n");
+        assert!(started.elapsed() < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_large_output_keeps_its_start_and_its_end() {
+        let output =
+            Process::shell("echo first; head -c 20000000 /dev/zero | tr '\\0' x; echo; echo last")
+                .run()
+                .unwrap();
+        assert!(output.stdout.len() < 2 * KEPT + 200);
+        assert!(output.stdout.starts_with("first\n") && output.stdout.ends_with("\nlast\n"));
+        assert!(output.stdout.contains("bytes left out"));
+    }
+
+    #[test]
+    fn a_stopped_task_starts_nothing_more() {
+        let id = u64::MAX;
+        let running = thread::spawn(move || {
+            in_task(id, || {
+                let first = Process::new("sleep").arg("60").run().unwrap();
+                (first.rc, stop_requested(), Process::new("true").run().is_err())
+            })
+        });
+        while !groups().running.values().any(|task| *task == Some(id)) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        stop_task(id);
+        assert_eq!(running.join().unwrap(), (-15, true, true));
+    }
+}
