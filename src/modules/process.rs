@@ -233,14 +233,14 @@ fn exit_code(status: ExitStatus) -> i32 {
 
 /// The start and the end of a stream, with a note on what is missing between.
 #[derive(Default)]
-struct Bounded {
+pub(crate) struct Bounded {
     head: Vec<u8>,
     tail: Vec<u8>,
     dropped: usize,
 }
 
 impl Bounded {
-    fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let room = KEPT.saturating_sub(self.head.len()).min(bytes.len());
         let (first, rest) = bytes.split_at(room);
         self.head.extend_from_slice(first);
@@ -253,7 +253,7 @@ impl Bounded {
         }
     }
 
-    fn into_text(mut self) -> String {
+    pub(crate) fn into_text(mut self) -> String {
         let surplus = self.tail.len().saturating_sub(KEPT);
         self.tail.drain(..surplus);
         self.dropped += surplus;

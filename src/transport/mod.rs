@@ -1,9 +1,25 @@
 //! Connections to hosts: ssh or local, and the agents kept open on them.
+//!
+//! A [`Pool`] opens what is asked for when it is first asked for, and keeps it: one
+//! ssh master per [`Endpoint`], one [`Agent`] per endpoint and [`Become`].
+
+mod agent;
+mod bootstrap;
+mod channel;
+mod payload;
+mod pool;
+mod privilege;
+mod raw;
+mod ssh;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secret::Secret;
+
+pub use agent::{Agent, FileSource};
+pub use pool::{Pool, Settings};
+pub use raw::RawOutput;
 
 /// How a host is reached, as its `ansible_*` variables and the flags say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

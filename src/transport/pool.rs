@@ -1,0 +1,351 @@
+//! All connections of a run.
+
+use std::collections::HashMap;
+use std::fs;
+use std::hash::Hash;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::agent::Agent;
+use super::bootstrap::{self, Started, cannot_read};
+use super::channel::Link;
+use super::payload::Payload;
+use super::raw::{self, RawOutput};
+use super::ssh::{Master, unreachable};
+use super::{Become, ConnectionError, ConnectionKind, Endpoint};
+
+const RUNTIME_PREFIX: &str = "kup-play-";
+/// A unix socket's path has 108 bytes; ssh adds some while it makes one.
+const MAX_RUNTIME: usize = 50;
+
+/// What all connections have in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The program that is the agent, for hosts of our own architecture; none: ourselves.
+    /// Those for others stand beside it under the name `kup-play-ARCH` (as `uname -m` says it).
+    pub executable: Option<PathBuf>,
+    /// The ssh program.
+    pub ssh: PathBuf,
+    /// Where local connections work; none: where we were started. Ansible's is the playbook's folder.
+    pub local_folder: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { executable: None, ssh: PathBuf::from("ssh"), local_folder: None }
+    }
+}
+
+/// The connections of a run: opened when first asked for, shared, and kept until
+/// [`Pool::close`]. What was lost is reported to those who were using it and opened
+/// anew when it is next asked for.
+#[derive(Debug)]
+pub struct Pool {
+    settings: Settings,
+    masters: Slots<Endpoint, Master>,
+    agents: Slots<(Endpoint, Option<Become>), Agent>,
+    payloads: Mutex<HashMap<String, Arc<OnceCell<Payload>>>>,
+    runtime: OnceLock<TempDir>,
+}
+
+impl Pool {
+    /// Opens nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            masters: Slots::default(),
+            agents: Slots::default(),
+            payloads: Mutex::default(),
+            runtime: OnceLock::new(),
+        }
+    }
+
+    /// The agent on a host for a user. Whoever asks while it is being opened gets the same one,
+    /// or the same error.
+    pub async fn agent(
+        &self,
+        endpoint: &Endpoint,
+        target: Option<&Become>,
+    ) -> Result<Arc<Agent>, ConnectionError> {
+        let key = (endpoint.clone(), target.cloned());
+        let is_dead = async |agent: &Agent| agent.is_dead();
+        self.agents.get(&key, is_dead, || self.start_agent(endpoint, target)).await
+    }
+
+    /// Runs a command line in the user's shell, without the agent.
+    pub async fn raw(
+        &self,
+        endpoint: &Endpoint,
+        target: Option<&Become>,
+        command: &str,
+        stdin: &[u8],
+    ) -> Result<RawOutput, ConnectionError> {
+        raw::run(&self.link(endpoint).await?, target, command, stdin).await
+    }
+
+    /// A local `host:port` that leads to an address as the host sees it, until the pool is closed.
+    pub async fn forward(
+        &self,
+        endpoint: &Endpoint,
+        host: &str,
+        port: u16,
+    ) -> Result<(String, u16), ConnectionError> {
+        match self.link(endpoint).await? {
+            Link::Local(_) => Ok((host.to_owned(), port)),
+            Link::Ssh(master) => {
+                Ok(("127.0.0.1".to_owned(), master.forward_port(host, port).await?))
+            }
+        }
+    }
+
+    /// Like [`Pool::forward`], but a socket in a folder that no other user can enter.
+    /// Only over ssh.
+    pub async fn forward_socket(
+        &self,
+        endpoint: &Endpoint,
+        host: &str,
+        port: u16,
+    ) -> Result<PathBuf, ConnectionError> {
+        match self.link(endpoint).await? {
+            Link::Local(_) => Err(ConnectionError::Agent(
+                "a local connection has no tunnel: use the address itself".to_owned(),
+            )),
+            Link::Ssh(master) => master.forward_socket(host, port).await,
+        }
+    }
+
+    /// Closes what is open to a host, so that it is opened anew (`meta: reset_connection`, a reboot).
+    pub async fn reset(&self, endpoint: &Endpoint) {
+        let agents = self.agents.take(|(of, _)| of == endpoint).await;
+        futures::future::join_all(agents.iter().map(|agent| agent.close())).await;
+        drop(agents);
+        self.masters.take(|of| of == endpoint).await;
+    }
+
+    /// Ends all agents and connections. What is asked for later is opened anew.
+    pub async fn close(&self) {
+        let agents = self.agents.take(|_| true).await;
+        futures::future::join_all(agents.iter().map(|agent| agent.close())).await;
+        drop(agents);
+        // A master ends when the last who uses it drops it.
+        self.masters.take(|_| true).await;
+    }
+
+    async fn start_agent(
+        &self,
+        endpoint: &Endpoint,
+        target: Option<&Become>,
+    ) -> Result<Agent, ConnectionError> {
+        let link = self.link(endpoint).await?;
+        if let (Link::Local(folder), None) = (&link, target) {
+            let channel = Link::program(folder, &self.executable(), "agent")?;
+            return Ok(Agent::new(bootstrap::greet(&link, channel).await?, link));
+        }
+        let payload = self.payload(std::env::consts::ARCH).await?;
+        match bootstrap::start(&link, target, &payload).await? {
+            Started::Agent(greeted) => Ok(Agent::new(*greeted, link)),
+            Started::OtherArch(arch) => {
+                let payload = self.payload(&arch).await?;
+                match bootstrap::start(&link, target, &payload).await? {
+                    Started::Agent(greeted) => Ok(Agent::new(*greeted, link)),
+                    Started::OtherArch(now) => Err(ConnectionError::Agent(format!(
+                        "The host says it is {arch}, and then {now}"
+                    ))),
+                }
+            }
+        }
+    }
+
+    async fn link(&self, endpoint: &Endpoint) -> Result<Link, ConnectionError> {
+        if endpoint.connection == ConnectionKind::Local {
+            let folder = match &self.settings.local_folder {
+                Some(folder) => folder.clone(),
+                None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            };
+            return Ok(Link::Local(folder));
+        }
+        let is_dead = async |master: &Master| !master.is_alive().await;
+        let open = async || {
+            let runtime = self.runtime_folder();
+            let runtime = runtime
+                .map_err(|e| unreachable(&format!("no folder for control sockets: {e}"), ""))?;
+            Master::open(endpoint, &self.settings.ssh, runtime).await
+        };
+        Ok(Link::Ssh(self.masters.get(endpoint, is_dead, open).await?))
+    }
+
+    /// The agent for an architecture; read and hashed once.
+    async fn payload(&self, arch: &str) -> Result<Payload, ConnectionError> {
+        let cell = Arc::clone(lock(&self.payloads).entry(arch.to_owned()).or_default());
+        let load = || async {
+            let path = self.executable_for(arch)?;
+            let (file, arch) = (path.clone(), arch.to_owned());
+            let loading = tokio::task::spawn_blocking(move || Payload::load(&file, &arch));
+            let loaded = loading.await.map_err(io::Error::other).and_then(|payload| payload);
+            loaded.map_err(|error| cannot_read(&path, &error))
+        };
+        cell.get_or_try_init(load).await.cloned()
+    }
+
+    fn executable(&self) -> PathBuf {
+        // Not its path: that may be another program by now.
+        self.settings.executable.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
+    }
+
+    fn executable_for(&self, arch: &str) -> Result<PathBuf, ConnectionError> {
+        let own = self.executable();
+        if arch == std::env::consts::ARCH {
+            return Ok(own);
+        }
+        let resolved = fs::canonicalize(&own).unwrap_or(own);
+        let other = resolved.with_file_name(format!("kup-play-{arch}"));
+        if other.is_file() {
+            return Ok(other);
+        }
+        Err(ConnectionError::Agent(format!(
+            "The host is {arch}, this machine is {}: the agent for it is missing, put a kup-play \
+             built for {arch} at {}",
+            std::env::consts::ARCH,
+            other.display()
+        )))
+    }
+
+    /// A folder of our own with a short path.
+    fn runtime_folder(&self) -> io::Result<&Path> {
+        if let Some(folder) = self.runtime.get() {
+            return Ok(folder.path());
+        }
+        let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let given = given.filter(|f| f.is_dir() && f.as_os_str().len() < MAX_RUNTIME);
+        let base = given.unwrap_or_else(|| PathBuf::from("/tmp"));
+        remove_abandoned(&base);
+        let prefix = format!("{RUNTIME_PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).rand_bytes(6).tempdir_in(base)?;
+        // Somebody else may have been faster: theirs is used then, and ours removed.
+        Ok(self.runtime.get_or_init(|| folder).path())
+    }
+}
+
+/// Folders of runs that were killed.
+fn remove_abandoned(base: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix(RUNTIME_PREFIX));
+        let pid = pid.and_then(|rest| rest.split_once('-')).and_then(|(pid, _)| pid.parse().ok());
+        let Some(pid): Option<u32> = pid else { continue };
+        let ours = entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == own);
+        if ours && !Path::new("/proc").join(pid.to_string()).exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Things that are opened once per key.
+#[derive(Debug)]
+struct Slots<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
+
+type Slot<T> = tokio::sync::Mutex<SlotState<T>>;
+
+#[derive(Debug)]
+struct SlotState<T> {
+    open: Option<Arc<T>>,
+    failed: Option<(Instant, ConnectionError)>,
+}
+
+impl<K, T> Default for Slots<K, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Default for SlotState<T> {
+    fn default() -> Self {
+        Self { open: None, failed: None }
+    }
+}
+
+impl<K: Eq + Hash + Clone, T> Slots<K, T> {
+    /// What is open under this key, opening it if there is nothing or it is dead.
+    async fn get(
+        &self,
+        key: &K,
+        is_dead: impl AsyncFn(&T) -> bool,
+        open: impl AsyncFnOnce() -> Result<T, ConnectionError>,
+    ) -> Result<Arc<T>, ConnectionError> {
+        let asked = Instant::now();
+        let slot = Arc::clone(lock(&self.0).entry(key.clone()).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(there) = &slot.open
+            && !is_dead(there).await
+        {
+            return Ok(Arc::clone(there));
+        }
+        slot.open = None;
+        // Who waited for an attempt that failed does not make another one.
+        if let Some((when, error)) = &slot.failed
+            && *when >= asked
+        {
+            return Err(error.clone());
+        }
+        match open().await {
+            Ok(opened) => {
+                slot.failed = None;
+                Ok(Arc::clone(slot.open.insert(Arc::new(opened))))
+            }
+            Err(error) => {
+                slot.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes out everything under the keys that match.
+    async fn take(&self, matches: impl Fn(&K) -> bool) -> Vec<Arc<T>> {
+        let slots: Vec<_> = {
+            let mut all = lock(&self.0);
+            let keys: Vec<K> = all.keys().filter(|key| matches(key)).cloned().collect();
+            keys.iter().filter_map(|key| all.remove(key)).collect()
+        };
+        let mut taken = Vec::new();
+        for slot in slots {
+            taken.extend(slot.lock().await.open.take());
+        }
+        taken
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn futures_may_move_between_threads() {
+        fn movable<T: Send>(_: T) {}
+        let pool = Pool::new(Settings::default());
+        let endpoint = Endpoint {
+            connection: ConnectionKind::Local,
+            address: "localhost".to_owned(),
+            port: None,
+            user: None,
+            private_key: None,
+            ssh_args: Vec::new(),
+            timeout: std::time::Duration::from_secs(10),
+            host_key_checking: true,
+        };
+        movable(pool.agent(&endpoint, None));
+        movable(pool.raw(&endpoint, None, "true", b""));
+        movable(pool.forward(&endpoint, "127.0.0.1", 6443));
+        movable(pool.close());
+    }
+}
