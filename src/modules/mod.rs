@@ -1,8 +1,12 @@
 //! Host modules: what a task does on a host. One file each, plain synchronous
 //! Rust over the host's files and commands; they run inside the agent.
 
+mod command;
+mod lenient;
 pub mod process;
 mod registry;
+mod shell;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

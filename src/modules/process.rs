@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use std::{cell::Cell, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::{Context, Failure};
 
@@ -124,14 +124,18 @@ impl Process {
             // A command may well end without reading all of its input.
             thread::spawn(move || drop(pipe.write_all(&bytes)));
         }
-        let pid = child.id();
+        let leader = child.id();
         let watched = watch(&mut child, self.timeout.map(|limit| Instant::now() + limit));
-        if watched.is_err() {
-            // Nobody reads its output any more: do not leave it behind.
-            signal_group(pid, Signal::KILL);
-            let _ = child.wait();
-            groups().running.remove(&pid);
+        match &watched {
+            Ok(output) if output.timed_out || stop_requested() => end_rest(leader),
+            Ok(_) => {}
+            Err(_) => {
+                // Nobody reads its output any more: do not leave it behind.
+                send(leader, Signal::KILL);
+                let _ = child.wait();
+            }
         }
+        groups().running.remove(&leader);
         watched.map_err(|error| self.not_started(&error))
     }
 
@@ -171,10 +175,10 @@ fn watch(child: &mut Child, deadline: Option<Instant>) -> io::Result<Output> {
             break;
         }
         if status.is_none() && (quiet || (stdout.is_none() && stderr.is_none())) {
-            status = reap(child)?;
+            status = child.try_wait()?;
         }
         if deadline.is_some_and(|at| Instant::now() >= at) && status.is_none() {
-            signal_group(child.id(), if timed_out { Signal::KILL } else { Signal::TERM });
+            send(child.id(), if timed_out { Signal::KILL } else { Signal::TERM });
             deadline = Some(Instant::now() + GRACE);
             timed_out = true;
         }
@@ -305,20 +309,16 @@ fn start(command: &mut Command) -> io::Result<Child> {
     Ok(child)
 }
 
-/// The exit status, once there is one. Under the lock, so that nobody signals a
-/// group whose number has become free.
-fn reap(child: &mut Child) -> io::Result<Option<ExitStatus>> {
-    let mut groups = groups();
-    let status = child.try_wait()?;
-    if status.is_some() {
-        groups.running.remove(&child.id());
-    }
-    Ok(status)
-}
-
-fn signal_group(leader: u32, signal: Signal) {
-    if groups().running.contains_key(&leader) {
-        send(leader, signal);
+/// Gives what is left of a group, whose leader has ended on request, the same time to end.
+fn end_rest(leader: u32) {
+    let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) else { return };
+    let deadline = Instant::now() + GRACE;
+    while test_kill_process_group(pid).is_ok() {
+        if Instant::now() >= deadline {
+            send(leader, Signal::KILL);
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
