@@ -39,8 +39,10 @@ pub enum FileSource {
 pub struct Agent {
     hello: Hello,
     shared: Arc<Shared>,
-    /// Frames for the writer; none once the agent is told to end.
-    frames: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
+    /// Frames for the writer.
+    frames: mpsc::Sender<Vec<u8>>,
+    /// Tells the writer to close the agent's input, whoever still has frames for it.
+    closing: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
     next: AtomicU64,
 }
@@ -70,7 +72,8 @@ impl Agent {
         let shared = Arc::new(Shared::default());
         let (frames, queue) = mpsc::channel(QUEUE);
         let (ended_sender, ended) = watch::channel(false);
-        tokio::spawn(write(channel.stdin, queue));
+        let (closing, close) = watch::channel(false);
+        tokio::spawn(write(channel.stdin, queue, close));
         let reading = Arc::clone(&shared);
         tokio::spawn(async move {
             read(channel.stdout, &reading).await;
@@ -82,8 +85,7 @@ impl Agent {
             drop(state);
             let _ = ended_sender.send(true);
         });
-        let frames = Mutex::new(Some(frames));
-        Self { hello, shared, frames, ended, next: AtomicU64::new(1) }
+        Self { hello, shared, frames, closing, ended, next: AtomicU64::new(1) }
     }
 
     /// Who and where the agent is.
@@ -157,7 +159,7 @@ impl Agent {
 
     /// Tells the agent to end, and waits until it has ended what it started, but not for long.
     pub async fn close(&self) {
-        drop(lock(&self.frames).take());
+        self.closing.send_replace(true);
         let mut ended = self.ended.clone();
         let _ = tokio::time::timeout(FAREWELL, ended.wait_for(|ended| *ended)).await;
     }
@@ -167,8 +169,9 @@ impl Agent {
         &self,
         chunks: Option<mpsc::Sender<Vec<u8>>>,
     ) -> Result<(Asked, oneshot::Receiver<Response>), ConnectionError> {
-        let frames = lock(&self.frames).clone();
-        let Some(frames) = frames else { return Err(self.why_dead()) };
+        if *self.closing.borrow() {
+            return Err(self.why_dead());
+        }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, receiver) = oneshot::channel();
         let mut state = self.shared.lock();
@@ -176,7 +179,7 @@ impl Agent {
             return Err(error.clone());
         }
         state.waiting.insert(id, Waiting { answer, chunks });
-        let shared = Arc::clone(&self.shared);
+        let (shared, frames) = (Arc::clone(&self.shared), self.frames.clone());
         Ok((Asked { id, frames, shared, settled: false }, receiver))
     }
 
@@ -267,19 +270,30 @@ async fn send_file(
     }
 }
 
-/// Writes frames as they come, and a sign of life when none do. Ends with its queue,
-/// which closes the agent's input.
-async fn write(mut stdin: Input, mut queue: mpsc::Receiver<Vec<u8>>) {
-    loop {
-        let frame = match tokio::time::timeout(KEEPALIVE, queue.recv()).await {
-            Ok(Some(frame)) => frame,
-            Ok(None) => break,
-            Err(_) => data_frame(Kind::Ping, 0, &[]).unwrap_or_default(),
-        };
-        let written = stdin.write_all(&frame).await;
-        if written.is_err() || (queue.is_empty() && stdin.flush().await.is_err()) {
-            break;
+/// Writes frames as they come, and a sign of life when none do. Its end closes the
+/// agent's input.
+async fn write(
+    mut stdin: Input,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    mut close: watch::Receiver<bool>,
+) {
+    let frames = async {
+        loop {
+            let frame = match tokio::time::timeout(KEEPALIVE, queue.recv()).await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => data_frame(Kind::Ping, 0, &[]).unwrap_or_default(),
+            };
+            let written = stdin.write_all(&frame).await;
+            if written.is_err() || (queue.is_empty() && stdin.flush().await.is_err()) {
+                break;
+            }
         }
+    };
+    // Also ends when the agent's handle is dropped, once nothing is under way any more.
+    tokio::select! {
+        () = frames => {}
+        Ok(_) = close.wait_for(|close| *close) => {}
     }
     let _ = stdin.shutdown().await;
 }

@@ -19,18 +19,23 @@ pub struct Payload {
     /// sha256 in hexadecimal digits.
     pub hash: String,
     pub size: u64,
+    /// The folder for its compressed form.
+    cache: Option<PathBuf>,
 }
 
 impl Payload {
-    /// Reads and hashes the file. Blocks.
-    pub fn load(path: &Path, arch: &str) -> io::Result<Self> {
+    /// Reads and hashes the file. Blocks. Its compressed form goes to `cache`, or the
+    /// user's cache folder.
+    pub fn load(path: &Path, arch: &str, cache: Option<PathBuf>) -> io::Result<Self> {
         let (hash, size) = digest(&mut File::open(path)?)?;
-        Ok(Self { path: path.to_owned(), arch: arch.to_owned(), hash, size })
+        let cache = cache.or_else(cache_folder);
+        Ok(Self { path: path.to_owned(), arch: arch.to_owned(), hash, size, cache })
     }
 
-    /// The file, compressed. Kept for later runs in the user's cache folder. Blocks.
+    /// The file, compressed. Kept for later runs. Blocks.
     pub fn packed(&self) -> io::Result<Vec<u8>> {
-        let cache = cache_folder().map(|folder| folder.join(format!("agent-{}.gz", self.hash)));
+        let name = format!("agent-{}.gz", self.hash);
+        let cache = self.cache.as_ref().map(|folder| folder.join(name));
         if let Some(cached) = cache.as_ref().and_then(|path| fs::read(path).ok())
             && digest(&mut GzDecoder::new(cached.as_slice()))
                 .is_ok_and(|(hash, _)| hash == self.hash)
@@ -101,7 +106,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("program");
         fs::write(&file, b"abc").unwrap();
-        let payload = Payload::load(&file, "x86_64").unwrap();
+        let payload = Payload::load(&file, "x86_64", Some(folder.path().to_owned())).unwrap();
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!((payload.hash.as_str(), payload.size), (known, 3));
         let packed = payload.packed().unwrap();

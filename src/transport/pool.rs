@@ -34,11 +34,13 @@ pub struct Settings {
     pub ssh: PathBuf,
     /// Where local connections work; none: where we were started. Ansible's is the playbook's folder.
     pub local_folder: Option<PathBuf>,
+    /// Where the agent is kept compressed between runs; none: the user's cache folder.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { executable: None, ssh: PathBuf::from("ssh"), local_folder: None }
+        Self { executable: None, ssh: PathBuf::from("ssh"), local_folder: None, cache: None }
     }
 }
 
@@ -186,7 +188,8 @@ impl Pool {
         let load = || async {
             let path = self.executable_for(arch)?;
             let (file, arch) = (path.clone(), arch.to_owned());
-            let loading = tokio::task::spawn_blocking(move || Payload::load(&file, &arch));
+            let cache = self.settings.cache.clone();
+            let loading = tokio::task::spawn_blocking(move || Payload::load(&file, &arch, cache));
             let loaded = loading.await.map_err(io::Error::other).and_then(|payload| payload);
             loaded.map_err(|error| cannot_read(&path, &error))
         };

@@ -1,0 +1,138 @@
+//! Ways in which a host cannot be reached, and what is said about each.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use kup_play::transport::{ConnectionError, Endpoint};
+
+use crate::sshd::{Sshd, await_that, shell};
+
+async fn unreachable(sshd: &Sshd, endpoint: &Endpoint) -> String {
+    match sshd.pool().agent(endpoint, None).await {
+        Err(ConnectionError::Unreachable(words)) => {
+            assert!(words.starts_with("Failed to connect to the host via ssh: "), "{words}");
+            words
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_host_key_is_refused_unless_checking_is_off() {
+    let sshd = Sshd::start();
+    fs::write(sshd.path("known_hosts"), "").unwrap();
+    let mut endpoint = sshd.endpoint();
+    let words = unreachable(&sshd, &endpoint).await;
+    assert!(words.contains("Host key verification failed."), "{words}");
+    assert!(words.contains("ssh-keyscan"), "{words}");
+    endpoint.host_key_checking = false;
+    let pool = sshd.pool();
+    pool.agent(&endpoint, None).await.unwrap();
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_host_key_is_refused() {
+    let sshd = Sshd::start();
+    let other = fs::read_to_string(sshd.path("stranger.pub")).unwrap();
+    fs::write(sshd.path("known_hosts"), format!("[127.0.0.1]:{} {other}", sshd.port)).unwrap();
+    let words = unreachable(&sshd, &sshd.endpoint()).await;
+    assert!(words.contains("REMOTE HOST IDENTIFICATION HAS CHANGED"), "{words}");
+    assert!(words.contains("ssh-keygen -R"), "{words}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused() {
+    let sshd = Sshd::start();
+    let mut endpoint = sshd.endpoint();
+    endpoint.private_key = Some(sshd.path("stranger"));
+    let words = unreachable(&sshd, &endpoint).await;
+    assert!(words.contains("Permission denied (publickey"), "{words}");
+    assert!(words.contains("authorized_keys"), "{words}");
+    endpoint.private_key = Some(sshd.path("nosuch"));
+    let words = unreachable(&sshd, &endpoint).await;
+    assert!(words.contains("ansible_ssh_private_key_file does not exist"), "{words}");
+}
+
+#[tokio::test]
+async fn a_closed_port_is_told_as_ansible_does() {
+    let sshd = Sshd::start();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = Endpoint { port: Some(free), ..sshd.endpoint() };
+    let words = unreachable(&sshd, &endpoint).await;
+    let expected = format!(
+        "Failed to connect to the host via ssh: ssh: connect to host 127.0.0.1 port {free}: \
+         Connection refused\n"
+    );
+    assert!(words.starts_with(&expected), "{words}");
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_and_one_that_is_no_name() {
+    let sshd = Sshd::start();
+    let endpoint = Endpoint { address: "nosuch.invalid".to_owned(), ..sshd.endpoint() };
+    let words = unreachable(&sshd, &endpoint).await;
+    assert!(words.contains("Could not resolve hostname nosuch.invalid"), "{words}");
+    let endpoint = Endpoint { address: "-oProxyCommand=id".to_owned(), ..sshd.endpoint() };
+    let words = unreachable(&sshd, &endpoint).await;
+    assert!(words.contains("is no host name"), "{words}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_is_given_up_in_time() {
+    let sshd = Sshd::start();
+    // Accepts and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = Endpoint {
+        port: Some(silent.local_addr().unwrap().port()),
+        timeout: Duration::from_secs(1),
+        ..sshd.endpoint()
+    };
+    let started = Instant::now();
+    let words = unreachable(&sshd, &endpoint).await;
+    assert!(words.contains("timed out"), "{words}");
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn an_option_that_ssh_does_not_know_is_told_in_its_words() {
+    let sshd = Sshd::start();
+    let mut endpoint = sshd.endpoint();
+    endpoint.ssh_args.extend(["-o".to_owned(), "NoSuchOption=1".to_owned()]);
+    let words = unreachable(&sshd, &endpoint).await;
+    assert!(words.contains("nosuchoption") && words.contains("ansible_ssh_common_args"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_hosts_at_once() {
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    // The first copies the agent; the others would each do it otherwise, to the same folder.
+    pool.agent(&sshd.endpoint(), None).await.unwrap();
+    let hosts = (1..=100).map(|n| Endpoint { address: format!("127.0.0.{n}"), ..sshd.endpoint() });
+    let hosts: Vec<Endpoint> = hosts.collect();
+    let calls = hosts.iter().map(|endpoint| async {
+        let agent = pool.agent(endpoint, None).await?;
+        agent.call(shell("echo here"), Vec::new()).await
+    });
+    for response in futures::future::join_all(calls).await {
+        assert_eq!(response.unwrap().result["stdout"], "here");
+    }
+    pool.close().await;
+    await_that("all connections end", || sshd.connections().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_at_the_same_time_shares_one_connection() {
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    let endpoint = sshd.endpoint();
+    let agents = futures::future::join_all((0..20).map(|_| pool.agent(&endpoint, None))).await;
+    let scratch = |n: usize| agents[n].as_ref().unwrap().hello().scratch.clone();
+    assert!((1..20).all(|n| scratch(n) == scratch(0)));
+    assert_eq!(sshd.connections().len(), 1);
+    drop(agents);
+    pool.close().await;
+    await_that("the connection ends", || sshd.connections().is_empty());
+}

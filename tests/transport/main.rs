@@ -1,0 +1,8 @@
+//! Connections and agents against a real sshd on loopback.
+
+mod calls;
+mod connecting;
+mod copying;
+mod elevating;
+mod losing;
+mod sshd;
