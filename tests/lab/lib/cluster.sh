@@ -1,0 +1,129 @@
+# Hosts into a cluster: kubeadm init, joins, what the lab's machine needs.
+
+control_planes() { lab_hosts | grep '^cp'; }
+workers() { lab_hosts | grep '^w' || true; }
+
+# Three control planes are reached through haproxy on the bridge, one by itself.
+endpoint() {
+    if (($(control_planes | wc -l) > 1)); then
+        printf '%s:6443' "$(lab_gateway)"
+    else
+        printf '%s:6443' "$(host_address cp1)"
+    fi
+}
+
+proxy_start() {
+    (($(control_planes | wc -l) > 1)) || return 0
+    proxy_running && return
+    {
+        cat <<CONFIG
+global
+    maxconn 2000
+defaults
+    mode tcp
+    timeout connect 3s
+    timeout client 10m
+    timeout server 10m
+frontend api
+    bind $(lab_gateway):6443
+    default_backend control-planes
+backend control-planes
+    option httpchk GET /readyz
+    http-check expect status 200
+    default-server check check-ssl verify none inter 1s fall 2 rise 2 on-marked-down shutdown-sessions
+CONFIG
+        local host
+        for host in $(control_planes); do echo "    server $host $(host_address "$host"):6443"; done
+    } >"$LAB/haproxy.cfg"
+    setsid haproxy -D -f "$LAB/haproxy.cfg" -p "$LAB/haproxy.pid" 8>&- 9>&- ||
+        die "haproxy does not start with $LAB/haproxy.cfg"
+}
+
+proxy_running() {
+    local pid
+    pid=$(cat "$LAB/haproxy.pid" 2>/dev/null) || return 1
+    [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == *"$LAB/haproxy.cfg"* ]]
+}
+
+proxy_stop() {
+    if proxy_running; then kill "$(cat "$LAB/haproxy.pid")"; fi
+    rm -f "$LAB/haproxy.pid"
+}
+
+cluster_init() {
+    local host key join
+    say "kubeadm init on cp1"
+    key=$(head -c 32 /dev/urandom | sha256sum | cut -d' ' -f1)
+    host_ssh cp1 'cat >/root/kubeadm.yaml' <<CONFIG
+apiVersion: kubeadm.k8s.io/v1beta2
+kind: InitConfiguration
+certificateKey: $key
+localAPIEndpoint: {advertiseAddress: $(host_address cp1)}
+nodeRegistration: {criSocket: /run/containerd/containerd.sock}
+---
+apiVersion: kubeadm.k8s.io/v1beta2
+kind: ClusterConfiguration
+kubernetesVersion: v$OLD_VERSION
+controlPlaneEndpoint: $(endpoint)
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: cgroupfs
+failSwapOn: false
+enforceNodeAllocatable: []
+evictionHard: {nodefs.available: "1%", imagefs.available: "1%", memory.available: "50Mi"}
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+conntrack: {maxPerCore: 0}
+CONFIG
+    quietly host_ssh cp1 kubeadm init --config /root/kubeadm.yaml --upload-certs \
+        --ignore-preflight-errors=all --skip-phases=addon/coredns
+    join=$(host_ssh cp1 kubeadm token create --print-join-command 2>/dev/null)
+    join+=" --cri-socket /run/containerd/containerd.sock --ignore-preflight-errors=all"
+    for host in $(control_planes | grep -v '^cp1$'); do
+        say "$host joins"
+        quietly host_ssh "$host" "$join --control-plane --certificate-key $key --apiserver-advertise-address $(host_address "$host")"
+    done
+    for host in $(workers); do
+        say "$host joins"
+        quietly host_ssh "$host" "$join"
+    done
+    # As on clusters whose control planes are for themselves.
+    wait_for 120 "all nodes to be Ready" nodes_ready || die "the nodes are not Ready"
+}
+
+nodes_ready() {
+    local ready
+    ready=$(host_ssh cp1 kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers | awk '$2 == "Ready"' | wc -l)
+    ((ready == $(lab_hosts | wc -l)))
+}
+
+write_access() {
+    local host
+    host_ssh cp1 cat /etc/kubernetes/admin.conf >"$LAB/kubeconfig"
+    chmod 600 "$LAB/kubeconfig"
+    {
+        echo "all:"
+        echo "  vars:"
+        echo "    ansible_user: root"
+        echo "    ansible_ssh_private_key_file: $LAB/id_ed25519"
+        echo "    ansible_ssh_common_args: -o UserKnownHostsFile=$LAB/known_hosts"
+        echo "    verify_image: $APP_IMAGE"
+        echo "  children:"
+        echo "    kube_control_plane:"
+        echo "      hosts:"
+        for host in $(control_planes); do echo "        $host: {ansible_host: $(host_address "$host")}"; done
+        echo "    kube_node:"
+        echo "      hosts:"
+        for host in $(workers); do echo "        $host: {ansible_host: $(host_address "$host")}"; done
+    } >"$LAB/inventory.yml"
+}
+
+# The hosts' real keys, taken from their file systems: ssh checks them from the first time.
+write_known_hosts() {
+    local host
+    for host in $(lab_hosts); do
+        echo "$(host_address "$host") $(cut -d' ' -f1,2 "$(host_dir "$host")/root/etc/ssh/ssh_host_ed25519_key.pub")"
+    done >"$LAB/known_hosts"
+}
