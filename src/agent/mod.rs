@@ -8,4 +8,4 @@ mod scratch;
 mod serve;
 mod work;
 
-pub use serve::serve;
+pub use serve::{serve, serve_stdio};

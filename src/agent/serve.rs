@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,18 @@ use super::protocol::{
 use super::scratch::{Scratch, private_file};
 use super::work;
 use crate::modules::{Failure, process};
+
+/// Serves on our own standard streams; the returned code is for the process to exit with.
+pub fn serve_stdio(base: Option<&Path>) -> i32 {
+    // Not through `Stdout`, which looks for line ends in what it writes.
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(output) => serve(io::stdin().lock(), File::from(output), base),
+        Err(error) => {
+            eprintln!("kup-play agent: no standard output: {error}");
+            1
+        }
+    }
+}
 
 /// Serves requests until the controller closes `input`, then ends what was started
 /// and removes what was stored. `base` is where the scratch folder goes.

@@ -73,11 +73,13 @@ impl Agent {
         let (frames, queue) = mpsc::channel(QUEUE);
         let (ended_sender, ended) = watch::channel(false);
         let (closing, close) = watch::channel(false);
-        tokio::spawn(write(channel.stdin, queue, close));
+        tokio::spawn(write(channel.stdin, queue, close.clone()));
         let reading = Arc::clone(&shared);
         tokio::spawn(async move {
             read(channel.stdout, &reading).await;
-            let why = why_ended(&link, channel.process, &stderr).await;
+            let asked_to = *close.borrow();
+            let why =
+                if asked_to { closed() } else { why_ended(&link, channel.process, &stderr).await };
             let mut state = reading.lock();
             state.dead = Some(why);
             // Dropping the senders wakes everyone who waits.
@@ -185,7 +187,7 @@ impl Agent {
 
     fn why_dead(&self) -> ConnectionError {
         let dead = self.shared.lock().dead.clone();
-        dead.unwrap_or_else(|| unreachable("the connection was closed by this run", ""))
+        dead.unwrap_or_else(closed)
     }
 }
 
@@ -321,6 +323,10 @@ async fn read(mut stdout: BufReader<Output>, shared: &Shared) {
             _ => return,
         }
     }
+}
+
+fn closed() -> ConnectionError {
+    ConnectionError::Unreachable("The connection was closed by this run.".to_owned())
 }
 
 /// The error for everyone who still waits when an agent has ended.

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -53,7 +53,8 @@ pub struct Pool {
     masters: Slots<Endpoint, Master>,
     agents: Slots<(Endpoint, Option<Become>), Agent>,
     payloads: Mutex<HashMap<String, Arc<OnceCell<Payload>>>>,
-    runtime: OnceLock<TempDir>,
+    /// For control sockets; each master keeps it as well, so that it outlives them.
+    runtime: Mutex<Option<Arc<TempDir>>>,
 }
 
 impl Pool {
@@ -64,7 +65,7 @@ impl Pool {
             masters: Slots::default(),
             agents: Slots::default(),
             payloads: Mutex::default(),
-            runtime: OnceLock::new(),
+            runtime: Mutex::default(),
         }
     }
 
@@ -137,6 +138,7 @@ impl Pool {
         drop(agents);
         // A master ends when the last who uses it drops it.
         self.masters.take(|_| true).await;
+        lock(&self.runtime).take();
     }
 
     async fn start_agent(
@@ -220,9 +222,10 @@ impl Pool {
     }
 
     /// A folder of our own with a short path.
-    fn runtime_folder(&self) -> io::Result<&Path> {
-        if let Some(folder) = self.runtime.get() {
-            return Ok(folder.path());
+    fn runtime_folder(&self) -> io::Result<Arc<TempDir>> {
+        let mut runtime = lock(&self.runtime);
+        if let Some(folder) = &*runtime {
+            return Ok(Arc::clone(folder));
         }
         let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         let given = given.filter(|f| f.is_dir() && f.as_os_str().len() < MAX_RUNTIME);
@@ -230,8 +233,7 @@ impl Pool {
         remove_abandoned(&base);
         let prefix = format!("{RUNTIME_PREFIX}{}-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).rand_bytes(6).tempdir_in(base)?;
-        // Somebody else may have been faster: theirs is used then, and ours removed.
-        Ok(self.runtime.get_or_init(|| folder).path())
+        Ok(Arc::clone(runtime.insert(Arc::new(folder))))
     }
 }
 

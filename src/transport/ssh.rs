@@ -28,6 +28,8 @@ pub struct Master {
     session: Arc<Session>,
     log: PathBuf,
     folder: PathBuf,
+    /// The folder that `folder` is in.
+    _runtime: Arc<TempDir>,
 }
 
 impl Master {
@@ -35,14 +37,14 @@ impl Master {
     pub async fn open(
         endpoint: &Endpoint,
         program: &Path,
-        runtime: &Path,
+        runtime: Arc<TempDir>,
     ) -> Result<Self, ConnectionError> {
         if endpoint.address.is_empty() || endpoint.address.starts_with('-') {
             return Err(unreachable(&format!("'{}' is no host name", endpoint.address), ""));
         }
         let mut attempt = 1;
         loop {
-            let words = match connect(endpoint, program, runtime).await? {
+            let words = match connect(endpoint, program, &runtime).await? {
                 Ok(master) => return Ok(master),
                 Err(words) => words,
             };
@@ -122,10 +124,11 @@ impl Master {
 async fn connect(
     endpoint: &Endpoint,
     program: &Path,
-    runtime: &Path,
+    runtime: &Arc<TempDir>,
 ) -> Result<Result<Master, String>, ConnectionError> {
     let prepared = || {
-        let folder = tempfile::Builder::new().prefix("s").rand_bytes(6).tempdir_in(runtime)?;
+        let folder =
+            tempfile::Builder::new().prefix("s").rand_bytes(6).tempdir_in(runtime.path())?;
         let stderr = File::create(folder.path().join("stderr"))?;
         Ok::<_, std::io::Error>((folder, stderr))
     };
@@ -149,7 +152,8 @@ async fn connect(
     if status.success() {
         let path = folder.path().to_owned();
         let session = Arc::new(Session::new_native_mux(folder));
-        return Ok(Ok(Master { session, log, folder: path }));
+        let _runtime = Arc::clone(runtime);
+        return Ok(Ok(Master { session, log, folder: path, _runtime }));
     }
     let words = [spoken(&log), spoken(&folder.path().join("stderr"))];
     let words = words.into_iter().find(|text| !text.is_empty());

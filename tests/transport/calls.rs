@@ -54,7 +54,7 @@ async fn a_call_costs_one_round_trip() {
         times.push(started.elapsed());
     }
     times.sort();
-    println!("median of a call over ssh: {:?}", times[times.len() / 2]);
+    println!("a call over ssh: median {:?}, fastest {:?}", times[times.len() / 2], times[0]);
     assert!(times[times.len() / 2] < Duration::from_millis(20));
     pool.close().await;
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kup_play::transport::{ConnectionError, Endpoint};
 
-use crate::sshd::{Sshd, await_that, shell};
+use crate::sshd::{Sshd, await_that, local, shell};
 
 async fn unreachable(sshd: &Sshd, endpoint: &Endpoint) -> String {
     match sshd.pool().agent(endpoint, None).await {
@@ -135,4 +135,47 @@ async fn who_asks_at_the_same_time_shares_one_connection() {
     drop(agents);
     pool.close().await;
     await_that("the connection ends", || sshd.connections().is_empty());
+}
+
+/// The terminal sends Ctrl-C to its foreground process group. A run still has to put
+/// nodes back then, so that neither ssh nor the agents may be in that group.
+#[tokio::test]
+async fn connections_are_out_of_reach_of_ctrl_c_and_leave_no_trace() {
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    let agent = pool.agent(&sshd.endpoint(), None).await.unwrap();
+    let here = pool.agent(&local(), None).await.unwrap();
+    let sockets = format!("/kup-play-{}-", std::process::id());
+    let masters = processes(&|command| command.contains(&sockets));
+    assert_eq!(masters.len(), 1, "{masters:?}");
+    let response = here.call(shell("echo $PPID"), Vec::new()).await.unwrap();
+    let agent_pid = response.result["stdout"].as_str().unwrap().parse().unwrap();
+    let own = group(std::process::id());
+    assert_ne!(group(masters[0]), own);
+    assert_ne!(group(agent_pid), own);
+    drop((agent, here));
+    pool.close().await;
+    tokio::task::spawn_blocking(move || {
+        await_that("ssh ends", || processes(&|command| command.contains(&sockets)).is_empty());
+        let left = fs::read_dir("/tmp").unwrap().flatten();
+        let mut left = left.map(|entry| entry.path().display().to_string());
+        assert!(!left.any(|path| path.contains(&sockets)), "the control sockets are left");
+    })
+    .await
+    .unwrap();
+}
+
+fn processes(matching: &dyn Fn(&str) -> bool) -> Vec<u32> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|c| matching(&c))
+    })
+    .collect()
+}
+
+fn group(pid: u32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    after_name.split(' ').nth(2).unwrap().to_owned()
 }

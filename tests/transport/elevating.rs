@@ -3,12 +3,13 @@
 use std::fs;
 use std::process::Command;
 
-use kup_play::transport::{Become, ConnectionError, Endpoint};
+use kup_play::transport::{Become, ConnectionError, Endpoint, Pool, Settings};
 
 use crate::sshd::{Sshd, local, settings, shell, sudo};
 
 /// `ops` may use sudo without a password, `opspw` with its own, `nosudo` may not.
 const USERS: &str = "cp -a /etc $F/etc; mount --bind $F/etc /etc; rm -f /etc/nologin
+mount -t tmpfs none /root
 mkdir $F/homes; chmod 755 $F/homes
 for user in ops opspw nosudo; do
   useradd -m -d $F/homes/$user -s /bin/bash $user
@@ -50,8 +51,6 @@ async fn sudo_without_a_password_has_its_own_agent_beside_the_login() {
     assert!(other.hello().scratch.starts_with(sshd.path("homes/nosudo")));
     drop((plain, root, other));
     pool.close().await;
-    // Root's home is the machine's own.
-    let _ = fs::remove_dir("/root/.cache/kup-play");
 }
 
 #[tokio::test]
@@ -114,7 +113,9 @@ async fn su_asks_for_the_password_of_the_other_user() {
 
 #[tokio::test]
 async fn become_works_here_as_well() {
-    let pool = kup_play::transport::Pool::new(settings());
+    let cache = tempfile::tempdir().unwrap();
+    let settings = Settings { cache: Some(cache.path().to_owned()), ..settings() };
+    let pool = Pool::new(settings);
     let agent = pool.agent(&local(), Some(&sudo("nobody", None))).await.unwrap();
     assert_eq!(agent.hello().user, "nobody");
     let folder = agent.hello().scratch.parent().unwrap().to_owned();
