@@ -6,6 +6,7 @@ pub mod actions;
 pub mod agent;
 pub mod events;
 pub mod modules;
+pub mod playbook;
 pub mod secret;
 pub mod source;
 pub mod template;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::Error;
 
 /// A file (or `-e` text) that values came from.
@@ -11,6 +13,12 @@ use super::Error;
 pub struct SourceFile {
     pub path: PathBuf,
     pub text: String,
+}
+
+impl SourceFile {
+    pub fn new(path: &Path, text: &str) -> Arc<Self> {
+        Arc::new(Self { path: path.to_owned(), text: text.to_owned() })
+    }
 }
 
 /// A place in a [`SourceFile`]. Line and column count from 1, as editors do;
@@ -23,6 +31,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// The first character of a file.
+    pub fn start(file: &Arc<SourceFile>) -> Self {
+        Self { file: file.clone(), line: 1, column: 1 }
+    }
+
     /// An error at this place.
     pub fn error(&self, message: impl Into<String>) -> Error {
         Error::at(self.clone(), message)
@@ -99,6 +112,32 @@ impl Node {
     /// The value under a text key of a map.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.as_map()?.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, v)| v)
+    }
+
+    /// The value as JSON, templates left as they are; what a vault value holds stays hidden.
+    pub fn to_json(&self) -> Json {
+        match &self.value {
+            Yaml::Null => Json::Null,
+            Yaml::Bool(value) => Json::Bool(*value),
+            Yaml::Int(value) => (*value).into(),
+            Yaml::Float(value) => {
+                serde_json::Number::from_f64(*value).map_or(Json::Null, Json::Number)
+            }
+            Yaml::Str(text) | Yaml::Unsafe(text) => Json::String(text.clone()),
+            Yaml::Vault(_) => Json::String("<vault>".to_owned()),
+            Yaml::Seq(items) => items.iter().map(Self::to_json).collect(),
+            Yaml::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| {
+                    let key = match key.to_json() {
+                        Json::String(text) => text,
+                        other => other.to_string(),
+                    };
+                    (key, value.to_json())
+                })
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
     }
 
     /// The kind of the value in the words of YAML, for messages.

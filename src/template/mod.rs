@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use crate::source::Node;
 
 /// What a template works on and gives back. Cheap to clone.
@@ -16,6 +18,9 @@ pub enum Variable {
     /// A result, a fact or a magic variable: never a template, whatever it looks like.
     Data(Value),
 }
+
+/// Variables of one source (a file, a `vars:`), in its order.
+pub type Layer = IndexMap<String, Variable>;
 
 /// The variables that one host sees for one task, by precedence.
 pub trait Scope: Debug + Send + Sync {

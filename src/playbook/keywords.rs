@@ -1,0 +1,162 @@
+//! The keywords that plays, blocks and tasks have in common, and how they are inherited.
+
+use std::sync::Arc;
+
+use crate::source::{Error, Node, Yaml};
+use crate::template::{Layer, Variable};
+
+/// Effective keywords: a task's own, then its block's, then its play's.
+#[derive(Clone, Debug, Default)]
+pub struct Keywords {
+    /// All must hold; the outer ones first.
+    pub when: Vec<Node>,
+    /// Of all levels together, sorted.
+    pub tags: Vec<String>,
+    /// Variables of blocks and the task, outer first; those of the play are kept by the play.
+    pub vars: Vec<Arc<Layer>>,
+    /// Outer first; inner ones win.
+    pub environment: Vec<Node>,
+    pub become_: Option<Node>,
+    pub become_user: Option<Node>,
+    pub become_method: Option<Node>,
+    pub become_flags: Option<Node>,
+    pub become_exe: Option<Node>,
+    pub connection: Option<Node>,
+    pub remote_user: Option<Node>,
+    pub port: Option<Node>,
+    pub check_mode: Option<Node>,
+    pub diff: Option<Node>,
+    pub no_log: Option<Node>,
+    pub ignore_errors: Option<Node>,
+    pub ignore_unreachable: Option<Node>,
+    pub any_errors_fatal: Option<Node>,
+    pub run_once: Option<Node>,
+    pub throttle: Option<Node>,
+    pub timeout: Option<Node>,
+    pub delegate_to: Option<Node>,
+    pub delegate_facts: Option<Node>,
+}
+
+/// Keywords of every level.
+pub const COMMON: &[&str] = &[
+    "name",
+    "tags",
+    "vars",
+    "environment",
+    "become",
+    "become_user",
+    "become_method",
+    "become_flags",
+    "become_exe",
+    "connection",
+    "remote_user",
+    "port",
+    "check_mode",
+    "diff",
+    "no_log",
+    "ignore_errors",
+    "ignore_unreachable",
+    "any_errors_fatal",
+    "run_once",
+    "throttle",
+    "timeout",
+    "collections",
+    "debugger",
+    "module_defaults",
+];
+
+/// Keywords of blocks and tasks beside the common ones.
+pub const DELEGATION: &[&str] = &["when", "delegate_to", "delegate_facts", "notify"];
+
+impl Keywords {
+    /// These keywords with those of an inner level, given by `own`, put over them.
+    /// `keep_vars` is false for a play, whose variables are of another level.
+    pub fn inherit(&self, own: &Node, keep_vars: bool) -> Result<Self, Error> {
+        let mut inner = self.clone();
+        for (key, value) in own.as_map().unwrap_or_default() {
+            match key.as_str() {
+                Some("when") => inner.when.extend(list_of(value)),
+                Some("tags") => inner.tags.extend(tags_of(value)?),
+                Some("vars") if keep_vars => inner.vars.push(Arc::new(vars_of(value)?)),
+                Some("environment") => inner.environment.push(value.clone()),
+                Some(name) => {
+                    if let Some(field) = inner.field(name) {
+                        *field = Some(value.clone());
+                    }
+                }
+                None => {}
+            }
+        }
+        inner.tags.sort();
+        inner.tags.dedup();
+        Ok(inner)
+    }
+
+    fn field(&mut self, name: &str) -> Option<&mut Option<Node>> {
+        Some(match name {
+            "become" => &mut self.become_,
+            "become_user" => &mut self.become_user,
+            "become_method" => &mut self.become_method,
+            "become_flags" => &mut self.become_flags,
+            "become_exe" => &mut self.become_exe,
+            "connection" => &mut self.connection,
+            "remote_user" => &mut self.remote_user,
+            "port" => &mut self.port,
+            "check_mode" => &mut self.check_mode,
+            "diff" => &mut self.diff,
+            "no_log" => &mut self.no_log,
+            "ignore_errors" => &mut self.ignore_errors,
+            "ignore_unreachable" => &mut self.ignore_unreachable,
+            "any_errors_fatal" => &mut self.any_errors_fatal,
+            "run_once" => &mut self.run_once,
+            "throttle" => &mut self.throttle,
+            "timeout" => &mut self.timeout,
+            "delegate_to" => &mut self.delegate_to,
+            "delegate_facts" => &mut self.delegate_facts,
+            _ => return None,
+        })
+    }
+}
+
+/// A list, or the one value as a list; nothing for null.
+pub fn list_of(node: &Node) -> Vec<Node> {
+    match &node.value {
+        Yaml::Seq(items) => items.clone(),
+        Yaml::Null => Vec::new(),
+        _ => vec![node.clone()],
+    }
+}
+
+/// Tags as a list or as one text with commas.
+pub fn tags_of(node: &Node) -> Result<Vec<String>, Error> {
+    let mut tags = Vec::new();
+    for item in list_of(node) {
+        match &item.value {
+            Yaml::Str(text) => {
+                let split = text.split(',').map(|tag| tag.trim().to_owned());
+                tags.extend(split.filter(|tag| !tag.is_empty()));
+            }
+            Yaml::Int(number) => tags.push(number.to_string()),
+            _ => {
+                return Err(item
+                    .span
+                    .error(format!("tags must be specified as a list, not {}", item.kind())));
+            }
+        }
+    }
+    Ok(tags)
+}
+
+/// The mapping under `vars`.
+pub fn vars_of(node: &Node) -> Result<Layer, Error> {
+    match &node.value {
+        Yaml::Map(entries) => Ok(entries
+            .iter()
+            .filter_map(|(key, value)| {
+                Some((key.as_str()?.to_owned(), Variable::Source(Arc::new(value.clone()))))
+            })
+            .collect()),
+        Yaml::Null => Ok(Layer::new()),
+        _ => Err(node.span.error(format!("vars must be a mapping, not {}", node.kind()))),
+    }
+}

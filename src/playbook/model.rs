@@ -1,0 +1,167 @@
+//! What a playbook consists of. Values that may hold templates stay nodes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Keywords;
+use crate::source::{Node, Span};
+use crate::template::Layer;
+
+/// A play: hosts, and what is done on them.
+#[derive(Debug)]
+pub struct Play {
+    /// As written, else the pattern of its hosts.
+    pub name: String,
+    /// A pattern, or a list of patterns.
+    pub hosts: Node,
+    /// Its own and those of the imports around it; inherited by its tasks.
+    pub keywords: Arc<Keywords>,
+    pub gather_facts: Option<Node>,
+    pub gather_subset: Option<Node>,
+    pub gather_timeout: Option<Node>,
+    /// Sizes of batches: numbers or percentages; the last one repeats.
+    pub serial: Vec<Node>,
+    pub strategy: Option<Node>,
+    pub order: Option<Node>,
+    pub max_fail_percentage: Option<Node>,
+    pub force_handlers: Option<Node>,
+    /// Level 12; those of an import win over the play's own.
+    pub vars: Arc<Layer>,
+    pub vars_prompt: Vec<Prompt>,
+    /// Names of files; an entry may be a list of which the first that exists counts.
+    pub vars_files: Vec<Node>,
+    pub pre_tasks: Vec<Item>,
+    pub tasks: Vec<Item>,
+    pub post_tasks: Vec<Item>,
+    pub handlers: Vec<Item>,
+    pub span: Span,
+}
+
+/// A variable that is asked for when the run begins.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    pub name: String,
+    /// The question; the name when there is none.
+    pub prompt: Option<Node>,
+    pub default: Option<Node>,
+    /// Whether what is typed stays hidden (the default).
+    pub private: bool,
+    /// Whether it has to be typed twice.
+    pub confirm: bool,
+    /// Whether what is typed is never a template.
+    pub unsafe_: bool,
+    pub span: Span,
+}
+
+/// What a list of tasks holds.
+#[derive(Debug)]
+pub enum Item {
+    Task(Task),
+    Block(Block),
+}
+
+/// Tasks with what happens when one of them fails. Its keywords are in its tasks.
+#[derive(Debug)]
+pub struct Block {
+    pub name: Option<Node>,
+    pub block: Vec<Item>,
+    pub rescue: Vec<Item>,
+    pub always: Vec<Item>,
+    pub span: Span,
+}
+
+/// One task, or one handler.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub name: Option<Node>,
+    /// Short name, `_` between words.
+    pub module: String,
+    /// As the playbook writes it, for the output of tasks without a name.
+    pub written_module: String,
+    /// The arguments that are given by name; a mapping.
+    pub arguments: Option<Node>,
+    /// The text behind `command:` and its like.
+    pub free_form: Option<Node>,
+    /// Its own keywords over those it inherits.
+    pub keywords: Arc<Keywords>,
+    /// Only what it inherits: what the tasks of a file that it includes inherit.
+    pub outer: Arc<Keywords>,
+    pub loop_: Option<Loop>,
+    pub loop_control: LoopControl,
+    pub register: Option<String>,
+    pub until: Vec<Node>,
+    pub retries: Option<Node>,
+    pub delay: Option<Node>,
+    pub changed_when: Vec<Node>,
+    pub failed_when: Vec<Node>,
+    pub async_: Option<Node>,
+    pub poll: Option<Node>,
+    pub notify: Vec<Node>,
+    /// Topics that a handler answers to beside its name.
+    pub listen: Vec<String>,
+    pub handler: bool,
+    /// Where it begins.
+    pub span: Span,
+}
+
+/// `loop`, or `with_` and a lookup.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// `loop`, or the name of the lookup (`items` of `with_items`).
+    pub kind: String,
+    pub node: Node,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct LoopControl {
+    pub loop_var: Option<String>,
+    pub index_var: Option<String>,
+    pub label: Option<Node>,
+    /// Seconds between two items.
+    pub pause: Option<Node>,
+    pub extended: bool,
+    pub extended_allitems: bool,
+    /// Conditions after which no further item is taken.
+    pub break_when: Vec<Node>,
+}
+
+impl Play {
+    /// The folder of its file, where files and templates are looked for.
+    pub fn directory(&self) -> PathBuf {
+        self.span.path().parent().map(PathBuf::from).unwrap_or_default()
+    }
+}
+
+impl Task {
+    /// A task that does nothing but run `module`.
+    pub fn new(module: &str, keywords: Arc<Keywords>, span: Span) -> Self {
+        Self {
+            name: None,
+            module: module.to_owned(),
+            written_module: module.to_owned(),
+            arguments: None,
+            free_form: None,
+            outer: keywords.clone(),
+            keywords,
+            loop_: None,
+            loop_control: LoopControl::default(),
+            register: None,
+            until: Vec::new(),
+            retries: None,
+            delay: None,
+            changed_when: Vec::new(),
+            failed_when: Vec::new(),
+            async_: None,
+            poll: None,
+            notify: Vec::new(),
+            listen: Vec::new(),
+            handler: false,
+            span,
+        }
+    }
+
+    /// Its own tags and the inherited ones, sorted.
+    pub fn tags(&self) -> &[String] {
+        &self.keywords.tags
+    }
+}
