@@ -1,4 +1,25 @@
 //! Jinja2 as Ansible uses it, on minijinja: native types and lazy variables.
+//!
+//! [`Templar`] is the way in. A text is cut into data and tags ([`scan`]),
+//! expressions are read as tokens ([`tokens`]) and written anew for minijinja
+//! ([`rewrite`]), which then runs them over a [`Context`](context::Context) that
+//! asks the [`Scope`] for a variable only when one is used.
+
+mod access;
+mod call;
+mod context;
+mod error;
+mod filters;
+mod globals;
+mod json;
+mod locate;
+mod omit;
+mod python;
+mod rewrite;
+mod scan;
+mod templar;
+mod tests;
+mod tokens;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -6,6 +27,11 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::source::Node;
+
+pub use error::TemplateError;
+pub use json::{from_json, to_json};
+pub use omit::is_omit;
+pub use templar::{Decrypt, Settings, Templar};
 
 /// What a template works on and gives back. Cheap to clone.
 pub type Value = minijinja::Value;

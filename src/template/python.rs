@@ -1,0 +1,217 @@
+//! Values as Python sees them: how they print, what their types are called.
+
+use minijinja::value::{Tuple, ValueKind};
+
+use super::{TemplateError, Value};
+
+/// `str(value)`.
+pub fn text(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+        _ => repr(value),
+    }
+}
+
+/// `repr(value)`.
+pub fn repr(value: &Value) -> String {
+    let mut out = String::new();
+    write_repr(value, &mut out, 0);
+    out
+}
+
+fn write_repr(value: &Value, out: &mut String, depth: usize) {
+    // Nothing that prints is this deep; an object that contains itself is.
+    if depth > 100 {
+        out.push_str("...");
+        return;
+    }
+    let list = |out: &mut String, open: &str, close: &str| {
+        out.push_str(open);
+        let items = items(value).unwrap_or_default();
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                out.push_str(", ");
+            }
+            write_repr(item, out, depth + 1);
+        }
+        if close == ")" && items.len() == 1 {
+            out.push(',');
+        }
+        out.push_str(close);
+    };
+    match value.kind() {
+        ValueKind::Number if !value.is_integer() => {
+            out.push_str(&float(f64::try_from(value.clone()).unwrap_or_default()));
+        }
+        ValueKind::Seq | ValueKind::Iterable if value.is_tuple() => list(out, "(", ")"),
+        ValueKind::Seq | ValueKind::Iterable => list(out, "[", "]"),
+        ValueKind::Map => {
+            out.push('{');
+            for (index, (key, item)) in entries(value).unwrap_or_default().iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                write_repr(key, out, depth + 1);
+                out.push_str(": ");
+                write_repr(item, out, depth + 1);
+            }
+            out.push('}');
+        }
+        ValueKind::String => out.push_str(&quoted(value.as_str().unwrap_or_default())),
+        _ => out.push_str(&value.to_string()),
+    }
+}
+
+/// `repr` of a string.
+pub fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if character == quote => {
+                out.push('\\');
+                out.push(character);
+            }
+            _ if character.is_control() => out.push_str(&format!("\\x{:02x}", character as u32)),
+            _ => out.push(character),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// `repr` of a float: the shortest digits, an exponent where Python has one.
+pub fn float(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let scientific = format!("{number:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..16).contains(&exponent) {
+        let plain = number.to_string();
+        return if plain.contains('.') { plain } else { plain + ".0" };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// The class of a value by Python's name for it.
+pub fn type_name(value: &Value) -> &'static str {
+    match value.kind() {
+        ValueKind::Undefined => "AnsibleUndefined",
+        ValueKind::None => "NoneType",
+        ValueKind::Bool => "bool",
+        ValueKind::Number if value.is_integer() => "int",
+        ValueKind::Number => "float",
+        ValueKind::String => "str",
+        ValueKind::Bytes => "bytes",
+        ValueKind::Map => "dict",
+        ValueKind::Iterable => "generator",
+        ValueKind::Seq if value.is_tuple() => "tuple",
+        ValueKind::Seq => "list",
+        _ => "object",
+    }
+}
+
+/// What a value is called in `… has no attribute`.
+pub fn described(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::None => "None".to_owned(),
+        _ => format!("{} object", type_name(value)),
+    }
+}
+
+/// The items of a list, tuple or iterator; the keys of a map; the characters of a text.
+pub fn items(value: &Value) -> Result<Vec<Value>, TemplateError> {
+    if value.is_none() {
+        return Err(TemplateError::new("'NoneType' object is not iterable"));
+    }
+    let iterator = value.try_iter().map_err(|_| {
+        TemplateError::new(format!("'{}' object is not iterable", type_name(value)))
+    })?;
+    iterator.checked().collect::<Result<_, _>>().map_err(|error| carried(&error))
+}
+
+/// The keys and values of a map.
+pub fn entries(value: &Value) -> Result<Vec<(Value, Value)>, TemplateError> {
+    let pairs = (value.kind() == ValueKind::Map)
+        .then(|| value.as_object().and_then(|object| object.try_iter_pairs()))
+        .flatten()
+        .ok_or_else(|| {
+            TemplateError::new(format!("expected a dictionary, got a '{}'", type_name(value)))
+        })?;
+    pairs
+        .map(|(key, item)| match valid(item) {
+            Ok(item) => Ok((key, item)),
+            Err(error) => Err(carried(&error)),
+        })
+        .collect()
+}
+
+/// The value, or the error that a lazy object put in its place.
+pub fn valid(value: Value) -> Result<Value, minijinja::Error> {
+    if value.kind() != ValueKind::Invalid {
+        return Ok(value);
+    }
+    match Value::from(vec![value]).try_iter()?.checked().next() {
+        Some(item) => item,
+        None => Ok(Value::UNDEFINED),
+    }
+}
+
+/// minijinja's error as one of ours.
+pub fn carried(error: &minijinja::Error) -> TemplateError {
+    TemplateError::inside(error).unwrap_or_else(|| TemplateError::new(detail(error)))
+}
+
+/// What minijinja says went wrong, without its category.
+pub fn detail(error: &minijinja::Error) -> String {
+    match error.detail() {
+        Some(detail) => detail.to_owned(),
+        None => error.kind().to_string(),
+    }
+}
+
+/// A tuple of these values.
+pub fn tuple(values: Vec<Value>) -> Value {
+    Value::from(Tuple::new(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_print_as_in_python() {
+        let table = [
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (1e16, "1e+16"),
+            (1.5e-5, "1.5e-05"),
+            (123456789012345.0, "123456789012345.0"),
+            (0.0001, "0.0001"),
+        ];
+        for (number, expected) in table {
+            assert_eq!(float(number), expected);
+        }
+    }
+
+    #[test]
+    fn containers_print_as_in_python() {
+        let value = Value::from_pairs([(
+            "a",
+            Value::from(vec![Value::from(true), Value::from(()), Value::from("it's\n")]),
+        )]);
+        assert_eq!(repr(&value), r#"{'a': [True, None, "it's\n"]}"#);
+        assert_eq!(repr(&tuple(vec![Value::from(1)])), "(1,)");
+    }
+}

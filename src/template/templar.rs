@@ -1,0 +1,496 @@
+//! The templates of a run.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+
+use super::context::{Context, LazyMap};
+use super::locate::{locate, name_in_code, name_in_template};
+use super::rewrite::{Rewritten, Role, Use, rewrite_expression, rewrite_template, short_name};
+use super::scan::{Delimiters, Kind, Segment, scan};
+use super::{Scope, TemplateError, Value, access, filters, globals, omit, python, tests};
+use crate::secret::Secret;
+use crate::source::{self, Node, Span, Yaml, suggest};
+
+/// Decrypts the ciphertext of a `!vault` value.
+pub type Decrypt = Arc<dyn Fn(&str) -> Result<Secret, String> + Send + Sync>;
+
+/// What templates need to know of the run.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The folder of the playbook: where lookups and templates are found.
+    pub playbook_dir: PathBuf,
+    /// None: a vault value is an error.
+    pub decrypt: Option<Decrypt>,
+}
+
+/// Renders templates. Made once per run, cheap to clone, shared by all hosts.
+#[derive(Clone)]
+pub struct Templar(Arc<Inner>);
+
+struct Inner {
+    environment: Environment<'static>,
+    delimiters: Delimiters,
+    settings: Settings,
+    filters: HashSet<String>,
+    tests: HashSet<String>,
+    globals: HashSet<String>,
+}
+
+impl fmt::Debug for Templar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Templar").field("playbook_dir", &self.0.settings.playbook_dir).finish()
+    }
+}
+
+/// What a text is read as.
+#[derive(Clone, Copy, PartialEq)]
+enum Reading {
+    Template,
+    Expression,
+}
+
+impl Templar {
+    pub fn new(settings: Settings) -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_debug(false);
+        environment.set_syntax(syntax());
+        environment.set_formatter(format_value);
+        access::register(&mut environment);
+        let filters = filters::register(&mut environment);
+        let tests = tests::register(&mut environment);
+        let globals = globals::register(&mut environment);
+        Self(Arc::new(Inner {
+            environment,
+            delimiters: Delimiters::default(),
+            settings,
+            filters,
+            tests,
+            globals,
+        }))
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The value of the variable `omit`.
+    pub fn omit() -> Value {
+        omit::omit()
+    }
+
+    /// The variables of a scope as a map whose values are rendered when they
+    /// are looked at: `hostvars['other']`, `vars`.
+    pub fn lazy(&self, scope: &Arc<dyn Scope>) -> Value {
+        Value::from_object(LazyMap(Context::new(self.clone(), scope.clone())))
+    }
+
+    /// Renders everything in a node. A text that is one `{{ expression }}`
+    /// keeps the expression's type. What is omitted stays in as [`Templar::omit`].
+    pub fn render(&self, node: &Node, scope: &Arc<dyn Scope>) -> Result<Value, TemplateError> {
+        self.render_in(node, &Context::new(self.clone(), scope.clone()))
+    }
+
+    /// As [`render`](Self::render), for a module's arguments: map entries and
+    /// list items whose value is `omit` are left out, however deep they stand.
+    pub fn render_arguments(
+        &self,
+        node: &Node,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Value, TemplateError> {
+        self.render(node, scope).map(omit::without_omitted)
+    }
+
+    /// Renders a text that came from `span`; without tags it is given back as it is.
+    pub fn render_text(
+        &self,
+        text: &str,
+        span: Option<&Span>,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Value, TemplateError> {
+        self.text_in(text, span, &Context::new(self.clone(), scope.clone()))
+    }
+
+    /// The value of a bare expression, as `when`, `until` or `debug: var` have it.
+    pub fn evaluate(
+        &self,
+        expression: &str,
+        span: Option<&Span>,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Value, TemplateError> {
+        self.expression_in(expression, span, &Context::new(self.clone(), scope.clone()))
+    }
+
+    /// Whether a condition holds. A list holds when all of it does; a text is
+    /// an expression, or a template that gives one.
+    pub fn condition(&self, node: &Node, scope: &Arc<dyn Scope>) -> Result<bool, TemplateError> {
+        let context = Context::new(self.clone(), scope.clone());
+        match &node.value {
+            Yaml::Null => Ok(true),
+            Yaml::Bool(value) => Ok(*value),
+            Yaml::Seq(items) => {
+                for item in items {
+                    if !self.condition(item, scope)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Yaml::Str(text) if text.is_empty() => Ok(true),
+            Yaml::Str(text) => self.condition_in(text, node, &context).map_err(|error| {
+                let message = format!(
+                    "The conditional check '{text}' failed. The error was: error while evaluating conditional ({text}): {}",
+                    error.message
+                );
+                TemplateError { message, ..error }.at(Some(&node.span))
+            }),
+            _ => Ok(self.render_in(node, &context)?.is_true()),
+        }
+    }
+
+    fn condition_in(
+        &self,
+        text: &str,
+        node: &Node,
+        context: &Arc<Context>,
+    ) -> Result<bool, TemplateError> {
+        if !self.0.delimiters.found_in(text) {
+            return Ok(self.expression_in(text, Some(&node.span), context)?.is_true());
+        }
+        let rendered = self.text_in(text, Some(&node.span), context)?;
+        match rendered.as_str() {
+            None => Ok(rendered.is_true()),
+            Some(result) if result.trim().is_empty() => Ok(false),
+            Some(result) => Ok(self.expression_in(result, None, context)?.is_true()),
+        }
+    }
+
+    /// Whether every template in a node can be read: its syntax, and the names
+    /// of its filters and tests.
+    pub fn check(&self, node: &Node) -> Result<(), source::Error> {
+        match &node.value {
+            Yaml::Str(text) if self.0.delimiters.found_in(text) => {
+                self.check_text(text, &node.span, Reading::Template)
+            }
+            Yaml::Seq(items) => items.iter().try_for_each(|item| self.check(item)),
+            Yaml::Map(entries) => entries.iter().try_for_each(|(key, value)| {
+                self.check(key)?;
+                self.check(value)
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`check`](Self::check), for conditions: texts without tags are expressions.
+    pub fn check_condition(&self, node: &Node) -> Result<(), source::Error> {
+        match &node.value {
+            Yaml::Str(text) if !text.is_empty() && !self.0.delimiters.found_in(text) => {
+                self.check_text(text, &node.span, Reading::Expression)
+            }
+            Yaml::Seq(items) => items.iter().try_for_each(|item| self.check_condition(item)),
+            _ => self.check(node),
+        }
+    }
+
+    fn check_text(&self, text: &str, span: &Span, reading: Reading) -> Result<(), source::Error> {
+        let rewritten = self.rewrite(text, reading);
+        let environment = &self.0.environment;
+        let compiled = match reading {
+            Reading::Template => environment.template_from_str(&rewritten.text).map(drop),
+            Reading::Expression => environment.compile_expression(&rewritten.text).map(drop),
+        };
+        if let Err(error) = compiled {
+            return Err(self.syntax_error(&error, text, span, reading).into());
+        }
+        rewritten.uses.iter().try_for_each(|used| self.check_name(used, text, span))
+    }
+
+    fn check_name(&self, used: &Use, text: &str, span: &Span) -> Result<(), source::Error> {
+        let (kind, known) = match used.role {
+            Role::Filter => ("filter", &self.0.filters),
+            Role::Test => ("test", &self.0.tests),
+        };
+        let name = short_name(&used.name);
+        if known.contains(name) {
+            return Ok(());
+        }
+        let error =
+            locate(span, text, used.offset).error(format!("no {kind} named '{}'", used.name));
+        Err(match suggest(name, known.iter().map(String::as_str)) {
+            Some(near) => error.with_help(format!("did you mean '{near}'?")),
+            None => error,
+        })
+    }
+
+    pub(super) fn is_global(&self, name: &str) -> bool {
+        self.0.globals.contains(name)
+    }
+
+    /// Whether minijinja would find tags in this text.
+    pub fn is_template(&self, text: &str) -> bool {
+        self.0.delimiters.found_in(text)
+    }
+
+    pub(super) fn render_in(
+        &self,
+        node: &Node,
+        context: &Arc<Context>,
+    ) -> Result<Value, TemplateError> {
+        Ok(match &node.value {
+            Yaml::Null => Value::from(()),
+            Yaml::Bool(value) => Value::from(*value),
+            Yaml::Int(value) => Value::from(*value),
+            Yaml::Float(value) => Value::from(*value),
+            Yaml::Str(text) => self.text_in(text, Some(&node.span), context)?,
+            Yaml::Unsafe(text) => Value::from(text.as_str()),
+            Yaml::Vault(ciphertext) => self.decrypted(ciphertext, &node.span)?,
+            Yaml::Seq(items) => Value::from(
+                items
+                    .iter()
+                    .map(|item| self.render_in(item, context))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
+            Yaml::Map(entries) => {
+                let entries = entries.iter().map(|(key, value)| {
+                    Ok((self.render_in(key, context)?, self.render_in(value, context)?))
+                });
+                Value::from_pairs(entries.collect::<Result<Vec<_>, TemplateError>>()?)
+            }
+        })
+    }
+
+    fn decrypted(&self, ciphertext: &str, span: &Span) -> Result<Value, TemplateError> {
+        let error = |message: String| TemplateError::new(message).at(Some(span));
+        let Some(decrypt) = &self.0.settings.decrypt else {
+            return Err(error("Attempting to decrypt but no vault secrets found".to_owned()));
+        };
+        decrypt(ciphertext).map(|secret| Value::from(secret.expose())).map_err(error)
+    }
+
+    pub(super) fn text_in(
+        &self,
+        text: &str,
+        span: Option<&Span>,
+        context: &Arc<Context>,
+    ) -> Result<Value, TemplateError> {
+        if !self.0.delimiters.found_in(text) {
+            return Ok(Value::from(text));
+        }
+        let segments = scan(text, &self.0.delimiters);
+        if let Some(code) = only_expression(text, &segments) {
+            let value = self.run(&text[code.clone()], text, span, context, Reading::Expression)?;
+            // As in Ansible, line ends behind the tag belong to a text, and to nothing else.
+            let ends = text.len() - text.trim_end_matches('\n').len();
+            return Ok(match value.as_str() {
+                Some(result) if ends > 0 => Value::from(format!("{result}{}", "\n".repeat(ends))),
+                _ => value,
+            });
+        }
+        self.run(text, text, span, context, Reading::Template)
+    }
+
+    pub(super) fn expression_in(
+        &self,
+        expression: &str,
+        span: Option<&Span>,
+        context: &Arc<Context>,
+    ) -> Result<Value, TemplateError> {
+        self.run(expression, expression, span, context, Reading::Expression)
+    }
+
+    fn rewrite(&self, text: &str, reading: Reading) -> Rewritten {
+        match reading {
+            Reading::Expression => rewrite_expression(text),
+            Reading::Template => rewrite_template(text, &self.0.delimiters),
+        }
+    }
+
+    /// Runs `code`, which stands in `text`, which begins at `span`.
+    fn run(
+        &self,
+        code: &str,
+        text: &str,
+        span: Option<&Span>,
+        context: &Arc<Context>,
+        reading: Reading,
+    ) -> Result<Value, TemplateError> {
+        let rewritten = self.rewrite(code, reading).text;
+        let mark = context.mark();
+        let result = match reading {
+            Reading::Expression => self
+                .0
+                .environment
+                .compile_expression_owned(rewritten)
+                .and_then(|compiled| compiled.eval(context.as_value())),
+            Reading::Template => self
+                .0
+                .environment
+                .render_named_str("<template>", &rewritten, context.as_value())
+                .map(Value::from),
+        };
+        let result = match result {
+            Ok(value) => finished(value).map_err(minijinja::Error::from),
+            Err(error) => Err(error),
+        };
+        let miss = context.take_misses(mark);
+        result.map_err(|error| {
+            if let Some(own) = TemplateError::inside(&error) {
+                if !(own.undefined && own.span.is_none()) {
+                    return own.at(span);
+                }
+            }
+            let undefined = error.kind() == ErrorKind::UndefinedError
+                || error.detail().is_some_and(|detail| detail.contains("undefined"));
+            match miss {
+                Some(miss) if undefined => context
+                    .explain(miss, |name| {
+                        let offset = name_in_template(text, &self.0.delimiters, name)
+                            .or_else(|| name_in_code(text, 0..text.len(), name))?;
+                        Some(locate(span?, text, offset))
+                    })
+                    .at(span),
+                _ => self.failure(&error, code, text, span, reading),
+            }
+        })
+    }
+
+    /// What minijinja could not do, in our words and at the operator's place.
+    fn failure(
+        &self,
+        error: &minijinja::Error,
+        code: &str,
+        text: &str,
+        span: Option<&Span>,
+        reading: Reading,
+    ) -> TemplateError {
+        if let Some(own) = TemplateError::inside(error) {
+            return own.at(span);
+        }
+        match error.kind() {
+            ErrorKind::SyntaxError => match span {
+                Some(span) => self.syntax_error(error, text, span, reading),
+                None => TemplateError::new(format!(
+                    "template error while templating string: {}. String: {code}",
+                    python::detail(error)
+                )),
+            },
+            ErrorKind::UndefinedError => TemplateError::undefined(python::detail(error)).at(span),
+            _ => TemplateError::new(python::detail(error)).at(span),
+        }
+    }
+
+    /// A syntax error told about the operator's text, not about the rewritten one.
+    fn syntax_error(
+        &self,
+        error: &minijinja::Error,
+        text: &str,
+        span: &Span,
+        reading: Reading,
+    ) -> TemplateError {
+        let mut environment = self.0.environment.clone();
+        environment.set_debug(true);
+        let original = match reading {
+            Reading::Expression if !self.is_template(text) => {
+                environment.compile_expression(text).err()
+            }
+            _ => environment.template_from_str(text).err(),
+        };
+        let error = original.as_ref().unwrap_or(error);
+        let offset = error.range().map(|range| range.start).filter(|start| *start < text.len());
+        let place = offset.map_or_else(|| span.clone(), |offset| locate(span, text, offset));
+        TemplateError::new(format!(
+            "template error while templating string: {}. String: {}",
+            python::detail(error),
+            text.trim_end()
+        ))
+        .at(Some(&place))
+    }
+}
+
+/// The syntax of templates in playbooks.
+fn syntax() -> minijinja::syntax::SyntaxConfig {
+    let mut builder = minijinja::syntax::SyntaxConfig::builder();
+    builder.trim_blocks(true).keep_trailing_newline(true);
+    builder.build().unwrap_or_default()
+}
+
+/// The code of a text that is one `{{ expression }}` and nothing but line ends behind it.
+fn only_expression(text: &str, segments: &[Segment]) -> Option<std::ops::Range<usize>> {
+    let [expression, rest @ ..] = segments else { return None };
+    let nothing = |segment: &Segment| match segment.kind {
+        Kind::Comment => true,
+        _ => {
+            segment.kind == Kind::Data && text[segment.outer.clone()].trim_matches('\n').is_empty()
+        }
+    };
+    (expression.kind == Kind::Expression && rest.iter().all(nothing))
+        .then(|| expression.inner.clone())
+}
+
+/// A result fit to be kept: iterators run to their end, nothing undefined in it.
+fn finished(value: Value) -> Result<Value, TemplateError> {
+    match value.kind() {
+        ValueKind::Undefined => Err(TemplateError::undefined("a value is undefined")),
+        ValueKind::Invalid => python::valid(value).map_err(|error| python::carried(&error)),
+        ValueKind::Iterable => finished(Value::from(python::items(&value)?)),
+        ValueKind::Seq if value.downcast_object_ref::<Vec<Value>>().is_some() => {
+            let items = python::items(&value)?;
+            if items.iter().any(needs_finish) {
+                return Ok(Value::from(
+                    items.into_iter().map(finished).collect::<Result<Vec<_>, _>>()?,
+                ));
+            }
+            Ok(value)
+        }
+        ValueKind::Map
+            if value.downcast_object_ref::<indexmap::IndexMap<Value, Value>>().is_some() =>
+        {
+            let entries = python::entries(&value)?;
+            if entries.iter().any(|(_, item)| needs_finish(item)) {
+                let entries = entries.into_iter().map(|(key, item)| Ok((key, finished(item)?)));
+                return Ok(Value::from_pairs(entries.collect::<Result<Vec<_>, TemplateError>>()?));
+            }
+            Ok(value)
+        }
+        _ => Ok(value),
+    }
+}
+
+fn needs_finish(value: &Value) -> bool {
+    matches!(
+        value.kind(),
+        ValueKind::Undefined
+            | ValueKind::Invalid
+            | ValueKind::Iterable
+            | ValueKind::Seq
+            | ValueKind::Map
+    )
+}
+
+/// Prints a value into text as Python would.
+fn format_value(
+    out: &mut minijinja::Output,
+    state: &mut minijinja::State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
+    if value.is_undefined() {
+        let error = Context::of(state).map(|context| {
+            context.missed(
+                "the inline if-expression evaluated to false and no else section was defined."
+                    .to_owned(),
+            );
+            context.undefined()
+        });
+        return Err(error
+            .unwrap_or_else(|| TemplateError::undefined("a value is undefined"))
+            .into());
+    }
+    let value = finished(value.clone())?;
+    out.write_str(&python::text(&value)).map_err(minijinja::Error::from)
+}

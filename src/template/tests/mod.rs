@@ -1,0 +1,62 @@
+//! Tests (`x is defined`), a file per family.
+
+mod basics;
+
+use std::collections::HashSet;
+
+use minijinja::Environment;
+
+use super::call::{Plugin, add_tests};
+
+const FAMILIES: &[&[Plugin]] = &[basics::TESTS];
+
+/// Those of minijinja's own tests that do what Jinja2's do.
+const NATIVE: &[&str] = &[
+    "none",
+    "boolean",
+    "odd",
+    "even",
+    "divisibleby",
+    "number",
+    "integer",
+    "float",
+    "string",
+    "sequence",
+    "iterable",
+    "mapping",
+    "safe",
+    "escaped",
+    "eq",
+    "equalto",
+    "==",
+    "ne",
+    "!=",
+    "gt",
+    "greaterthan",
+    ">",
+    "ge",
+    ">=",
+    "lt",
+    "lessthan",
+    "<",
+    "le",
+    "<=",
+    "in",
+    "true",
+    "false",
+    "sameas",
+    "lower",
+    "upper",
+    "filter",
+    "test",
+];
+
+/// Adds the tests; returns the names of all of them.
+pub fn register(environment: &mut Environment<'static>) -> HashSet<String> {
+    let mut names: HashSet<String> = NATIVE.iter().map(|name| (*name).to_owned()).collect();
+    for family in FAMILIES {
+        add_tests(environment, family);
+        names.extend(family.iter().map(|plugin| plugin.name.to_owned()));
+    }
+    names
+}
