@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod agent;
 pub mod events;
+pub mod inventory;
 pub mod modules;
 pub mod playbook;
 pub mod secret;

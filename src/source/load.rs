@@ -16,16 +16,19 @@ const MAX_DEPTH: usize = 200;
 
 /// The one document of a file; an empty file is null.
 pub fn load(path: &Path) -> Result<Node, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::new(format!("{} could not be found", path.display()))
-        }
-        std::io::ErrorKind::InvalidData => {
-            Error::new(format!("{} is not UTF-8 text", path.display()))
-        }
-        _ => Error::new(format!("{} cannot be read: {error}", path.display())),
-    })?;
-    load_str(&text, path)
+    load_str(&read(path)?, path)
+}
+
+/// The text of a file.
+pub fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        Error::new(match error.kind() {
+            std::io::ErrorKind::NotFound => format!("{path} could not be found"),
+            std::io::ErrorKind::InvalidData => format!("{path} is not UTF-8 text"),
+            _ => format!("{path} cannot be read: {error}"),
+        })
+    })
 }
 
 /// As [`load`], of text; `path` is what errors call it.

@@ -7,6 +7,6 @@ mod scalar;
 mod suggest;
 
 pub use error::Error;
-pub use load::{load, load_all_str, load_str};
+pub use load::{load, load_all_str, load_str, read};
 pub use node::{Node, SourceFile, Span, Yaml};
 pub use suggest::suggest;

@@ -1,0 +1,81 @@
+//! The variables of a host by level, as "Understanding variable precedence" orders them.
+
+use std::sync::{Arc, LazyLock};
+
+use super::Inventory;
+use super::data::{Given, LOCALHOST};
+use crate::template::{Layer, Value, Variable};
+
+/// Where a variable of the inventory was given; a later one wins over an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Of groups, in the inventory's sources (3).
+    GroupSource,
+    /// group_vars/all beside the inventory (4).
+    InventoryAll,
+    /// group_vars/all beside the playbook (5).
+    PlaybookAll,
+    /// group_vars/* beside the inventory (6).
+    InventoryGroup,
+    /// group_vars/* beside the playbook (7).
+    PlaybookGroup,
+    /// Of the host, in the inventory's sources (8).
+    HostSource,
+    /// host_vars/* beside the inventory (9).
+    InventoryHost,
+    /// host_vars/* beside the playbook (10).
+    PlaybookHost,
+}
+
+/// The implicit localhost is this machine, and no ssh is needed to reach it.
+static IMPLICIT: LazyLock<Arc<Layer>> = LazyLock::new(|| {
+    let local = Variable::Data(Value::from("local"));
+    Arc::new(Layer::from([("ansible_connection".to_owned(), local)]))
+});
+
+impl Inventory {
+    /// The variables given for a host, lowest level first. Within a level, groups
+    /// come by depth, then priority, then name. A name that no source knows has
+    /// the variables of `all`.
+    pub fn layers(&self, host: &str) -> Vec<(Level, Arc<Layer>)> {
+        let all = self.groups.get("all").map(|group| group.vars.clone()).unwrap_or_default();
+        let groups = self.ordered_groups(host);
+        let mut layers = vec![(Level::GroupSource, all.inline)];
+        layers.extend(groups.iter().map(|given| (Level::GroupSource, given.inline.clone())));
+        layers.push((Level::InventoryAll, all.inventory));
+        layers.push((Level::PlaybookAll, all.playbook));
+        layers.extend(groups.iter().map(|given| (Level::InventoryGroup, given.inventory.clone())));
+        layers.extend(groups.iter().map(|given| (Level::PlaybookGroup, given.playbook.clone())));
+        match self.hosts.get(host) {
+            Some(host) => {
+                layers.push((Level::HostSource, host.vars.inline.clone()));
+                layers.push((Level::InventoryHost, host.vars.inventory.clone()));
+                layers.push((Level::PlaybookHost, host.vars.playbook.clone()));
+            }
+            None if LOCALHOST.contains(&host) => {
+                layers.push((Level::HostSource, IMPLICIT.clone()));
+                let (inventory, playbook) = self.folders.loaded_localhost(host);
+                layers.push((Level::InventoryHost, inventory));
+                layers.push((Level::PlaybookHost, playbook));
+            }
+            None => {}
+        }
+        layers.retain(|(_, layer)| !layer.is_empty());
+        layers
+    }
+
+    fn ordered_groups(&self, host: &str) -> Vec<&Given> {
+        let depths = self.depths();
+        let names = self.group_names(host);
+        let mut groups: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let group = self.groups.get(name)?;
+                let depth = depths.get(name.as_str()).copied().unwrap_or_default();
+                Some(((depth, group.priority, name), &group.vars))
+            })
+            .collect();
+        groups.sort_by(|a, b| a.0.cmp(&b.0));
+        groups.into_iter().map(|(_, given)| given).collect()
+    }
+}

@@ -1,0 +1,124 @@
+//! Ranges in host names: `w[1:3]`, `w[01:10:2]`, `db-[a:f]`.
+
+/// More hosts than this in one pattern are a slip.
+const MAX_HOSTS: usize = 100_000;
+
+/// All names that a pattern stands for; itself when it holds no range.
+pub fn expand(pattern: &str) -> Result<Vec<String>, String> {
+    let Some((head, bounds, tail)) = first_range(pattern) else {
+        return Ok(vec![pattern.to_owned()]);
+    };
+    let values = values(bounds).map_err(|error| format!("{error}: {pattern}"))?;
+    let tails = expand(tail)?;
+    if values.len().saturating_mul(tails.len()) > MAX_HOSTS {
+        return Err(format!("the host range stands for more than {MAX_HOSTS} hosts: {pattern}"));
+    }
+    Ok(values
+        .iter()
+        .flat_map(|value| tails.iter().map(move |tail| format!("{head}{value}{tail}")))
+        .collect())
+}
+
+fn first_range(pattern: &str) -> Option<(&str, &str, &str)> {
+    let (head, rest) = pattern.split_once('[')?;
+    let (bounds, tail) = rest.split_once(']')?;
+    Some((head, bounds, tail))
+}
+
+fn values(bounds: &str) -> Result<Vec<String>, String> {
+    let parts: Vec<&str> = bounds.split(':').collect();
+    let (begin, end, step) = match parts[..] {
+        [begin, end] => (begin, end, 1),
+        [begin, end, step] => {
+            let step = step.parse::<usize>().ok().filter(|step| *step > 0);
+            (begin, end, step.ok_or("host range must have a step of at least 1")?)
+        }
+        _ => return Err("host range must be begin:end or begin:end:step".to_owned()),
+    };
+    let begin = if begin.is_empty() { "0" } else { begin };
+    if end.is_empty() {
+        return Err("host range must specify end value".to_owned());
+    }
+    if let (Some(begin), Some(end)) = (letter(begin), letter(end)) {
+        return letters(begin, end, step);
+    }
+    numbers(begin, end, step)
+}
+
+fn numbers(begin: &str, end: &str, step: usize) -> Result<Vec<String>, String> {
+    let width = if begin.starts_with('0') && begin.len() > 1 { begin.len() } else { 0 };
+    if width > 0 && width != end.len() {
+        return Err("host range must specify equal-length begin and end formats".to_owned());
+    }
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| format!("host range must be of numbers or letters ({text})"))
+    };
+    let (begin, end) = (number(begin)?, number(end)?);
+    if begin > end {
+        return Err("host range must have begin <= end".to_owned());
+    }
+    if (end - begin) / step as u64 >= MAX_HOSTS as u64 {
+        return Err(format!("host range stands for more than {MAX_HOSTS} hosts"));
+    }
+    Ok((begin..=end).step_by(step).map(|number| format!("{number:0width$}")).collect())
+}
+
+/// A letter's place in the order a-z, A-Z.
+fn letter(text: &str) -> Option<usize> {
+    let mut characters = text.chars();
+    let (first, rest) = (characters.next()?, characters.next());
+    if rest.is_some() { None } else { alphabet().position(|c| c == first) }
+}
+
+fn alphabet() -> impl Iterator<Item = char> {
+    ('a'..='z').chain('A'..='Z')
+}
+
+fn letters(begin: usize, end: usize, step: usize) -> Result<Vec<String>, String> {
+    if begin > end {
+        return Err("host range must have begin <= end".to_owned());
+    }
+    Ok(alphabet()
+        .skip(begin)
+        .take(end - begin + 1)
+        .step_by(step)
+        .map(|letter| letter.to_string())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_count_with_step_width_and_letters() {
+        for (pattern, names) in [
+            ("w[1:3]", "w1 w2 w3"),
+            ("w[01:07:3].x", "w01.x w04.x w07.x"),
+            ("w[098:101]", "w098 w099 w100 w101"),
+            ("db-[a:c]", "db-a db-b db-c"),
+            ("w[:1]", "w0 w1"),
+            ("r[1:2]n[a:b]", "r1na r1nb r2na r2nb"),
+            ("cp1", "cp1"),
+        ] {
+            assert_eq!(expand(pattern).map(|n| n.join(" ")), Ok(names.to_owned()), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_range_says_what_a_range_is() {
+        for (pattern, message) in [
+            ("w[1]", "begin:end or begin:end:step"),
+            ("w[1:]", "end value"),
+            ("w[01:100]", "equal-length"),
+            ("w[3:1]", "begin <= end"),
+            ("w[1:9:0]", "step"),
+            ("w[1:x1]", "numbers or letters"),
+            ("w[0:999999999999]", "more than"),
+        ] {
+            let error = expand(pattern).expect_err(pattern);
+            assert!(error.contains(message) && error.contains(pattern), "{error}");
+        }
+    }
+}

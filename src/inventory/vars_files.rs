@@ -1,0 +1,138 @@
+//! The folders group_vars/ and host_vars/ beside the inventory and the playbook.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::Inventory;
+use super::data::{Given, LOCALHOST};
+use crate::source::{self, Error, Yaml};
+use crate::template::{Layer, Variable};
+
+/// What a file of variables may be called after its name; the first that exists counts.
+const EXTENSIONS: &[&str] = &["", "yml", "yaml", "json"];
+
+/// Where the folders are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Folders {
+    /// Beside each source, in their order.
+    pub inventory: Vec<PathBuf>,
+    pub playbook: Option<PathBuf>,
+    /// host_vars of the names that need no source.
+    localhost: IndexMap<String, Given>,
+}
+
+impl Folders {
+    /// host_vars of an implicit localhost, beside the inventory and beside the playbook.
+    pub fn loaded_localhost(&self, name: &str) -> (Arc<Layer>, Arc<Layer>) {
+        let given = self.localhost.get(name).cloned().unwrap_or_default();
+        (given.inventory, given.playbook)
+    }
+
+    fn fill(&self, given: &mut Given, folder: &str, name: &str) -> Result<(), Error> {
+        if given.files_read {
+            return Ok(());
+        }
+        given.files_read = true;
+        let mut beside_inventory = Layer::new();
+        for place in &self.inventory {
+            beside_inventory.extend(read(&place.join(folder), name)?);
+        }
+        given.inventory = Arc::new(beside_inventory);
+        if let Some(place) = &self.playbook {
+            given.playbook = Arc::new(read(&place.join(folder), name)?);
+        }
+        Ok(())
+    }
+}
+
+impl Inventory {
+    /// Reads the files of every group and host that have not been read yet.
+    pub(super) fn load_vars_files(&mut self) -> Result<(), Error> {
+        for (name, group) in &mut self.groups {
+            self.folders.fill(&mut group.vars, "group_vars", name)?;
+        }
+        for (name, host) in &mut self.hosts {
+            self.folders.fill(&mut host.vars, "host_vars", name)?;
+        }
+        for name in LOCALHOST {
+            let mut given = self.folders.localhost.get(*name).cloned().unwrap_or_default();
+            self.folders.fill(&mut given, "host_vars", name)?;
+            self.folders.localhost.insert((*name).to_owned(), given);
+        }
+        Ok(())
+    }
+}
+
+/// All variables for a name in a folder; later files win.
+fn read(folder: &Path, name: &str) -> Result<Layer, Error> {
+    let mut layer = Layer::new();
+    if name.contains('/') || !folder.is_dir() {
+        return Ok(layer);
+    }
+    for file in files(folder, name)? {
+        layer.extend(read_file(&file)?);
+    }
+    Ok(layer)
+}
+
+fn files(folder: &Path, name: &str) -> Result<Vec<PathBuf>, Error> {
+    for extension in EXTENSIONS {
+        let path = match *extension {
+            "" => folder.join(name),
+            extension => folder.join(format!("{name}.{extension}")),
+        };
+        if path.is_dir() {
+            let mut found = Vec::new();
+            files_below(&path, &mut found)?;
+            return Ok(found);
+        }
+        if path.exists() {
+            return Ok(vec![path]);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The files of a folder in the order of their names, those of folders in it among
+/// them; hidden ones, backups and files of another extension are left out.
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    for path in super::load::sorted_entries(folder)? {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        if name.is_none_or(|name| name.starts_with('.') || name.ends_with('~')) {
+            continue;
+        }
+        let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
+        if path.is_dir() && extension.is_none() {
+            files_below(&path, found)?;
+        } else if path.is_file() && EXTENSIONS.contains(&extension.as_deref().unwrap_or_default()) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> Result<Layer, Error> {
+    let node = source::load(path)?;
+    match &node.value {
+        Yaml::Null => Ok(Layer::new()),
+        Yaml::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| match key.as_str() {
+                Some(name) => Ok((name.to_owned(), Variable::Source(Arc::new(value.clone())))),
+                None => Err(key
+                    .span
+                    .error(format!("the name of a variable must be a string, not {}", key.kind()))),
+            })
+            .collect(),
+        Yaml::Str(text) if text.starts_with("$ANSIBLE_VAULT;") => Err(node
+            .span
+            .error("Attempting to decrypt but no vault secrets found")
+            .with_help("this file is encrypted as a whole")),
+        _ => Err(node.span.error(format!(
+            "a file of variables must be a mapping of names to values, not {}",
+            node.kind()
+        ))),
+    }
+}

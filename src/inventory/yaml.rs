@@ -1,0 +1,146 @@
+//! YAML inventories: groups with `hosts`, `children` and `vars`.
+
+use super::data::text_of;
+use super::load::Reader;
+use crate::source::{Error, Node, Span, Yaml, suggest};
+use crate::template::Variable;
+use std::sync::Arc;
+
+pub fn read(reader: &mut Reader<'_>, document: &Node) -> Result<(), Error> {
+    let entries = match &document.value {
+        Yaml::Map(entries) => entries,
+        Yaml::Null => {
+            return Err(document.span.error("Parsed empty YAML file").with_help(
+                "an inventory names groups, and hosts in them: all: {hosts: {cp1: {}}}",
+            ));
+        }
+        _ => {
+            return Err(document.span.error(format!(
+                "YAML inventory has invalid structure, it should be a dictionary, got: {}",
+                document.kind()
+            )));
+        }
+    };
+    if let Some(plugin) = document.get("plugin").filter(|node| node.as_str().is_some()) {
+        return Err(plugin
+            .span
+            .error("Plugin configuration YAML file, not YAML inventory")
+            .with_help(
+                "inventory plugins are not supported; an executable that answers --list is",
+            ));
+    }
+    for (key, value) in entries {
+        let name = name_of(key)?;
+        group(reader, &name, value)?;
+    }
+    Ok(())
+}
+
+fn group(reader: &mut Reader<'_>, name: &str, node: &Node) -> Result<(), Error> {
+    reader.inventory.declare_group(name);
+    let entries = match &node.value {
+        Yaml::Null => return Ok(()),
+        Yaml::Map(entries) => entries,
+        _ => {
+            return Err(node.span.error(format!(
+                "the group '{name}' must be a dictionary of hosts, children and vars, not {}",
+                node.kind()
+            )));
+        }
+    };
+    for (key, _) in entries {
+        let section = name_of(key)?;
+        if !matches!(section.as_str(), "hosts" | "children" | "vars") {
+            return Err(unexpected(key, &section, name));
+        }
+    }
+    // In the order of Ansible's reader: of two values for one host the outer group's stays.
+    for (variable, value) in entries_of(node, "vars", name)? {
+        let variable = name_of(&variable)?;
+        reader.inventory.set_group_variable(name, &variable, value)?;
+    }
+    for (key, value) in entries_of(node, "children", name)? {
+        let child = name_of(&key)?;
+        reader.inventory.declare_child(name, &child).map_err(|error| key.span.error(error))?;
+        group(reader, &child, &value)?;
+    }
+    for (key, value) in entries_of(node, "hosts", name)? {
+        hosts(reader, name, &key, &value)?;
+    }
+    Ok(())
+}
+
+fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Result<(), Error> {
+    let names = reader.hosts(&name_of(key)?, group, &key.span)?;
+    match &vars.value {
+        Yaml::Null => {}
+        Yaml::Map(entries) => {
+            for (variable, value) in entries {
+                let variable = name_of(variable)?;
+                let value = Variable::Source(Arc::new(value.clone()));
+                for name in &names {
+                    reader.inventory.set_host_variable(name, &variable, value.clone());
+                }
+            }
+        }
+        _ => {
+            return Err(vars.span.error(format!(
+                "the variables of the host '{}' must be a dictionary, not {}",
+                name_of(key)?,
+                vars.kind()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a section; one name alone stands for itself with nothing.
+fn entries_of(node: &Node, section: &str, group: &str) -> Result<Vec<(Node, Node)>, Error> {
+    let Some(value) = node.get(section) else {
+        return Ok(Vec::new());
+    };
+    match &value.value {
+        Yaml::Null => Ok(Vec::new()),
+        Yaml::Map(entries) => Ok(entries.clone()),
+        Yaml::Str(_) if section != "vars" => {
+            Ok(vec![(value.clone(), Node::new(Yaml::Null, value.span.clone()))])
+        }
+        _ => {
+            let error = value.span.error(format!(
+                "Invalid \"{section}\" entry for \"{group}\" group, requires a dictionary, found \
+                 {} instead.",
+                value.kind()
+            ));
+            Err(match (&value.value, section) {
+                (Yaml::Seq(_), "hosts" | "children") => error.with_help(format!(
+                    "write each of the {section} as a key: 'cp1:', not '- cp1'"
+                )),
+                _ => error,
+            })
+        }
+    }
+}
+
+/// Names of hosts may look like numbers.
+fn name_of(key: &Node) -> Result<String, Error> {
+    text_of(&key.value)
+        .ok_or_else(|| key.span.error(format!("a name must be a string, not {}", key.kind())))
+}
+
+fn unexpected(key: &Node, section: &str, group: &str) -> Error {
+    let error = expected_sections(&key.span, section, group);
+    match suggest(section, ["hosts", "children", "vars"]) {
+        Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
+        None => error.with_help(format!(
+            "a group below '{group}' is written under 'children', a host under 'hosts', a variable \
+             under 'vars'"
+        )),
+    }
+}
+
+fn expected_sections(span: &Span, section: &str, group: &str) -> Error {
+    span.error(format!(
+        "unexpected key ({section}) in group ({group}), only \"vars\", \"children\" and \"hosts\" \
+         are valid"
+    ))
+}
