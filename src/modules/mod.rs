@@ -1,11 +1,23 @@
 //! Host modules: what a task does on a host. One file each, plain synchronous
 //! Rust over the host's files and commands; they run inside the agent.
 
+mod apt_hold;
+pub mod args;
 mod command;
+mod copy;
+mod dpkg;
+mod file;
+pub mod files;
+mod kubeadm;
 mod lenient;
+mod mode;
 pub mod process;
 mod registry;
 mod shell;
+mod slurp;
+mod stat;
+mod systemd;
+mod users;
 pub mod words;
 
 use std::collections::BTreeMap;
@@ -15,7 +27,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-pub use registry::{ModuleSpec, find, names};
+pub use registry::{ModuleSpec, argument_names, find, names};
 
 /// A module is its arguments and what is done with them.
 ///

@@ -1,5 +1,8 @@
 //! The host modules by name.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde::de::value::Error as FieldsError;
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value as Json;
@@ -24,7 +27,7 @@ impl ModuleSpec {
         Self {
             name: M::NAME,
             free_form: M::FREE_FORM,
-            arguments: field_names::<M>,
+            arguments: argument_names::<M>,
             validate: |arguments| {
                 serde_json::from_value::<M>(arguments).map(drop).map_err(|e| e.to_string())
             },
@@ -39,8 +42,19 @@ impl ModuleSpec {
 }
 
 /// Every host module; a new one is added here and nowhere else.
-static MODULES: &[ModuleSpec] =
-    &[ModuleSpec::of::<super::command::Command>(), ModuleSpec::of::<super::shell::Shell>()];
+static MODULES: &[ModuleSpec] = &[
+    ModuleSpec::of::<super::apt_hold::AptHold>(),
+    ModuleSpec::of::<super::command::Command>(),
+    ModuleSpec::of::<super::copy::Copy>(),
+    ModuleSpec::of::<super::file::File>(),
+    ModuleSpec::of::<super::kubeadm::Kubeadm>(),
+    ModuleSpec::of::<super::shell::Shell>(),
+    ModuleSpec::of::<super::slurp::Slurp>(),
+    ModuleSpec::of::<super::stat::Stat>(),
+    ModuleSpec::of::<super::systemd::Service>(),
+    ModuleSpec::of::<super::systemd::Systemd>(),
+    ModuleSpec::of::<super::systemd::SystemdService>(),
+];
 
 /// The module of this short name (`_` between words).
 pub fn find(name: &str) -> Option<&'static ModuleSpec> {
@@ -51,8 +65,31 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|spec| spec.name)
 }
 
+/// The names of a struct's arguments, aliases included; empty when any name will do.
+pub fn argument_names<T: de::DeserializeOwned + schemars::JsonSchema>() -> &'static [&'static str] {
+    let fields = field_names::<T>();
+    if fields.is_empty() { flattened_names::<T>() } else { fields }
+}
+
+/// A struct with flattened parts does not say its fields to serde; its schema does.
+fn flattened_names<T: schemars::JsonSchema>() -> &'static [&'static str] {
+    static KNOWN: Mutex<BTreeMap<&'static str, &'static [&'static str]>> =
+        Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(std::any::type_name::<T>()).or_insert_with(|| {
+        let schema = schemars::schema_for!(T);
+        if schema.get("additionalProperties") == Some(&Json::Bool(true)) {
+            return &[];
+        }
+        let properties = schema.get("properties").and_then(Json::as_object);
+        // Kept for the whole run, once per type.
+        let names = properties.into_iter().flatten().map(|(name, _)| &*name.clone().leak());
+        names.collect::<Vec<_>>().leak()
+    })
+}
+
 /// The field names that a derived `Deserialize` asks its input for.
-pub(crate) fn field_names<'de, T: de::Deserialize<'de>>() -> &'static [&'static str] {
+fn field_names<'de, T: de::Deserialize<'de>>() -> &'static [&'static str] {
     struct Capture<'a>(&'a mut &'static [&'static str]);
     impl<'de> Deserializer<'de> for Capture<'_> {
         type Error = FieldsError;

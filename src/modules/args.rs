@@ -1,0 +1,96 @@
+//! Argument types that take what Ansible takes: templates give text where a
+//! number or a boolean is meant, and one value where a list is.
+
+use schemars::JsonSchema;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value as Json;
+
+use super::lenient;
+
+/// A boolean, also as `yes`, `on`, `1` and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Flag(#[serde(deserialize_with = "lenient::boolean")] pub bool);
+
+/// Text, also given as a number or a boolean.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_of(Json::deserialize(deserializer)?).map(Self)
+    }
+}
+
+/// A list of texts, also given as one text with commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TextList(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for TextList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Json::deserialize(deserializer)? {
+            Json::Null => Ok(Self::default()),
+            Json::Array(items) => {
+                items.into_iter().map(text_of).collect::<Result<_, _>>().map(Self)
+            }
+            Json::String(text) => Ok(Self(
+                text.split(',')
+                    .map(|part| part.trim().to_owned())
+                    .filter(|part| !part.is_empty())
+                    .collect(),
+            )),
+            one => text_of(one).map(|text| Self(vec![text])),
+        }
+    }
+}
+
+/// A whole number, also as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Number(pub i64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Json::deserialize(deserializer)?;
+        let number = match &value {
+            Json::Number(number) => {
+                number.as_i64().or_else(|| number.as_f64().map(|number| number as i64))
+            }
+            Json::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.map(Self).ok_or_else(|| D::Error::custom(format!("a whole number, not {value}")))
+    }
+}
+
+fn text_of<E: Error>(value: Json) -> Result<String, E> {
+    match value {
+        Json::String(text) => Ok(text),
+        Json::Number(number) => Ok(number.to_string()),
+        // As Python prints them.
+        Json::Bool(true) => Ok("True".to_owned()),
+        Json::Bool(false) => Ok("False".to_owned()),
+        other => Err(E::custom(format!("a text was expected, not {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_may_be_one_text_with_commas() {
+        let list = |value: Json| serde_json::from_value::<TextList>(value).map(|list| list.0).ok();
+        let expected = Some(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(list(json!("a, b")), expected);
+        assert_eq!(list(json!(["a", "b"])), expected);
+        assert_eq!(list(json!({"a": 1})), None);
+    }
+
+    #[test]
+    fn a_number_may_be_text() {
+        assert_eq!(serde_json::from_value::<Number>(json!("5")).ok(), Some(Number(5)));
+        assert!(serde_json::from_value::<Number>(json!("five")).is_err());
+    }
+}

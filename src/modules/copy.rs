@@ -1,0 +1,247 @@
+//! `copy`, the host's half: puts a file that the controller sent, or that is on
+//! the host already, in its place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::args::{Flag, Text};
+use super::files::{self, Attributes};
+use super::mode::Mode;
+use super::process::Process;
+use super::{Context, Diff, Failure, Module, Outcome};
+
+/// Larger files are not shown as a diff.
+const MAX_DIFF: u64 = 100 * 1024;
+
+/// Puts a file in its place when its contents differ.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Copy {
+    /// The file on the host (in the agent's scratch folder when it was sent).
+    src: Option<PathBuf>,
+    /// SHA-1 of the file to be placed: when the destination has it nothing is needed;
+    /// when it has not and there is no `src`, the answer is `needs_source`.
+    source_checksum: Option<String>,
+    dest: String,
+    /// The file's name on the controller, for a destination that is a folder.
+    original_basename: Option<String>,
+    /// What the diff calls the new file.
+    diff_header: Option<String>,
+    #[serde(default)]
+    backup: Flag,
+    #[serde(default = "yes")]
+    force: Flag,
+    /// Follow a link at the destination.
+    #[serde(default)]
+    follow: Flag,
+    validate: Option<Text>,
+    directory_mode: Option<Mode>,
+    #[serde(default)]
+    remote_src: Flag,
+    /// SHA-1 that the source must have.
+    checksum: Option<String>,
+    #[serde(flatten)]
+    attributes: Attributes,
+}
+
+fn yes() -> Flag {
+    Flag(true)
+}
+
+impl Module for Copy {
+    const NAME: &'static str = "copy";
+
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        let dest = self.destination()?;
+        let wanted = match (&self.source_checksum, &self.src) {
+            (Some(checksum), _) => checksum.clone(),
+            (None, Some(src)) => files::checksum(src)
+                .map_err(|error| files::failed("cannot be read", src, &error))?,
+            (None, None) => return Err(Failure::new("src (or content) is required")),
+        };
+        if self.checksum.as_ref().is_some_and(|checksum| *checksum != wanted) {
+            return Err(Failure::new(
+                "Copied file does not match the expected checksum. Transfer failed.",
+            )
+            .with("checksum", wanted)
+            .with("expected_checksum", self.checksum));
+        }
+        if dest.is_dir() {
+            return Err(Failure::new(format!("{} is a directory", dest.display())));
+        }
+        let old = files::checksum(&dest).ok();
+        let differs = old.as_deref() != Some(wanted.as_str());
+        let replace = differs && (old.is_none() || self.force.0);
+        let mut outcome = Outcome::changed(replace);
+        if replace {
+            let Some(src) = &self.src else {
+                return Ok(Outcome::default().with("needs_source", true));
+            };
+            if context.diff
+                && let Some(diff) = self.diff(src, &dest)
+            {
+                outcome = outcome.with_diff(diff);
+            }
+            outcome = self.place(src, &dest, outcome, old.is_some(), context)?;
+        }
+        outcome.changed |= self.attributes.apply(&dest, true, context.check)?;
+        outcome = outcome.with("dest", dest.display().to_string()).with("checksum", wanted);
+        Ok(if context.check && !dest.exists() { outcome } else { files::describe(outcome, &dest) })
+    }
+}
+
+impl Copy {
+    /// The file itself: below a destination that is a folder it keeps its name.
+    fn destination(&self) -> Result<PathBuf, Failure> {
+        let mut dest = PathBuf::from(&self.dest);
+        if self.follow.0
+            && let Ok(target) = fs::canonicalize(&dest)
+        {
+            dest = target;
+        }
+        if self.dest.ends_with('/') || dest.is_dir() {
+            let name = match (&self.original_basename, &self.src) {
+                (Some(name), _) => Path::new(name).file_name(),
+                (None, Some(src)) if self.remote_src.0 => src.file_name(),
+                _ => None,
+            };
+            let Some(name) = name else {
+                return Err(Failure::new(format!(
+                    "can not use content with a dir as dest: {}",
+                    self.dest
+                )));
+            };
+            dest.push(name);
+        }
+        Ok(dest)
+    }
+
+    fn place(
+        &self,
+        src: &Path,
+        dest: &Path,
+        mut outcome: Outcome,
+        existed: bool,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
+        if context.check {
+            return Ok(outcome);
+        }
+        self.make_folder(dest)?;
+        if self.backup.0 && existed {
+            outcome = outcome.with("backup_file", files::back_up(dest)?.display().to_string());
+        }
+        let mut file =
+            fs::File::open(src).map_err(|error| files::failed("cannot be read", src, &error))?;
+        let validate = |path: &Path| self.validated(path, context);
+        files::write(dest, &mut file, Some(&validate))?;
+        Ok(outcome)
+    }
+
+    /// `dest: /a/b/` makes the folders; the folder of a file must be there.
+    fn make_folder(&self, dest: &Path) -> Result<(), Failure> {
+        let Some(folder) = dest.parent().filter(|folder| !folder.exists()) else {
+            return Ok(());
+        };
+        if !self.dest.ends_with('/') {
+            return Err(Failure::new(format!(
+                "Destination directory {} does not exist",
+                folder.display()
+            )));
+        }
+        fs::create_dir_all(folder)
+            .map_err(|error| files::failed("cannot be made", folder, &error))?;
+        let attributes =
+            Attributes { mode: self.directory_mode.clone(), ..self.attributes.clone() };
+        attributes.apply(folder, true, false).map(drop)
+    }
+
+    fn validated(&self, path: &Path, context: &Context) -> Result<(), Failure> {
+        let Some(command) = &self.validate else {
+            return Ok(());
+        };
+        let quoted = shlex::try_quote(path.to_str().unwrap_or_default())
+            .map_err(|error| Failure::new(error.to_string()))?;
+        if !command.0.contains("%s") {
+            return Err(Failure::new(format!("validate must contain %s: {}", command.0)));
+        }
+        let output = Process::shell(command.0.replace("%s", &quoted)).in_context(context).run()?;
+        if output.success() {
+            return Ok(());
+        }
+        Err(Failure::new("failed to validate")
+            .with("exit_status", output.rc)
+            .with("stdout", output.stdout)
+            .with("stderr", output.stderr))
+    }
+
+    fn diff(&self, src: &Path, dest: &Path) -> Option<Diff> {
+        let text = |path: &Path| -> Option<String> {
+            match fs::metadata(path) {
+                Err(_) => Some(String::new()),
+                Ok(metadata) if metadata.len() > MAX_DIFF => None,
+                Ok(_) => fs::read_to_string(path).ok(),
+            }
+        };
+        let after = self.diff_header.clone().or_else(|| self.original_basename.clone());
+        Some(Diff {
+            before_header: dest.exists().then(|| dest.display().to_string()).unwrap_or_default(),
+            after_header: after.unwrap_or_else(|| dest.display().to_string()),
+            before: text(dest)?,
+            after: text(src)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn copy(arguments: serde_json::Value, context: &Context) -> Result<Outcome, Failure> {
+        serde_json::from_value::<Copy>(arguments).expect("arguments").run(context)
+    }
+
+    #[test]
+    fn an_equal_file_is_not_touched_and_a_different_one_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (src, dest) = (folder.path().join("src"), folder.path().join("dest"));
+        fs::write(&src, "new").expect("written");
+        let arguments = json!({"src": src, "dest": dest, "mode": "0600"});
+        let context = Context::default();
+        assert!(copy(arguments.clone(), &context).expect("copied").changed);
+        assert!(!copy(arguments.clone(), &context).expect("copied").changed);
+        fs::write(&dest, "other").expect("written");
+        let check = Context { check: true, diff: true, ..Context::default() };
+        let outcome = copy(arguments, &check).expect("checked");
+        assert!(outcome.changed && outcome.diff[0].after == "new");
+        assert_eq!(fs::read_to_string(&dest).expect("read"), "other");
+    }
+
+    #[test]
+    fn the_source_is_asked_for_only_when_the_contents_differ() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dest = folder.path().join("dest");
+        fs::write(&dest, "same").expect("written");
+        let ask = |checksum: &str| {
+            copy(json!({"source_checksum": checksum, "dest": dest}), &Context::default())
+                .expect("answered")
+        };
+        let same = files::checksum(&dest).expect("checksum");
+        assert!(ask(&same).result.get("needs_source").is_none());
+        assert_eq!(ask("0000").result["needs_source"], true);
+    }
+
+    #[test]
+    fn a_file_that_does_not_pass_validation_is_not_placed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (src, dest) = (folder.path().join("src"), folder.path().join("dest"));
+        fs::write(&src, "new").expect("written");
+        let arguments = json!({"src": src, "dest": dest, "validate": "grep -q old %s"});
+        let failure = copy(arguments, &Context::default()).expect_err("refused");
+        assert_eq!(failure.msg, "failed to validate");
+        assert!(!dest.exists());
+    }
+}

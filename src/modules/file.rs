@@ -1,0 +1,365 @@
+//! `file`: folders, links, empty files, and what is to be gone.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::args::Flag;
+use super::files::{self, Attributes, failed};
+use super::{Context, Diff, Failure, Module, Outcome};
+
+/// Sets attributes of files, makes folders and links, removes things.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    #[serde(alias = "dest", alias = "name")]
+    path: PathBuf,
+    state: Option<State>,
+    /// What a link points to.
+    src: Option<PathBuf>,
+    /// Apply owner, group and mode to everything in a folder.
+    #[serde(default)]
+    recurse: Flag,
+    /// Replace a file by a link, link to what does not exist.
+    #[serde(default)]
+    force: Flag,
+    #[serde(default = "yes")]
+    follow: Flag,
+    owner: Option<super::args::Text>,
+    group: Option<super::args::Text>,
+    mode: Option<super::mode::Mode>,
+    /// Taken for compatibility: times are not changed but by `touch`.
+    access_time: Option<String>,
+    modification_time: Option<String>,
+}
+
+fn yes() -> Flag {
+    Flag(true)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    File,
+    Directory,
+    Link,
+    Hard,
+    Touch,
+    Absent,
+}
+
+impl Module for File {
+    const NAME: &'static str = "file";
+
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        let path = self.path.clone();
+        let state = match self.state {
+            Some(state) => state,
+            None => current(&path).unwrap_or(State::File),
+        };
+        let before = word(current(&path));
+        let changed = match state {
+            State::Absent => self.remove(context)?,
+            State::Directory => self.directory(context)?,
+            State::Link => self.link(context)?,
+            State::Hard => self.hard(context)?,
+            State::Touch => self.touch(context)?,
+            State::File => self.existing(context)?,
+        };
+        let mut outcome = Outcome::changed(changed);
+        let key = if matches!(state, State::Absent | State::Directory | State::File) {
+            "path"
+        } else {
+            "dest"
+        };
+        outcome = outcome.with(key, path.display().to_string());
+        if state == State::Absent {
+            outcome = outcome.with("state", "absent");
+        } else if path.symlink_metadata().is_ok() {
+            outcome = files::describe(outcome, &path);
+        }
+        if context.diff && changed {
+            let state = |name: &str| format!("path: {}\nstate: {name}\n", path.display());
+            outcome = outcome.with_diff(Diff {
+                before: state(before),
+                after: state(word(Some(state_after(self.state, &path)))),
+                ..Diff::default()
+            });
+        }
+        Ok(outcome)
+    }
+}
+
+fn state_after(wanted: Option<State>, path: &Path) -> State {
+    wanted.or_else(|| current(path)).unwrap_or(State::File)
+}
+
+fn current(path: &Path) -> Option<State> {
+    let metadata = path.symlink_metadata().ok()?;
+    Some(if metadata.is_symlink() {
+        State::Link
+    } else if metadata.is_dir() {
+        State::Directory
+    } else {
+        State::File
+    })
+}
+
+fn word(state: Option<State>) -> &'static str {
+    match state {
+        None | Some(State::Absent) => "absent",
+        Some(State::File) => "file",
+        Some(State::Directory) => "directory",
+        Some(State::Link) => "link",
+        Some(State::Hard) => "hard",
+        Some(State::Touch) => "touch",
+    }
+}
+
+impl File {
+    fn attributes(&self) -> Attributes {
+        Attributes { owner: self.owner.clone(), group: self.group.clone(), mode: self.mode.clone() }
+    }
+
+    fn remove(&self, context: &Context) -> Result<bool, Failure> {
+        let Ok(metadata) = self.path.symlink_metadata() else {
+            return Ok(false);
+        };
+        if context.check {
+            return Ok(true);
+        }
+        let removed = if metadata.is_dir() {
+            fs::remove_dir_all(&self.path)
+        } else {
+            fs::remove_file(&self.path)
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("cannot be removed", &self.path, &error))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn directory(&self, context: &Context) -> Result<bool, Failure> {
+        let mut changed = false;
+        match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(Failure::new(format!(
+                    "{} already exists as a file",
+                    self.path.display()
+                )));
+            }
+            Err(_) => {
+                changed = true;
+                if !context.check {
+                    // Folders on the way are made too and get the same attributes.
+                    let missing: Vec<_> =
+                        self.path.ancestors().take_while(|path| !path.exists()).collect();
+                    for path in missing.into_iter().rev() {
+                        fs::create_dir(path).map_err(|error| {
+                            failed("There was an issue creating it", path, &error)
+                        })?;
+                        self.attributes().apply(path, true, false)?;
+                    }
+                }
+            }
+        }
+        changed |= self.attributes().apply(&self.path, self.follow.0, context.check)?;
+        if self.recurse.0 {
+            changed |= self.apply_below(&self.path, context)?;
+        }
+        Ok(changed)
+    }
+
+    fn apply_below(&self, folder: &Path, context: &Context) -> Result<bool, Failure> {
+        let mut changed = false;
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(_) if context.check => return Ok(false),
+            Err(error) => return Err(failed("cannot be read", folder, &error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| failed("cannot be read", folder, &error))?.path();
+            changed |= self.attributes().apply(&path, false, context.check)?;
+            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                changed |= self.apply_below(&path, context)?;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn source(&self) -> Result<&Path, Failure> {
+        self.src.as_deref().ok_or_else(|| {
+            Failure::new("src is required for creating new links")
+                .with("dest", self.path.display().to_string())
+        })
+    }
+
+    fn link(&self, context: &Context) -> Result<bool, Failure> {
+        if self.src.is_none() && current(&self.path) == Some(State::Link) {
+            return self.attributes().apply(&self.path, false, context.check);
+        }
+        let src = self.source()?;
+        let target = match self.path.parent() {
+            Some(folder) if src.is_relative() => folder.join(src),
+            _ => src.to_owned(),
+        };
+        if !target.exists() && !self.force.0 {
+            return Err(Failure::new(format!(
+                "src file does not exist, use \"force=yes\" if you really want to create the link: {}",
+                target.display()
+            )));
+        }
+        if fs::read_link(&self.path).is_ok_and(|old| old == src) {
+            return self.attributes().apply(&self.path, false, context.check);
+        }
+        self.clear_way(context, "link")?;
+        if !context.check {
+            self.in_place(|path| symlink(src, path))?;
+            self.attributes().apply(&self.path, false, false)?;
+        }
+        Ok(true)
+    }
+
+    fn hard(&self, context: &Context) -> Result<bool, Failure> {
+        let src = self.source()?;
+        let source =
+            fs::metadata(src).map_err(|error| failed("src does not exist", src, &error))?;
+        let same = fs::symlink_metadata(&self.path)
+            .is_ok_and(|old| old.ino() == source.ino() && old.dev() == source.dev());
+        if same {
+            return self.attributes().apply(&self.path, true, context.check);
+        }
+        self.clear_way(context, "hard")?;
+        if !context.check {
+            self.in_place(|path| fs::hard_link(src, path))?;
+            self.attributes().apply(&self.path, true, false)?;
+        }
+        Ok(true)
+    }
+
+    /// A link may take the place of a link; of anything else only by force.
+    fn clear_way(&self, context: &Context, kind: &str) -> Result<(), Failure> {
+        match current(&self.path) {
+            None | Some(State::Link) => Ok(()),
+            Some(State::Directory) if self.force.0 => {
+                if context.check {
+                    return Ok(());
+                }
+                fs::remove_dir(&self.path)
+                    .map_err(|error| failed("cannot be replaced", &self.path, &error))
+            }
+            Some(_) if self.force.0 => Ok(()),
+            Some(state) => Err(Failure::new(format!(
+                "refusing to convert from {} to {kind} for {}",
+                word(Some(state)),
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// Makes a link under another name and renames it over the old one.
+    fn in_place(&self, make: impl Fn(&Path) -> io::Result<()>) -> Result<(), Failure> {
+        let name = format!(".kup-play.{}", std::process::id());
+        let temporary = self.path.with_file_name(name);
+        make(&temporary)
+            .and_then(|()| fs::rename(&temporary, &self.path))
+            .map_err(|error| failed("Error while linking", &self.path, &error))
+    }
+
+    fn touch(&self, context: &Context) -> Result<bool, Failure> {
+        if !context.check {
+            let file = fs::OpenOptions::new().create(true).append(true).open(&self.path);
+            if let Err(error) = &file
+                && !self.path.is_dir()
+            {
+                return Err(failed("Error, could not touch target", &self.path, error));
+            }
+            let now = fs::FileTimes::new()
+                .set_accessed(std::time::SystemTime::now())
+                .set_modified(std::time::SystemTime::now());
+            if let Ok(file) = file {
+                file.set_times(now)
+                    .map_err(|error| failed("Error, could not touch target", &self.path, &error))?;
+            }
+            self.attributes().apply(&self.path, self.follow.0, false)?;
+        }
+        Ok(true)
+    }
+
+    fn existing(&self, context: &Context) -> Result<bool, Failure> {
+        let missing =
+            if self.follow.0 { !self.path.exists() } else { self.path.symlink_metadata().is_err() };
+        if missing {
+            return Err(Failure::new(format!(
+                "file ({}) is absent, cannot continue",
+                self.path.display()
+            ))
+            .with("path", self.path.display().to_string())
+            .with("state", "absent"));
+        }
+        if self.state == Some(State::File) && self.path.is_dir() {
+            return Err(Failure::new(format!(
+                "file ({}) is directory, cannot continue",
+                self.path.display()
+            )));
+        }
+        self.attributes().apply(&self.path, self.follow.0, context.check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn file(arguments: serde_json::Value, check: bool) -> Result<Outcome, Failure> {
+        let context = Context { check, ..Context::default() };
+        serde_json::from_value::<File>(arguments).expect("arguments").run(&context)
+    }
+
+    #[test]
+    fn a_folder_is_made_once_with_its_parents_and_removed_once() {
+        let base = tempfile::tempdir().expect("a folder");
+        let path = base.path().join("a/b");
+        let make = json!({"path": path, "state": "directory", "mode": "0700"});
+        assert!(file(make.clone(), true).expect("checked").changed);
+        assert!(!path.exists());
+        assert!(file(make.clone(), false).expect("made").changed);
+        assert!(!file(make, false).expect("there").changed);
+        let remove = json!({"path": path, "state": "absent"});
+        assert!(file(remove.clone(), false).expect("removed").changed);
+        assert!(!file(remove, false).expect("gone").changed);
+    }
+
+    #[test]
+    fn a_link_is_changed_in_place_and_a_file_is_not_replaced_without_force() {
+        let base = tempfile::tempdir().expect("a folder");
+        let (one, two, link) =
+            (base.path().join("1"), base.path().join("2"), base.path().join("l"));
+        fs::write(&one, "1").expect("written");
+        fs::write(&two, "2").expect("written");
+        let to = |src: &Path| json!({"path": link, "src": src, "state": "link"});
+        assert!(file(to(&one), false).expect("linked").changed);
+        assert!(!file(to(&one), false).expect("linked").changed);
+        assert!(file(to(&two), false).expect("linked").changed);
+        assert_eq!(fs::read_to_string(&link).expect("read"), "2");
+        let over = json!({"path": one, "src": two, "state": "link"});
+        assert!(file(over, false).expect_err("refused").msg.contains("refusing to convert"));
+    }
+
+    #[test]
+    fn a_missing_file_is_a_failure() {
+        let failure = file(json!({"path": "/nonexistent/x", "state": "file"}), false);
+        assert_eq!(
+            failure.expect_err("absent").msg,
+            "file (/nonexistent/x) is absent, cannot continue"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! Files of the host: written whole or not at all, with owner, group and mode.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use sha1::{Digest, Sha1};
+
+use super::args::Text;
+use super::mode::Mode;
+use super::users::{Database, id_of, name_of};
+use super::{Failure, Outcome};
+
+/// Owner, group and mode, as all file modules take them.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+pub struct Attributes {
+    /// Name or number of the owner.
+    pub owner: Option<Text>,
+    /// Name or number of the group.
+    pub group: Option<Text>,
+    /// Octal text or symbolic.
+    pub mode: Option<Mode>,
+}
+
+impl Attributes {
+    /// Sets what differs; true if something did (or would, in check mode).
+    pub fn apply(&self, path: &Path, follow: bool, check: bool) -> Result<bool, Failure> {
+        let metadata = match if follow { fs::metadata(path) } else { fs::symlink_metadata(path) } {
+            Ok(metadata) => metadata,
+            // What check mode did not make has nothing to compare.
+            Err(_) if check => return Ok(false),
+            Err(error) => return Err(failed("cannot be read", path, &error)),
+        };
+        let mut changed = false;
+        let uid = self.owner.as_ref().map(|name| id_of(Database::Users, &name.0)).transpose()?;
+        let gid = self.group.as_ref().map(|name| id_of(Database::Groups, &name.0)).transpose()?;
+        let uid = uid.filter(|uid| *uid != metadata.uid());
+        let gid = gid.filter(|gid| *gid != metadata.gid());
+        if uid.is_some() || gid.is_some() {
+            changed = true;
+            if !check {
+                let set = if follow { std::os::unix::fs::chown } else { std::os::unix::fs::lchown };
+                set(path, uid, gid).map_err(|error| failed("chown failed", path, &error))?;
+            }
+        }
+        // A link has no mode of its own.
+        if let Some(mode) = self.mode.as_ref().filter(|_| !metadata.is_symlink()) {
+            let old = metadata.mode() & 0o7777;
+            let new = mode.apply(old, metadata.is_dir()).unwrap_or(old);
+            if new != old {
+                changed = true;
+                if !check {
+                    fs::set_permissions(path, fs::Permissions::from_mode(new))
+                        .map_err(|error| failed("chmod failed", path, &error))?;
+                }
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Puts `contents` at `path`: written beside it, synced, then renamed over it, so that
+/// a full disk or a lost connection leaves the old file. Owner and mode of the old
+/// file are kept; `validate` is a command that must accept the new one (`%s`).
+pub fn write(
+    path: &Path,
+    contents: &mut dyn Read,
+    validate: Option<&dyn Fn(&Path) -> Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let error = |error: io::Error| failed("cannot be written", path, &error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".kup-play.")
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)
+        .map_err(error)?;
+    io::copy(contents, file.as_file_mut()).map_err(error)?;
+    file.flush().map_err(error)?;
+    let mode = match fs::metadata(path) {
+        Ok(old) => {
+            std::os::unix::fs::chown(file.path(), Some(old.uid()), Some(old.gid()))
+                .map_err(error)?;
+            old.mode() & 0o7777
+        }
+        Err(_) => 0o666 & !umask(),
+    };
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).map_err(error)?;
+    if let Some(validate) = validate {
+        validate(file.path())?;
+    }
+    file.as_file().sync_all().map_err(error)?;
+    file.persist(path).map_err(|failure| error(failure.error))?;
+    Ok(())
+}
+
+/// The process's file mode creation mask; reading it needs setting it.
+pub fn umask() -> u32 {
+    let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    rustix::process::umask(old);
+    old.as_raw_mode()
+}
+
+/// Copies a file to a name with the time; returns the name.
+pub fn back_up(path: &Path) -> Result<PathBuf, Failure> {
+    let stamp = jiff::ZonedDateTime::now().strftime("%Y-%m-%d@%H:%M:%S").to_string();
+    let name = format!("{}.{}.{stamp}~", path.display(), std::process::id());
+    let copy = PathBuf::from(name);
+    fs::copy(path, &copy).map_err(|error| failed("cannot be backed up", path, &error))?;
+    if let Ok(old) = fs::metadata(path) {
+        // The copy is the operator's own; keeping its owner is a courtesy.
+        let _ = std::os::unix::fs::chown(&copy, Some(old.uid()), Some(old.gid()));
+    }
+    Ok(copy)
+}
+
+/// SHA-1 of a file as hexadecimal text: what Ansible calls its checksum.
+pub fn checksum(path: &Path) -> io::Result<String> {
+    digest_of::<Sha1>(path)
+}
+
+/// A digest of a file, read piece by piece, as hexadecimal text.
+pub fn digest_of<D: Digest>(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut digest = D::new();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hex(&digest.finalize()));
+        }
+        digest.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What file modules say of a path in their results.
+pub fn describe(outcome: Outcome, path: &Path) -> Outcome {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return outcome.with("state", "absent");
+    };
+    let state = if metadata.is_symlink() {
+        "link"
+    } else if metadata.is_dir() {
+        "directory"
+    } else if metadata.nlink() > 1 {
+        "hard"
+    } else {
+        "file"
+    };
+    let (uid, gid) = (metadata.uid(), metadata.gid());
+    let mut fields = Map::from_iter([
+        ("state".to_owned(), json!(state)),
+        ("mode".to_owned(), json!(format!("{:04o}", metadata.mode() & 0o7777))),
+        ("uid".to_owned(), json!(uid)),
+        ("gid".to_owned(), json!(gid)),
+        ("size".to_owned(), json!(metadata.len())),
+    ]);
+    fields.insert("owner".to_owned(), owner(name_of(Database::Users, uid), uid));
+    fields.insert("group".to_owned(), owner(name_of(Database::Groups, gid), gid));
+    let mut outcome = outcome;
+    outcome.result.extend(fields);
+    outcome
+}
+
+fn owner(name: Option<String>, id: u32) -> Json {
+    json!(name.unwrap_or_else(|| id.to_string()))
+}
+
+pub fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{}: {what}: {error}", path.display()))
+        .with("path", path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_file_leaves_the_old_one_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        fs::write(&path, "old").expect("written");
+        let refuse = |_: &Path| Err(Failure::new("no"));
+        assert!(write(&path, &mut "new".as_bytes(), Some(&refuse)).is_err());
+        assert_eq!(fs::read_to_string(&path).expect("read"), "old");
+        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn a_written_file_keeps_the_mode_of_the_old_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        fs::write(&path, "old").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("mode");
+        write(&path, &mut "new".as_bytes(), None).expect("written");
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o640);
+    }
+}

@@ -1,0 +1,140 @@
+//! `stat`: what a path is.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::args::Flag;
+use super::files;
+use super::users::{Database, name_of};
+use super::{Context, Failure, Module, Outcome};
+
+/// Reads the facts of a file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stat {
+    #[serde(alias = "dest", alias = "name")]
+    path: PathBuf,
+    /// Look at what a link points to.
+    #[serde(default)]
+    follow: Flag,
+    #[serde(default = "yes")]
+    get_checksum: Flag,
+    /// Only SHA-1 is computed.
+    checksum_algorithm: Option<String>,
+    /// Taken for compatibility; neither is looked up.
+    #[serde(default, alias = "mime", alias = "mime_type", alias = "mime-type")]
+    get_mime: Flag,
+    #[serde(default, alias = "attr", alias = "attributes")]
+    get_attributes: Flag,
+}
+
+fn yes() -> Flag {
+    Flag(true)
+}
+
+impl Module for Stat {
+    const NAME: &'static str = "stat";
+
+    fn run(self, _: &Context) -> Result<Outcome, Failure> {
+        if self.checksum_algorithm.as_deref().is_some_and(|name| name != "sha1") {
+            return Err(Failure::new("stat computes sha1 checksums only"));
+        }
+        let metadata =
+            if self.follow.0 { fs::metadata(&self.path) } else { fs::symlink_metadata(&self.path) };
+        let metadata = match metadata {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Outcome::default().with("stat", json!({"exists": false})));
+            }
+            Err(error) => return Err(files::failed("cannot be read", &self.path, &error)),
+        };
+        let mut stat = fields(&metadata);
+        stat.insert("path".to_owned(), json!(self.path.display().to_string()));
+        if metadata.is_symlink() {
+            if let Ok(target) = fs::read_link(&self.path) {
+                stat.insert("lnk_target".to_owned(), json!(target.display().to_string()));
+            }
+            if let Ok(target) = fs::canonicalize(&self.path) {
+                stat.insert("lnk_source".to_owned(), json!(target.display().to_string()));
+            }
+        }
+        if metadata.is_file()
+            && self.get_checksum.0
+            && let Ok(checksum) = files::checksum(&self.path)
+        {
+            stat.insert("checksum".to_owned(), json!(checksum));
+        }
+        Ok(Outcome::default().with("stat", stat))
+    }
+}
+
+fn fields(metadata: &fs::Metadata) -> Map<String, Json> {
+    let mode = metadata.mode();
+    let kind = metadata.file_type();
+    let bit = |bits: u32| mode & bits != 0;
+    let time = |seconds: i64, nanoseconds: i64| seconds as f64 + nanoseconds as f64 / 1e9;
+    let me = rustix::process::geteuid().as_raw();
+    let mine = |owner: u32, group: u32, others: u32| {
+        me == 0
+            || if metadata.uid() == me {
+                bit(owner)
+            } else if metadata.gid() == rustix::process::getegid().as_raw() {
+                bit(group)
+            } else {
+                bit(others)
+            }
+    };
+    let value = json!({
+        "exists": true,
+        "isdir": kind.is_dir(), "isreg": kind.is_file(), "islnk": kind.is_symlink(),
+        "isfifo": kind.is_fifo(), "issock": kind.is_socket(),
+        "ischr": kind.is_char_device(), "isblk": kind.is_block_device(),
+        "mode": format!("{:04o}", mode & 0o7777),
+        "uid": metadata.uid(), "gid": metadata.gid(),
+        "pw_name": name_of(Database::Users, metadata.uid()).unwrap_or_default(),
+        "gr_name": name_of(Database::Groups, metadata.gid()).unwrap_or_default(),
+        "size": metadata.len(), "inode": metadata.ino(), "dev": metadata.dev(),
+        "nlink": metadata.nlink(), "blocks": metadata.blocks(), "block_size": metadata.blksize(),
+        "device_type": metadata.rdev(),
+        "atime": time(metadata.atime(), metadata.atime_nsec()),
+        "mtime": time(metadata.mtime(), metadata.mtime_nsec()),
+        "ctime": time(metadata.ctime(), metadata.ctime_nsec()),
+        "rusr": bit(0o400), "wusr": bit(0o200), "xusr": bit(0o100),
+        "rgrp": bit(0o040), "wgrp": bit(0o020), "xgrp": bit(0o010),
+        "roth": bit(0o004), "woth": bit(0o002), "xoth": bit(0o001),
+        "isuid": bit(0o4000), "isgid": bit(0o2000),
+        "readable": mine(0o400, 0o040, 0o004),
+        "writeable": mine(0o200, 0o020, 0o002),
+        "executable": if me == 0 { mode & 0o111 != 0 } else { mine(0o100, 0o010, 0o001) },
+    });
+    match value {
+        Json::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_no_failure() {
+        let stat: Stat =
+            serde_json::from_value(json!({"path": "/nonexistent"})).expect("arguments");
+        let outcome = stat.run(&Context::default()).expect("an answer");
+        assert_eq!(outcome.result["stat"], json!({"exists": false}));
+    }
+
+    #[test]
+    fn a_file_has_its_checksum() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let stat: Stat = serde_json::from_value(json!({"path": file.path()})).expect("arguments");
+        let outcome = stat.run(&Context::default()).expect("an answer");
+        assert_eq!(outcome.result["stat"]["checksum"], "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    }
+}

@@ -1,0 +1,227 @@
+//! `systemd` and `service`: units started, stopped, enabled.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::args::Flag;
+use super::process::{Output, Process};
+use super::{Context, Failure, Module, Outcome};
+
+/// Controls units of systemd.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Systemd {
+    /// The unit; `.service` unless it says otherwise.
+    #[serde(alias = "service", alias = "unit")]
+    name: Option<String>,
+    state: Option<State>,
+    enabled: Option<Flag>,
+    masked: Option<Flag>,
+    /// Read changed unit files first.
+    #[serde(default, alias = "daemon-reload")]
+    daemon_reload: Flag,
+    /// Start systemd itself anew.
+    #[serde(default, alias = "daemon-reexec")]
+    daemon_reexec: Flag,
+    #[serde(default)]
+    force: Flag,
+    /// Do not wait until the job is done.
+    #[serde(default)]
+    no_block: Flag,
+    scope: Option<Scope>,
+    /// Taken from the arguments of `service`; not needed here.
+    #[serde(rename = "use")]
+    use_: Option<String>,
+    pattern: Option<String>,
+    sleep: Option<i64>,
+    arguments: Option<String>,
+    runlevel: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Started,
+    Stopped,
+    Restarted,
+    Reloaded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    System,
+    User,
+    Global,
+}
+
+impl Module for Systemd {
+    const NAME: &'static str = "systemd";
+
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        if !context.check {
+            for (wanted, verb) in
+                [(self.daemon_reload.0, "daemon-reload"), (self.daemon_reexec.0, "daemon-reexec")]
+            {
+                if wanted {
+                    self.must(context, &[verb], &format!("failure during {verb}"))?;
+                }
+            }
+        }
+        let Some(name) = &self.name else {
+            if self.state.is_some() || self.enabled.is_some() || self.masked.is_some() {
+                return Err(Failure::new("'name' is required with state, enabled and masked"));
+            }
+            return Ok(Outcome::default());
+        };
+        let status = self.show(context, name)?;
+        let mut outcome = Outcome::default().with("name", name.clone());
+        let mut changed = self.mask(context, name, &status)?;
+        let known = status.get("LoadState").is_some_and(|state| state != "not-found");
+        if !known && (self.enabled.is_some() || self.state.is_some()) {
+            return Err(Failure::new(format!("Could not find the requested service {name}: host")));
+        }
+        if let Some(enabled) = self.enabled {
+            changed |= self.enable(context, name, enabled.0)?;
+            outcome = outcome.with("enabled", enabled.0);
+        }
+        if let Some(state) = self.state {
+            changed |= self.set_state(context, name, state, &status)?;
+            let word = if state == State::Stopped { "stopped" } else { "started" };
+            outcome = outcome.with("state", word);
+        }
+        outcome.changed = changed;
+        Ok(outcome.with("status", json!(status)))
+    }
+}
+
+impl Systemd {
+    fn systemctl(&self, context: &Context, words: &[&str]) -> Result<Output, Failure> {
+        let scope = match self.scope {
+            Some(Scope::User) => &["--user"][..],
+            Some(Scope::Global) => &["--global"],
+            _ => &[],
+        };
+        Process::new("systemctl").args(scope).args(words).in_context(context).run()
+    }
+
+    fn must(&self, context: &Context, words: &[&str], what: &str) -> Result<Output, Failure> {
+        let output = self.systemctl(context, words)?;
+        if output.success() {
+            return Ok(output);
+        }
+        let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        Err(Failure::new(format!("{what}: {}", said.trim()))
+            .with("rc", output.rc)
+            .with("stdout", output.stdout.clone())
+            .with("stderr", output.stderr.clone()))
+    }
+
+    fn show(&self, context: &Context, name: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let output = self.must(context, &["show", name], "systemctl show failed")?;
+        Ok(output
+            .stdout
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect())
+    }
+
+    fn mask(
+        &self,
+        context: &Context,
+        name: &str,
+        status: &BTreeMap<String, String>,
+    ) -> Result<bool, Failure> {
+        let Some(Flag(masked)) = self.masked else {
+            return Ok(false);
+        };
+        if status.get("LoadState").is_some_and(|state| state == "masked") == masked {
+            return Ok(false);
+        }
+        if !context.check {
+            let verb = if masked { "mask" } else { "unmask" };
+            self.must(context, &[verb, name], &format!("Unable to {verb} {name}"))?;
+        }
+        Ok(true)
+    }
+
+    fn enable(&self, context: &Context, name: &str, enabled: bool) -> Result<bool, Failure> {
+        let output = self.systemctl(context, &["is-enabled", name])?;
+        let is = matches!(
+            output.stdout.trim(),
+            "enabled" | "enabled-runtime" | "alias" | "static" | "indirect" | "generated"
+        );
+        // A static unit has nothing to enable.
+        if is == enabled || (output.stdout.trim() == "static" && !enabled) {
+            return Ok(false);
+        }
+        if !context.check {
+            let verb = if enabled { "enable" } else { "disable" };
+            let mut words = vec![verb];
+            if self.force.0 {
+                words.push("--force");
+            }
+            words.push(name);
+            self.must(context, &words, &format!("Unable to {verb} service {name}"))?;
+        }
+        Ok(true)
+    }
+
+    fn set_state(
+        &self,
+        context: &Context,
+        name: &str,
+        state: State,
+        status: &BTreeMap<String, String>,
+    ) -> Result<bool, Failure> {
+        let active = status
+            .get("ActiveState")
+            .is_some_and(|state| matches!(state.as_str(), "active" | "activating" | "reloading"));
+        let verb = match (state, active) {
+            (State::Started, false) | (State::Reloaded, false) => "start",
+            (State::Stopped, true) => "stop",
+            (State::Restarted, _) => "restart",
+            (State::Reloaded, true) => "reload",
+            (State::Started, true) | (State::Stopped, false) => return Ok(false),
+        };
+        if !context.check {
+            let mut words = vec![verb];
+            if self.no_block.0 {
+                words.push("--no-block");
+            }
+            words.push(name);
+            self.must(context, &words, &format!("Unable to {verb} service {name}"))?;
+        }
+        Ok(true)
+    }
+}
+
+/// `service`: the same on a host of systemd.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Service(Systemd);
+
+impl Module for Service {
+    const NAME: &'static str = "service";
+
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        self.0.run(context)
+    }
+}
+
+/// `systemd_service`: the newer name of `systemd`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SystemdService(Systemd);
+
+impl Module for SystemdService {
+    const NAME: &'static str = "systemd_service";
+
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        self.0.run(context)
+    }
+}
