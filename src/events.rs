@@ -50,7 +50,7 @@ pub enum Event {
     Included {
         file: String,
         hosts: Vec<String>,
-        item: Option<Json>,
+        item: Option<String>,
     },
     /// What a long task is waiting for, as text for people.
     Progress {
@@ -102,8 +102,8 @@ pub struct HostResult {
     /// The host that the task ran on when it was delegated.
     pub delegated_to: Option<String>,
     pub status: Status,
-    /// What the item is called in the output (`loop_control.label`).
-    pub item: Option<Json>,
+    /// What the item is called in the output (`loop_control.label`, as Python prints it).
+    pub item: Option<String>,
     /// The module's result; censored when the task has `no_log`.
     pub result: Map<String, Json>,
     pub duration: Duration,

@@ -1,14 +1,17 @@
 //! kup-play runs Ansible playbooks over ssh without Python on the hosts, and
-//! knows Kubernetes. `docs/architecture.md` has the picture of the whole;
-//! modules are listed from the outside in, and each uses only those below it.
+//! knows Kubernetes. `docs/architecture.md` has the picture of the whole.
 
 pub mod actions;
 pub mod agent;
+pub mod cli;
+pub mod engine;
 pub mod events;
 pub mod inventory;
 pub mod modules;
 pub mod playbook;
+pub mod report;
 pub mod secret;
 pub mod source;
 pub mod template;
 pub mod transport;
+pub mod vars;

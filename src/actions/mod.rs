@@ -2,11 +2,31 @@
 //! read the operator's files, talk to the Kubernetes API, and call host modules
 //! for what is done on the host.
 
+mod add_host;
+mod assert;
+mod context;
+mod copy;
+mod debug;
+mod fail;
+mod fetch;
+pub mod files;
+mod group_by;
+mod include_vars;
+mod pause;
+mod raw;
+mod registry;
+mod session;
+mod set_fact;
+mod undo;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::modules::{Failure, Outcome};
 use crate::transport::ConnectionError;
+pub use context::{Context, Effect, Flags, Remote};
+pub use registry::{ActionSpec, find, names};
+pub use session::{Hosts, Session};
 
 /// An action is its arguments and what is done with them; declared as a
 /// [`crate::modules::Module`] is.
@@ -15,17 +35,12 @@ pub trait Action: DeserializeOwned + JsonSchema + Send {
     const NAME: &'static str;
     /// The argument that takes a task's free-form text, if any.
     const FREE_FORM: Option<&'static str> = None;
+    /// Whether it runs once for all hosts of a batch (pause, add_host).
+    const ONCE: bool = false;
+    /// Whether Ctrl-C ends it at once; what changes hosts is waited for.
+    const INTERRUPTIBLE: bool = false;
 
     fn run(self, context: &Context) -> impl Future<Output = Result<Outcome, Error>> + Send;
-}
-
-/// What an action may use.
-pub struct Context {
-    /// The host that the task is for (`inventory_hostname`).
-    pub host: String,
-    /// Change nothing; say what would change.
-    pub check: bool,
-    pub diff: bool,
 }
 
 /// Why an action did not do its work.
@@ -33,6 +48,12 @@ pub struct Context {
 pub enum Error {
     Failed(Failure),
     Unreachable(String),
+}
+
+impl Error {
+    pub fn failed(msg: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(msg))
+    }
 }
 
 impl From<Failure> for Error {

@@ -31,6 +31,7 @@ use crate::source::Node;
 pub use error::TemplateError;
 pub use json::{from_json, to_json};
 pub use omit::is_omit;
+pub use python::text as python_text;
 pub use templar::{Decrypt, Settings, Templar};
 
 /// What a template works on and gives back. Cheap to clone.

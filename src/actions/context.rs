@@ -1,0 +1,169 @@
+//! What an action may use.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value as Json};
+
+use super::session::Session;
+use super::{Error, Failure, Outcome};
+use crate::agent::protocol::Request;
+use crate::events::Event;
+use crate::modules::Diff;
+use crate::template::{Scope, Templar, Variable};
+use crate::transport::{Become, ConnectionError, Endpoint, FileSource, Pool};
+
+/// One run of an action, for one host.
+pub struct Context {
+    /// The host that the task is for (`inventory_hostname`).
+    pub host: String,
+    /// Change nothing; say what would change.
+    pub check: bool,
+    pub diff: bool,
+    pub verbosity: u8,
+    /// Seconds the task may take; none: no limit.
+    pub timeout: Option<u64>,
+    pub environment: BTreeMap<String, String>,
+    pub scope: Arc<dyn Scope>,
+    pub templar: Templar,
+    /// The host that the task acts on (another one when it is delegated).
+    pub remote: Remote,
+    /// Folders that `files/`, `templates/` and plain names are looked for in, nearest first.
+    pub search: Vec<PathBuf>,
+    pub session: Arc<Session>,
+    effects: Mutex<Vec<Effect>>,
+}
+
+/// What an action changes in the run itself; the engine does it when the task is done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Variables of the level of set_fact and include_vars.
+    Variables(Vec<(String, Variable)>),
+    /// Facts that outlive the play too (`cacheable`).
+    Facts(Map<String, Json>),
+    AddHost {
+        name: String,
+        groups: Vec<String>,
+        variables: Vec<(String, Variable)>,
+    },
+    GroupBy {
+        group: String,
+        parents: Vec<String>,
+    },
+}
+
+impl Context {
+    #[allow(clippy::too_many_arguments)] // One place builds it, and every part is needed.
+    pub fn new(
+        host: String,
+        flags: Flags,
+        environment: BTreeMap<String, String>,
+        scope: Arc<dyn Scope>,
+        templar: Templar,
+        remote: Remote,
+        search: Vec<PathBuf>,
+        session: Arc<Session>,
+    ) -> Self {
+        let Flags { check, diff, verbosity, timeout } = flags;
+        let effects = Mutex::default();
+        Self {
+            host,
+            check,
+            diff,
+            verbosity,
+            timeout,
+            environment,
+            scope,
+            templar,
+            remote,
+            search,
+            session,
+            effects,
+        }
+    }
+
+    pub fn effect(&self, effect: Effect) {
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
+    }
+
+    pub fn take_effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says what the task is waiting for.
+    pub fn progress(&self, message: impl Into<String>) {
+        let event = Event::Progress { host: self.host.clone(), message: message.into() };
+        self.session.events.emit(event);
+    }
+
+    /// Runs a host module where the task acts.
+    pub async fn module(
+        &self,
+        name: &str,
+        arguments: Map<String, Json>,
+        files: Vec<(String, FileSource)>,
+    ) -> Result<Outcome, Error> {
+        let request = Request {
+            module: name.to_owned(),
+            arguments,
+            check: self.check,
+            diff: self.diff,
+            environment: self.environment.clone(),
+            timeout: self.timeout,
+            ..Request::default()
+        };
+        outcome(self.remote.call(request, files).await?)
+    }
+}
+
+/// How a task is to run, as its keywords and the command line say.
+#[derive(Clone, Copy, Debug)]
+pub struct Flags {
+    pub check: bool,
+    pub diff: bool,
+    pub verbosity: u8,
+    pub timeout: Option<u64>,
+}
+
+/// A host and the user to be on it.
+#[derive(Clone)]
+pub struct Remote {
+    pub host: String,
+    pub endpoint: Endpoint,
+    pub become_: Option<Become>,
+    pub pool: Arc<Pool>,
+}
+
+impl Remote {
+    /// The result of a request to the host's agent.
+    pub async fn call(
+        &self,
+        request: Request,
+        files: Vec<(String, FileSource)>,
+    ) -> Result<Map<String, Json>, ConnectionError> {
+        let agent = self.pool.agent(&self.endpoint, self.become_.as_ref()).await?;
+        Ok(agent.call(request, files).await?.result)
+    }
+}
+
+/// Tells success from failure in a result that came over the wire.
+fn outcome(mut result: Map<String, Json>) -> Result<Outcome, Error> {
+    let changed = take_flag(&mut result, "changed");
+    if take_flag(&mut result, "failed") {
+        let msg = match result.shift_remove("msg") {
+            Some(Json::String(msg)) => msg,
+            _ => "the module failed without a message".to_owned(),
+        };
+        return Err(Failure { msg, changed, result }.into());
+    }
+    let diff = match result.shift_remove("diff") {
+        Some(diff) => serde_json::from_value::<Vec<Diff>>(diff).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    Ok(Outcome { changed, result, diff })
+}
+
+fn take_flag(result: &mut Map<String, Json>, key: &str) -> bool {
+    result.shift_remove(key).and_then(|value| value.as_bool()).unwrap_or(false)
+}

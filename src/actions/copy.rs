@@ -1,0 +1,232 @@
+//! `copy`: a file, a folder or a text of the operator's to the host.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use sha1::{Digest, Sha1};
+
+use super::{Action, Context, Error, Outcome, files};
+use crate::modules::files::{checksum, hex};
+use crate::transport::FileSource;
+
+/// Files up to this many bytes go along with the question whether they are
+/// needed: that costs less than asking first.
+const SEND_AT_ONCE: usize = 64 * 1024;
+
+/// What becomes of a file on the host: the arguments that `copy` and `template` share.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+pub struct Placement {
+    /// Path on the host; one that ends in `/` is a folder.
+    pub dest: String,
+    /// Mode: octal, symbolic, or `preserve`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Json>,
+    /// Keep the old file under a name with the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Json>,
+    /// Replace a file that is there and differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub force: Option<Json>,
+    /// A command that must accept the new file (`%s`) before it takes the place of the old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Json>,
+    /// Follow a symbolic link at the destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Json>,
+}
+
+/// Copies a file, a folder or a text.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Copy {
+    /// File or folder on the controller (on the host with `remote_src`); a folder that
+    /// ends in `/` gives its contents.
+    src: Option<String>,
+    /// The text of the file, in place of `src`.
+    content: Option<Json>,
+    /// Mode of folders that are made on the way.
+    #[serde(default)]
+    directory_mode: Option<Json>,
+    /// `src` is a path on the host.
+    #[serde(default)]
+    remote_src: crate::modules::args::Flag,
+    /// SHA-1 that the file must have.
+    checksum: Option<String>,
+    #[serde(flatten)]
+    placement: Placement,
+}
+
+impl Action for Copy {
+    const NAME: &'static str = "copy";
+
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        match (&self.src, &self.content) {
+            (Some(_), Some(_)) => Err(Error::failed("src and content are mutually exclusive")),
+            (None, None) => Err(Error::failed("src (or content) is required")),
+            (Some(src), None) if self.remote_src.0 => {
+                let mut arguments = arguments_of(&self.placement);
+                arguments.insert("src".to_owned(), json!(src));
+                arguments.insert("remote_src".to_owned(), json!(true));
+                self.add_common(&mut arguments);
+                context.module("copy", arguments, Vec::new()).await
+            }
+            (None, Some(content)) => {
+                let text = match content {
+                    Json::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                let mut extra = Map::new();
+                self.add_common(&mut extra);
+                place(context, &self.placement, text.into_bytes().into(), extra).await
+            }
+            (Some(src), None) => {
+                let path = files::find(context, "files", src)?;
+                if path.is_dir() {
+                    self.copy_folder(context, &path, src.ends_with('/')).await
+                } else {
+                    self.copy_file(context, &path, &self.placement).await
+                }
+            }
+        }
+    }
+}
+
+impl Copy {
+    fn add_common(&self, arguments: &mut Map<String, Json>) {
+        if let Some(mode) = &self.directory_mode {
+            arguments.insert("directory_mode".to_owned(), mode.clone());
+        }
+        if let Some(checksum) = &self.checksum {
+            arguments.insert("checksum".to_owned(), json!(checksum));
+        }
+    }
+
+    async fn copy_file(
+        &self,
+        context: &Context,
+        path: &Path,
+        placement: &Placement,
+    ) -> Result<Outcome, Error> {
+        let mut extra = Map::new();
+        self.add_common(&mut extra);
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            extra.insert("original_basename".to_owned(), json!(name));
+        }
+        let mut placement = placement.clone();
+        if placement.mode.as_ref().is_some_and(|mode| mode == "preserve") {
+            placement.mode = Some(json!(mode_of(path)?));
+        }
+        place(context, &placement, Source::File(path.to_owned()), extra).await
+    }
+
+    async fn copy_folder(
+        &self,
+        context: &Context,
+        folder: &Path,
+        contents_only: bool,
+    ) -> Result<Outcome, Error> {
+        let base = if contents_only { Some(folder) } else { folder.parent() };
+        let base = base.unwrap_or(folder);
+        let mut found = Vec::new();
+        walk(folder, &mut found).map_err(|e| unreadable(folder, &e))?;
+        let mut changed = false;
+        let mut diff = Vec::new();
+        for path in found {
+            let below = path.strip_prefix(base).unwrap_or(&path);
+            let dest = Path::new(&self.placement.dest).join(below).display().to_string();
+            let placement = Placement { dest: dest.clone(), ..self.placement.clone() };
+            let outcome = if path.is_dir() {
+                let mut arguments = arguments_of(&Placement { mode: None, ..placement });
+                arguments.retain(|name, _| matches!(name.as_str(), "dest" | "owner" | "group"));
+                arguments.insert("state".to_owned(), json!("directory"));
+                if let Some(mode) = &self.directory_mode {
+                    arguments.insert("mode".to_owned(), mode.clone());
+                }
+                context.module("file", arguments, Vec::new()).await?
+            } else {
+                self.copy_file(context, &path, &placement).await?
+            };
+            changed |= outcome.changed;
+            diff.extend(outcome.diff);
+        }
+        let outcome = Outcome { changed, diff, ..Outcome::default() };
+        Ok(outcome
+            .with("src", folder.display().to_string())
+            .with("dest", self.placement.dest.clone()))
+    }
+}
+
+/// Where the bytes come from.
+pub enum Source {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// Puts a file on the host through its `copy` module; what is there already with the
+/// same contents is not sent.
+pub async fn place(
+    context: &Context,
+    placement: &Placement,
+    source: Source,
+    extra: Map<String, Json>,
+) -> Result<Outcome, Error> {
+    let (checksum, size) = match &source {
+        Source::Bytes(bytes) => (hex(&Sha1::digest(bytes)), bytes.len()),
+        Source::File(path) => checksum(path)
+            .and_then(|sum| Ok((sum, std::fs::metadata(path)?.len() as usize)))
+            .map_err(|e| unreadable(path, &e))?,
+    };
+    let mut arguments = arguments_of(placement);
+    arguments.insert("source_checksum".to_owned(), json!(checksum));
+    arguments.extend(extra);
+    let file = || match &source {
+        Source::Bytes(bytes) => FileSource::Bytes(bytes.clone()),
+        Source::File(path) => FileSource::Path(path.clone()),
+    };
+    if size > SEND_AT_ONCE {
+        let answer = context.module("copy", arguments.clone(), Vec::new()).await?;
+        if answer.result.get("needs_source").is_none() {
+            return Ok(answer);
+        }
+    }
+    context.module("copy", arguments, vec![("src".to_owned(), file())]).await
+}
+
+fn arguments_of(placement: &Placement) -> Map<String, Json> {
+    match serde_json::to_value(placement) {
+        Ok(Json::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    found.push(folder.to_owned());
+    let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if path.is_dir() { walk(&path, found)? } else { found.push(path) }
+    }
+    Ok(())
+}
+
+fn mode_of(path: &Path) -> Result<String, Error> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = std::fs::metadata(path).map_err(|e| unreadable(path, &e))?;
+    Ok(format!("{:04o}", metadata.permissions().mode() & 0o7777))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("{} cannot be read on the controller: {error}", path.display()))
+}

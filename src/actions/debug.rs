@@ -1,0 +1,63 @@
+//! `debug`: shows a message or a variable.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::{Action, Context, Error, Outcome};
+use crate::template;
+
+/// Prints a message or the value of an expression; it never changes anything.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Debug {
+    /// What to print; any type.
+    msg: Option<Json>,
+    /// An expression whose value is printed, without braces.
+    var: Option<Json>,
+    /// Print only from this many `-v` on.
+    #[serde(default)]
+    verbosity: u8,
+}
+
+impl Action for Debug {
+    const NAME: &'static str = "debug";
+
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        if self.verbosity > context.verbosity {
+            return Ok(Outcome::default()
+                .with("skipped", true)
+                .with("skipped_reason", "Verbosity threshold not met."));
+        }
+        let outcome = match (self.msg, self.var) {
+            (Some(_), Some(_)) => {
+                return Err(Error::failed("'msg' and 'var' are incompatible options"));
+            }
+            (Some(msg), None) => Outcome::default().with("msg", msg),
+            (None, Some(Json::String(expression))) => {
+                let value = show(&expression, context)?;
+                Outcome::default().with(&expression, value)
+            }
+            // The template gave the value itself rather than a name.
+            (None, Some(value)) => {
+                let kind = match value {
+                    Json::Array(_) => "<class 'list'>",
+                    Json::Object(_) => "<class 'dict'>",
+                    _ => "<class 'object'>",
+                };
+                Outcome::default().with(kind, value)
+            }
+            (None, None) => Outcome::default().with("msg", "Hello world!"),
+        };
+        Ok(outcome.with("_ansible_verbose_always", true))
+    }
+}
+
+fn show(expression: &str, context: &Context) -> Result<Json, Error> {
+    match context.templar.evaluate(expression, None, &context.scope) {
+        Ok(value) if value.is_undefined() => Ok(json!("VARIABLE IS NOT DEFINED!")),
+        Ok(value) => template::to_json(&value).map_err(|e| Error::failed(e.to_string())),
+        Err(error) if error.undefined => Ok(json!("VARIABLE IS NOT DEFINED!")),
+        Err(error) => Err(Error::failed(error.to_string())),
+    }
+}

@@ -1,0 +1,30 @@
+//! `fail`: stops a host with a message.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Context, Error, Outcome};
+
+/// Fails with a message.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fail {
+    /// Why the host cannot go on.
+    #[serde(default = "default_message")]
+    msg: serde_json::Value,
+}
+
+fn default_message() -> serde_json::Value {
+    "Failed as requested from task".into()
+}
+
+impl Action for Fail {
+    const NAME: &'static str = "fail";
+
+    async fn run(self, _: &Context) -> Result<Outcome, Error> {
+        Err(Error::failed(match self.msg {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        }))
+    }
+}

@@ -1,0 +1,137 @@
+//! `fetch`: a file of the host's to the controller.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use tokio::io::AsyncWriteExt;
+
+use super::{Action, Context, Error, Failure, Outcome, files};
+use crate::modules::args::Flag;
+use crate::modules::files::checksum;
+
+/// Copies a file from the host.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    /// The file on the host.
+    src: String,
+    /// Folder on the controller (`dest/host/path`), or the file itself with `flat`.
+    dest: String,
+    /// Take `dest` as the file's own path.
+    #[serde(default)]
+    flat: Flag,
+    /// Fail when there is no such file.
+    #[serde(default = "yes")]
+    fail_on_missing: Flag,
+    /// Compare the checksums after the copy.
+    #[serde(default = "yes")]
+    validate_checksum: Flag,
+}
+
+fn yes() -> Flag {
+    Flag(true)
+}
+
+impl Action for Fetch {
+    const NAME: &'static str = "fetch";
+
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        let dest = self.destination(context);
+        let Some(remote_checksum) = self.remote_checksum(context).await? else {
+            return self.missing();
+        };
+        let local = checksum(&dest).ok();
+        let outcome = |changed: bool| {
+            Outcome::changed(changed)
+                .with("dest", dest.display().to_string())
+                .with("checksum", remote_checksum.clone())
+                .with("remote_checksum", remote_checksum.clone())
+        };
+        if local.as_deref() == Some(remote_checksum.as_str()) {
+            return Ok(outcome(false).with("file", self.src.clone()));
+        }
+        if context.check {
+            return Ok(outcome(true));
+        }
+        let got = download(context, Path::new(&self.src), &dest).await?;
+        if self.validate_checksum.0 && got != remote_checksum {
+            return Err(Failure::new("checksum mismatch")
+                .with("file", self.src)
+                .with("remote_checksum", remote_checksum)
+                .with("checksum", got)
+                .into());
+        }
+        Ok(outcome(true))
+    }
+}
+
+impl Fetch {
+    fn destination(&self, context: &Context) -> PathBuf {
+        let mut dest = files::expand_home(&self.dest);
+        if dest.is_relative()
+            && let Some(base) = context.search.last()
+        {
+            dest = base.join(dest);
+        }
+        if !self.flat.0 {
+            dest.join(&context.host).join(self.src.trim_start_matches('/'))
+        } else if self.dest.ends_with('/') {
+            dest.join(Path::new(&self.src).file_name().unwrap_or_default())
+        } else {
+            dest
+        }
+    }
+
+    async fn remote_checksum(&self, context: &Context) -> Result<Option<String>, Error> {
+        let arguments = Map::from_iter([("path".to_owned(), json!(self.src))]);
+        let outcome = context.module("stat", arguments, Vec::new()).await?;
+        let stat = outcome.result.get("stat");
+        let field = |name: &str| stat.and_then(|stat| stat.get(name));
+        if field("exists").and_then(Json::as_bool) != Some(true) {
+            return Ok(None);
+        }
+        match field("checksum").and_then(Json::as_str) {
+            Some(checksum) => Ok(Some(checksum.to_owned())),
+            None if field("isdir").and_then(Json::as_bool) == Some(true) => {
+                Err(Error::failed("remote file is a directory, fetch cannot work on directories"))
+            }
+            None => Err(Error::failed("remote file cannot be read (permissions?)")),
+        }
+    }
+
+    fn missing(self) -> Result<Outcome, Error> {
+        let failure = Failure::new("the remote file does not exist").with("file", self.src);
+        if self.fail_on_missing.0 {
+            return Err(failure.into());
+        }
+        let msg = "the remote file does not exist, not transferring, ignored";
+        Ok(Outcome { result: failure.result, ..Outcome::default() }.with("msg", msg))
+    }
+}
+
+/// Brings a file of the host's to `dest`, whole or not at all, readable by the
+/// operator alone; returns its SHA-1.
+pub async fn download(context: &Context, src: &Path, dest: &Path) -> Result<String, Error> {
+    let failed = |error: std::io::Error| {
+        Error::failed(format!("{} cannot be written on the controller: {error}", dest.display()))
+    };
+    let folder = dest.parent().filter(|path| !path.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    // A temporary file is made with mode 0600, and what is fetched may be secret.
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let remote = &context.remote;
+    let agent = remote.pool.agent(&remote.endpoint, remote.become_.as_ref()).await?;
+    let mut writer = tokio::fs::File::from_std(file.as_file().try_clone().map_err(failed)?);
+    let answer = agent.download(src, &mut writer).await?;
+    if let Some(msg) = answer.result.get("msg").and_then(Json::as_str) {
+        return Err(Error::failed(format!("{}: {msg}", src.display())));
+    }
+    writer.flush().await.map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    let checksum = checksum(file.path()).map_err(failed)?;
+    file.persist(dest).map_err(|error| failed(error.error))?;
+    Ok(checksum)
+}

@@ -1,0 +1,76 @@
+//! The actions by name.
+
+use futures::future::{BoxFuture, FutureExt};
+use serde_json::Value as Json;
+
+use super::{
+    Action, Context, Error, Outcome, add_host, assert, copy, debug, fail, fetch, group_by,
+    include_vars, pause, raw, set_fact,
+};
+use crate::modules::argument_names;
+
+type Run = for<'a> fn(Json, &'a Context) -> BoxFuture<'a, Result<Outcome, Error>>;
+
+/// An action as the registry knows it: everything about it but its type.
+#[derive(Clone, Copy)]
+pub struct ActionSpec {
+    pub name: &'static str,
+    pub free_form: Option<&'static str>,
+    pub once: bool,
+    pub interruptible: bool,
+    /// The names of all arguments, aliases included; empty when any name will do (set_fact).
+    pub arguments: fn() -> &'static [&'static str],
+    /// Whether these arguments (no templates in them) are right; the error is serde's text.
+    pub validate: fn(Json) -> Result<(), String>,
+    pub run: Run,
+    pub schema: fn() -> schemars::Schema,
+}
+
+impl ActionSpec {
+    const fn of<A: Action>() -> Self {
+        Self {
+            name: A::NAME,
+            free_form: A::FREE_FORM,
+            once: A::ONCE,
+            interruptible: A::INTERRUPTIBLE,
+            arguments: argument_names::<A>,
+            validate: |arguments| {
+                serde_json::from_value::<A>(arguments).map(drop).map_err(|e| e.to_string())
+            },
+            run: |arguments, context| {
+                async move {
+                    let action: A = serde_json::from_value(arguments).map_err(|e| {
+                        Error::failed(format!("wrong arguments for {}: {e}", A::NAME))
+                    })?;
+                    action.run(context).await
+                }
+                .boxed()
+            },
+            schema: || schemars::schema_for!(A),
+        }
+    }
+}
+
+/// Every action; a new one is added here and nowhere else.
+static ACTIONS: &[ActionSpec] = &[
+    ActionSpec::of::<add_host::AddHost>(),
+    ActionSpec::of::<assert::Assert>(),
+    ActionSpec::of::<copy::Copy>(),
+    ActionSpec::of::<debug::Debug>(),
+    ActionSpec::of::<fail::Fail>(),
+    ActionSpec::of::<fetch::Fetch>(),
+    ActionSpec::of::<group_by::GroupBy>(),
+    ActionSpec::of::<include_vars::IncludeVars>(),
+    ActionSpec::of::<pause::Pause>(),
+    ActionSpec::of::<raw::Raw>(),
+    ActionSpec::of::<set_fact::SetFact>(),
+];
+
+/// The action of this short name (`_` between words).
+pub fn find(name: &str) -> Option<&'static ActionSpec> {
+    ACTIONS.iter().find(|spec| spec.name == name)
+}
+
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(|spec| spec.name)
+}

@@ -1,0 +1,33 @@
+//! What the run as a whole offers to its actions.
+
+use std::sync::Arc;
+
+use super::undo::Undo;
+use super::{Failure, Remote};
+use crate::report::Events;
+use crate::template::Value;
+use crate::transport::Pool;
+
+/// Shared by all actions of a run.
+pub struct Session {
+    pub pool: Arc<Pool>,
+    pub events: Events,
+    pub hosts: Arc<dyn Hosts>,
+    pub undo: Undo,
+}
+
+/// The other hosts of the inventory.
+pub trait Hosts: Send + Sync {
+    /// How a host is reached, with the privileges that its variables give.
+    fn remote(&self, host: &str) -> Result<Remote, Failure>;
+    /// The hosts of a group, in the inventory's order; none if there is no such group.
+    fn group(&self, name: &str) -> Vec<String>;
+    /// A variable of a host, templated.
+    fn variable(&self, host: &str, name: &str) -> Option<Value>;
+}
+
+impl Session {
+    pub fn new(pool: Arc<Pool>, events: Events, hosts: Arc<dyn Hosts>) -> Self {
+        Self { pool, events, hosts, undo: Undo::default() }
+    }
+}

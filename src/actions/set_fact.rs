@@ -1,0 +1,51 @@
+//! `set_fact`: variables of a host, for the rest of the run.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+use super::{Action, Context, Effect, Error, Outcome};
+use crate::template::{self, Variable};
+
+/// Sets variables on the host; each argument is one.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SetFact {
+    /// Keep them as facts as well, which a fact cache stores.
+    #[serde(default)]
+    cacheable: bool,
+    #[serde(flatten)]
+    variables: Map<String, Json>,
+}
+
+impl Action for SetFact {
+    const NAME: &'static str = "set_fact";
+
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        if self.variables.is_empty() {
+            return Err(Error::failed("No key/value pairs provided, at least one is required"));
+        }
+        if let Some(name) = self.variables.keys().find(|name| !is_identifier(name)) {
+            return Err(Error::failed(format!(
+                "The variable name '{name}' is not valid. Variables must start with a letter or \
+                 underscore character, and contain only letters, numbers and underscores."
+            )));
+        }
+        let variables = self
+            .variables
+            .iter()
+            .map(|(name, value)| (name.clone(), Variable::Data(template::from_json(value))))
+            .collect();
+        context.effect(Effect::Variables(variables));
+        if self.cacheable {
+            context.effect(Effect::Facts(self.variables.clone()));
+        }
+        Ok(Outcome::default().with("ansible_facts", self.variables))
+    }
+}
+
+/// Whether Python would take it for a name.
+pub fn is_identifier(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && characters.all(|c| c.is_alphanumeric() || c == '_')
+}

@@ -1,0 +1,53 @@
+//! `-e`: `key=value` pairs, JSON or YAML text, or `@file`.
+
+use std::path::Path;
+
+use crate::source::{self, Error, Node, Yaml};
+use crate::vars::{Layer, layer_of};
+
+/// All `-e` of a command line, later ones winning.
+pub fn parse(arguments: &[String]) -> Result<Layer, Error> {
+    let mut layer = Layer::new();
+    for argument in arguments {
+        layer.extend(layer_of(&parse_one(argument)?));
+    }
+    Ok(layer)
+}
+
+fn parse_one(argument: &str) -> Result<Node, Error> {
+    if let Some(path) = argument.strip_prefix('@') {
+        let node = source::load(Path::new(path))?;
+        return mapping(node, argument);
+    }
+    let label = Path::new("--extra-vars");
+    if argument.starts_with(['{', '[', '/', '.']) {
+        return mapping(source::load_str(argument, label)?, argument);
+    }
+    let words = shlex::split(argument)
+        .ok_or_else(|| Error::new(format!("--extra-vars '{argument}': a quote is not closed")))?;
+    let file = source::SourceFile::new(label, argument);
+    let span = source::Span::start(&file);
+    let mut entries = Vec::new();
+    for word in words {
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            Error::new(format!("--extra-vars '{argument}': '{word}' is not of the form key=value"))
+                .with_help("give key=value pairs, a JSON object, or @file")
+        })?;
+        entries.push((
+            Node::new(Yaml::Str(key.to_owned()), span.clone()),
+            Node::new(Yaml::Str(value.to_owned()), span.clone()),
+        ));
+    }
+    Ok(Node::new(Yaml::Map(entries), span))
+}
+
+fn mapping(node: Node, argument: &str) -> Result<Node, Error> {
+    match node.value {
+        Yaml::Map(_) => Ok(node),
+        Yaml::Null => Ok(Node::new(Yaml::Map(Vec::new()), node.span)),
+        _ => Err(node.span.error(format!(
+            "--extra-vars '{argument}' must hold a mapping of variables, not {}",
+            node.kind()
+        ))),
+    }
+}

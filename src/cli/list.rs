@@ -1,0 +1,99 @@
+//! `--list-hosts`, `--list-tasks`, `--list-tags` and `--syntax-check`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::exit;
+use super::playbook::Options;
+use crate::engine::{Prepared, play_hosts};
+use crate::playbook::{Item, Play, Task};
+use crate::source::Node;
+
+/// Prints what was asked for; returns the exit code.
+pub fn print(prepared: &Prepared, options: &Options) -> u8 {
+    let mut out = String::new();
+    for (path, plays) in &prepared.playbooks {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(out, "\nplaybook: {}", path.display());
+        if !(options.list_hosts || options.list_tasks || options.list_tags) {
+            continue;
+        }
+        for (index, play) in plays.iter().enumerate() {
+            if let Err(error) = list_play(&mut out, prepared, options, index, play) {
+                eprintln!("ERROR! {error}");
+                return exit::ERROR;
+            }
+        }
+    }
+    print!("{out}");
+    0
+}
+
+fn list_play(
+    out: &mut String,
+    prepared: &Prepared,
+    options: &Options,
+    index: usize,
+    play: &Play,
+) -> Result<(), String> {
+    let pattern = pattern_of(play);
+    let name = &play.name;
+    let _ = writeln!(
+        out,
+        "\n  play #{} ({}): {name}\tTAGS: [{}]",
+        index + 1,
+        pattern.join(","),
+        play.keywords.tags.join(",")
+    );
+    if options.list_hosts {
+        let hosts: BTreeSet<_> = play_hosts(prepared, play)?.into_iter().collect();
+        let shown: Vec<_> = pattern.iter().map(|part| format!("'{part}'")).collect();
+        let _ = writeln!(out, "    pattern: [{}]", shown.join(", "));
+        let _ = writeln!(out, "    hosts ({}):", hosts.len());
+        for host in hosts {
+            let _ = writeln!(out, "      {host}");
+        }
+    }
+    let tasks = tasks_of(prepared, play);
+    if options.list_tasks {
+        let _ = writeln!(out, "    tasks:");
+        for task in &tasks {
+            let name = task.name.as_ref().and_then(Node::as_str).unwrap_or(&task.written_module);
+            let _ = writeln!(out, "      {name}\tTAGS: [{}]", task.tags().join(", "));
+        }
+    }
+    if options.list_tags {
+        let tags: BTreeSet<&str> =
+            tasks.iter().flat_map(|task| task.tags()).map(String::as_str).collect();
+        let tags: Vec<_> = tags.into_iter().collect();
+        let _ = writeln!(out, "      TASK TAGS: [{}]", tags.join(", "));
+    }
+    Ok(())
+}
+
+fn pattern_of(play: &Play) -> Vec<String> {
+    let parts = match play.hosts.as_seq() {
+        Some(items) => items.to_vec(),
+        None => vec![play.hosts.clone()],
+    };
+    parts.iter().filter_map(Node::as_str).map(str::to_owned).collect()
+}
+
+/// The selected tasks of a play; what rescues and handlers do is not listed.
+fn tasks_of<'a>(prepared: &Prepared, play: &'a Play) -> Vec<&'a Task> {
+    let mut tasks = Vec::new();
+    for items in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
+        collect(items, &mut tasks);
+    }
+    tasks.retain(|task| prepared.selection.selects(task.tags()));
+    tasks
+}
+
+fn collect<'a>(items: &'a [Item], tasks: &mut Vec<&'a Task>) {
+    for item in items {
+        match item {
+            Item::Task(task) => tasks.push(task),
+            Item::Block(block) => collect(&block.block, tasks),
+        }
+    }
+}

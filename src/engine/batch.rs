@@ -1,0 +1,671 @@
+//! A play on one batch of its hosts: sections, blocks, tasks in lockstep.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::future::{FutureExt, LocalBoxFuture};
+use indexmap::IndexSet;
+use serde_json::{Value as Json, json};
+
+use super::handlers::Handlers;
+use super::host_task::{Finished, HostTask, Include};
+use super::keywords::{flag_of, number_of};
+use super::result;
+use super::{Run, Stop, meta};
+use crate::actions::{Effect, Failure};
+use crate::events::{Event, HostResult, Status, TaskInfo};
+use crate::playbook::{Block, Item, Play, Task};
+use crate::source::Node;
+use crate::template::{self, Scope, Variable};
+use crate::vars::{BatchVars, Layer, TaskLayers, TaskScope};
+
+/// The state of a batch while its play runs.
+pub struct Batch<'a> {
+    pub run: &'a Run,
+    pub play: &'a Play,
+    /// All hosts of the batch, in order.
+    pub hosts: Vec<String>,
+    pub handlers: Handlers<'a>,
+    /// Play vars and vars_files of each host; highest first.
+    layers: HashMap<String, Vec<Arc<Layer>>>,
+    play_hosts_all: Vec<String>,
+    failed: HashSet<String>,
+    unreachable: HashSet<String>,
+    /// Hosts that `meta: end_host` took out.
+    ended: HashSet<String>,
+    /// `meta: end_play` or `end_batch`.
+    pub over: bool,
+    /// `meta: end_play`: no further batch runs either.
+    pub ends_play: bool,
+    /// It has been said that no host is left.
+    pub told: bool,
+    /// Too many hosts failed, or one that all depend on: no further play runs.
+    pub broken: bool,
+}
+
+/// Where in the play a list of tasks stands.
+#[derive(Clone, Default)]
+pub struct Place {
+    /// A block around has a rescue that would take a failure.
+    rescuable: bool,
+    /// Variables of the includes around; highest first.
+    includes: Vec<Arc<Layer>>,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(
+        run: &'a Run,
+        play: &'a Play,
+        hosts: Vec<String>,
+        play_hosts_all: Vec<String>,
+    ) -> Result<Self, Stop> {
+        let mut batch = Self {
+            run,
+            play,
+            handlers: Handlers::of(play),
+            layers: HashMap::new(),
+            play_hosts_all,
+            failed: HashSet::new(),
+            unreachable: HashSet::new(),
+            ended: HashSet::new(),
+            over: false,
+            ends_play: false,
+            told: false,
+            broken: false,
+            hosts,
+        };
+        for host in batch.hosts.clone() {
+            let layers = batch.play_layers(&host)?;
+            batch.layers.insert(host, layers);
+        }
+        Ok(batch)
+    }
+
+    /// Runs a section of the play (pre_tasks, tasks, post_tasks) and the handlers that it notified.
+    pub async fn section(&mut self, items: &[Item]) -> Result<(), Stop> {
+        let hosts = self.alive();
+        self.items(items, hosts, Place::default()).await?;
+        self.flush_handlers().await
+    }
+
+    /// The hosts that still take part.
+    pub fn alive(&self) -> Vec<String> {
+        self.hosts.iter().filter(|host| self.is_alive(host)).cloned().collect()
+    }
+
+    fn is_alive(&self, host: &str) -> bool {
+        !self.failed.contains(host)
+            && !self.unreachable.contains(host)
+            && !self.ended.contains(host)
+            && !self.over
+    }
+
+    pub fn failed(&self) -> impl Iterator<Item = &String> {
+        self.failed.iter().chain(&self.unreachable)
+    }
+
+    /// Whether every host of the batch failed or was unreachable.
+    pub fn failed_all(&self) -> bool {
+        self.hosts.iter().all(|host| self.failed.contains(host) || self.unreachable.contains(host))
+    }
+
+    pub fn end_host(&mut self, host: &str) {
+        self.ended.insert(host.to_owned());
+    }
+
+    pub fn clear_errors(&mut self) {
+        self.failed.clear();
+        self.unreachable.clear();
+    }
+
+    /// Boxed, as blocks hold items.
+    pub fn items<'b>(
+        &'b mut self,
+        items: &'b [Item],
+        hosts: Vec<String>,
+        place: Place,
+    ) -> LocalBoxFuture<'b, Result<(), Stop>> {
+        async move {
+            for item in items {
+                if self.run.interrupt.requested() {
+                    return Err(Stop::Interrupted);
+                }
+                let active: Vec<_> =
+                    hosts.iter().filter(|host| self.is_alive(host)).cloned().collect();
+                if active.is_empty() {
+                    break;
+                }
+                match item {
+                    Item::Task(task) => self.task(task, active, &place).await?,
+                    Item::Block(block) => self.block(block, active, &place).await?,
+                }
+            }
+            Ok(())
+        }
+        .boxed_local()
+    }
+
+    async fn block(
+        &mut self,
+        block: &Block,
+        hosts: Vec<String>,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let inner = Place {
+            rescuable: place.rescuable || !block.rescue.is_empty(),
+            includes: place.includes.clone(),
+        };
+        self.items(&block.block, hosts.clone(), inner).await?;
+        if !block.rescue.is_empty() {
+            let rescued: Vec<_> =
+                hosts.iter().filter(|host| self.failed.remove(*host)).cloned().collect();
+            if !rescued.is_empty() {
+                self.broken = false;
+                self.items(&block.rescue, rescued, place.clone()).await?;
+            }
+        }
+        if !block.always.is_empty() {
+            // A failed host does what always has to be done, and stays failed.
+            let failed: Vec<_> =
+                hosts.iter().filter(|host| self.failed.remove(*host)).cloned().collect();
+            let broken = std::mem::take(&mut self.broken);
+            let result = self.items(&block.always, hosts, place.clone()).await;
+            self.failed.extend(failed);
+            self.broken |= broken;
+            result?;
+        }
+        Ok(())
+    }
+
+    /// A task on its hosts, if its tags select it. Boxed, as includes hold tasks.
+    pub fn task<'b>(
+        &'b mut self,
+        task: &'b Task,
+        hosts: Vec<String>,
+        place: &'b Place,
+    ) -> LocalBoxFuture<'b, Result<(), Stop>> {
+        self.run_task(task, hosts, place).boxed_local()
+    }
+
+    async fn run_task(
+        &mut self,
+        task: &Task,
+        mut hosts: Vec<String>,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        if !self.run.selects(task) {
+            return Ok(());
+        }
+        let Some(first) = hosts.first().cloned() else {
+            return Ok(());
+        };
+        let scope: Arc<dyn Scope> = Arc::new(self.scope(&first, task, place));
+        let info = Arc::new(self.info(task, &scope));
+        if task.module == "meta" {
+            return meta::run(self, task, &hosts, place).await;
+        }
+        let everyone = hosts.clone();
+        let once = self.flag(task.keywords.run_once.as_ref(), &scope)?
+            || self.run.catalogue.runs_once(&task.module);
+        if once {
+            hosts.truncate(1);
+        }
+        let event = Event::TaskStarted { task: info.clone(), hosts: hosts.len() };
+        self.run.events.emit(event);
+        let finished = self.on_hosts(task, &info, hosts, place, &scope).await?;
+        let mut includes = Vec::new();
+        let mut any_failed = false;
+        for mut done in finished {
+            any_failed |= matches!(done.status, Status::Failed | Status::Unreachable);
+            let wanted = std::mem::take(&mut done.includes);
+            let targets = if once { everyone.clone() } else { vec![done.host.clone()] };
+            if !wanted.is_empty() {
+                includes.push((targets.clone(), wanted));
+            }
+            self.keep(task, &done, &targets, place)?;
+        }
+        self.after(task, &everyone, once && any_failed, any_failed, &scope)?;
+        self.included(task, includes, place).await
+    }
+
+    /// Runs the task on the hosts, so many at a time; results are reported as they come.
+    async fn on_hosts(
+        &mut self,
+        task: &Task,
+        info: &Arc<TaskInfo>,
+        hosts: Vec<String>,
+        place: &Place,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Vec<Finished>, Stop> {
+        let mut forks = self.run.settings.forks;
+        if let Some(node) = &task.keywords.throttle {
+            let throttle = number_of(self.run.templar(), node, scope, "throttle")
+                .map_err(Stop::of_failure)? as usize;
+            if throttle > 0 {
+                forks = forks.min(throttle);
+            }
+        }
+        let search = self.search(task);
+        let jobs: Vec<_> = hosts
+            .iter()
+            .map(|host| HostTask {
+                run: self.run,
+                task,
+                info: info.clone(),
+                scope: self.scope(host, task, place),
+                search: search.clone(),
+            })
+            .collect();
+        let mut running = futures::stream::iter(jobs.into_iter().map(|job| {
+            let event =
+                Event::HostStarted { task: info.clone(), host: job.scope.host().to_owned() };
+            self.run.events.emit(event);
+            job.run()
+        }))
+        .buffer_unordered(forks.max(1));
+        let mut finished = Vec::with_capacity(hosts.len());
+        while let Some(done) = running.next().await {
+            self.report(info, &done);
+            finished.push(done);
+        }
+        drop(running);
+        // Whoever finished first, what follows happens in the inventory's order.
+        finished.sort_by_key(|done| hosts.iter().position(|host| *host == done.host));
+        Ok(finished)
+    }
+
+    fn report(&self, info: &Arc<TaskInfo>, done: &Finished) {
+        if !done.includes.is_empty() && done.status == Status::Ok {
+            return;
+        }
+        let result = if done.no_log { result::censored(&done.result) } else { done.result.clone() };
+        self.run.events.emit(Event::HostFinished(HostResult {
+            task: info.clone(),
+            host: done.host.clone(),
+            delegated_to: done.delegated_to.clone(),
+            status: done.status,
+            item: None,
+            result,
+            duration: done.duration,
+        }));
+    }
+
+    /// Takes in what a host's task brought: variables, facts, notifications, counts.
+    fn keep(
+        &mut self,
+        task: &Task,
+        done: &Finished,
+        targets: &[String],
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let manager = &self.run.manager;
+        if let Some(name) = &task.register {
+            let value = Variable::Data(template::from_json(&result::registered(&done.result)));
+            for host in targets {
+                manager.set(host, [(name.clone(), value.clone())]);
+            }
+        }
+        self.keep_facts(task, done, targets)?;
+        for effect in &done.effects {
+            self.apply(effect, done, targets)?;
+        }
+        if done.status == Status::Changed && !task.notify.is_empty() {
+            let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, place));
+            for node in &task.notify {
+                self.handlers.notify(self.run.templar(), node, &done.host, &scope)?;
+            }
+        }
+        self.count(task, done, place);
+        Ok(())
+    }
+
+    fn keep_facts(&self, task: &Task, done: &Finished, targets: &[String]) -> Result<(), Stop> {
+        // set_fact and include_vars say by their effects what becomes of their variables.
+        if !done.effects.is_empty() {
+            return Ok(());
+        }
+        let Some(Json::Object(facts)) = done.result.get("ansible_facts") else {
+            return Ok(());
+        };
+        let mut hosts = targets.to_vec();
+        if let Some(delegated) = &done.delegated_to {
+            let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, &Place::default()));
+            if self.flag(task.keywords.delegate_facts.as_ref(), &scope)? {
+                hosts = vec![delegated.clone()];
+            }
+        }
+        for host in hosts {
+            let facts = facts.iter().map(|(name, v)| (name.clone(), template::from_json(v)));
+            self.run.manager.add_facts(&host, facts);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, effect: &Effect, done: &Finished, targets: &[String]) -> Result<(), Stop> {
+        let manager = &self.run.manager;
+        match effect {
+            Effect::Variables(variables) => {
+                for host in targets {
+                    manager.set(host, variables.iter().cloned());
+                }
+            }
+            Effect::Facts(facts) => {
+                for host in targets {
+                    let facts = facts.iter().map(|(n, v)| (n.clone(), template::from_json(v)));
+                    manager.add_facts(host, facts);
+                }
+            }
+            Effect::AddHost { name, groups, variables } => {
+                manager
+                    .change_inventory(|i| i.add_host(name, groups, variables.clone()))
+                    .map_err(|error| Stop::Error(error.to_string()))?;
+            }
+            Effect::GroupBy { group, parents } => {
+                manager
+                    .change_inventory(|i| i.add_to_group(&done.host, group, parents))
+                    .map_err(|error| Stop::Error(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a result for the recap and takes a failed host out.
+    fn count(&mut self, task: &Task, done: &Finished, place: &Place) {
+        let rescuable = place.rescuable;
+        self.run.count(&done.host, |stats| match done.status {
+            // An include is counted by the tasks that it brings.
+            Status::Ok if done.result.contains_key("include") => {}
+            Status::Ok => stats.ok += 1,
+            Status::Changed => {
+                stats.ok += 1;
+                stats.changed += 1;
+            }
+            Status::Skipped => stats.skipped += 1,
+            Status::Failed if rescuable => stats.rescued += 1,
+            Status::Failed => stats.failed += 1,
+            Status::FailedIgnored => {
+                stats.ok += 1;
+                stats.ignored += 1;
+                if result::flag(&done.result, "changed") {
+                    stats.changed += 1;
+                }
+            }
+            Status::Unreachable => stats.unreachable += 1,
+            Status::UnreachableIgnored => stats.ignored += 1,
+        });
+        match done.status {
+            Status::Failed => {
+                self.failed.insert(done.host.clone());
+                self.remember_failure(task, done);
+            }
+            Status::Unreachable => {
+                self.unreachable.insert(done.host.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// What a rescue can ask about: ansible_failed_task and ansible_failed_result.
+    fn remember_failure(&self, task: &Task, done: &Finished) {
+        let result = template::from_json(&result::registered(&done.result));
+        let task = template::from_json(&json!({
+            "name": task.name.as_ref().map(Node::to_json).unwrap_or_default(),
+            "action": task.module,
+        }));
+        self.run.manager.set(
+            &done.host,
+            [
+                ("ansible_failed_result".to_owned(), Variable::Data(result)),
+                ("ansible_failed_task".to_owned(), Variable::Data(task)),
+            ],
+        );
+    }
+
+    /// What failures do to the other hosts of the batch.
+    fn after(
+        &mut self,
+        task: &Task,
+        hosts: &[String],
+        once_failed: bool,
+        any_failed: bool,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<(), Stop> {
+        if !any_failed {
+            return Ok(());
+        }
+        let fatal = once_failed || self.flag(task.keywords.any_errors_fatal.as_ref(), scope)?;
+        if fatal {
+            self.failed.extend(
+                hosts.iter().filter(|host| self.is_alive(host)).cloned().collect::<Vec<_>>(),
+            );
+            self.broken = true;
+            return Ok(());
+        }
+        if let Some(node) = &self.play.max_fail_percentage {
+            let limit = number_of(self.run.templar(), node, scope, "max_fail_percentage")
+                .map_err(Stop::of_failure)?;
+            let out = self.failed.len() + self.unreachable.len();
+            if out as f64 * 100.0 / self.hosts.len().max(1) as f64 > limit {
+                self.failed.extend(self.alive());
+                self.broken = true;
+                self.told = true;
+                self.run.events.emit(Event::NoMoreHosts);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the files that include_tasks asked for: each file once, with all the
+    /// hosts that asked for it alike.
+    async fn included(
+        &mut self,
+        task: &Task,
+        wanted: Vec<(Vec<String>, Vec<Include>)>,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let mut groups: Vec<(Include, Vec<String>)> = Vec::new();
+        for (hosts, includes) in wanted {
+            for include in includes {
+                let same = groups
+                    .iter_mut()
+                    .find(|(other, _)| other.file == include.file && other.item == include.item);
+                match same {
+                    Some((_, members)) => members.extend(hosts.iter().cloned()),
+                    None => groups.push((include, hosts.clone())),
+                }
+            }
+        }
+        for (include, hosts) in groups {
+            self.include(task, &include, hosts, place).await?;
+        }
+        Ok(())
+    }
+
+    async fn include(
+        &mut self,
+        task: &Task,
+        include: &Include,
+        hosts: Vec<String>,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let loaded = self.include_path(task, &include.file).and_then(|path| {
+            let items = self.run.load_tasks(&path, task).map_err(|error| error.to_string())?;
+            Ok((path, items))
+        });
+        let (path, items) = match loaded {
+            Ok(loaded) => loaded,
+            Err(reason) => {
+                self.include_failed(task, &hosts, reason, place);
+                return Ok(());
+            }
+        };
+        self.run.events.emit(Event::Included {
+            file: path.display().to_string(),
+            hosts: hosts.clone(),
+            item: include.item.clone(),
+        });
+        for host in &hosts {
+            self.run.count(host, |stats| stats.ok += 1);
+        }
+        let mut inner = place.clone();
+        inner.includes.insert(0, Arc::new(include.locals.clone()));
+        self.items(&items, hosts, inner).await
+    }
+
+    fn include_failed(&mut self, task: &Task, hosts: &[String], reason: String, place: &Place) {
+        for host in hosts {
+            let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, place));
+            let info = Arc::new(self.info(task, &scope));
+            let mut result = result::of_failure(Failure::new(reason.clone()));
+            result.insert("reason".to_owned(), json!(reason));
+            result.shift_remove("msg");
+            let done = Finished::failed(host, result);
+            self.report(&info, &done);
+            self.count(task, &done, place);
+        }
+    }
+
+    /// Beside the including file first, then beside the playbook, in `tasks/` too.
+    fn include_path(&self, task: &Task, file: &str) -> Result<PathBuf, String> {
+        let candidates: Vec<PathBuf> = if file.starts_with('/') {
+            vec![PathBuf::from(file)]
+        } else {
+            let bases = self.search(task).into_iter();
+            bases.flat_map(|base| [base.join(file), base.join("tasks").join(file)]).collect()
+        };
+        candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+            let place = candidates.first().map(|path| path.display().to_string());
+            format!(
+                "Could not find or access '{}' on the Ansible Controller.",
+                place.unwrap_or_else(|| file.to_owned())
+            )
+        })
+    }
+
+    /// Folders for the files of a task: of its own file, then of the playbook.
+    fn search(&self, task: &Task) -> Vec<PathBuf> {
+        let own = task.span.path().parent().map(PathBuf::from);
+        let mut folders = IndexSet::new();
+        folders.extend(own);
+        folders.insert(self.play.directory());
+        folders.into_iter().collect()
+    }
+
+    pub async fn flush_handlers(&mut self) -> Result<(), Stop> {
+        for index in 0..self.handlers.len() {
+            let hosts = self.handlers.take(index);
+            let force = self.run.settings.force_handlers || self.play_forces_handlers()?;
+            let runs: Vec<String> = self
+                .hosts
+                .iter()
+                .filter(|host| hosts.contains(*host))
+                .filter(|host| {
+                    self.is_alive(host) || (force && self.failed.contains(*host) && !self.over)
+                })
+                .cloned()
+                .collect();
+            if runs.is_empty() {
+                continue;
+            }
+            let Some(handler) = self.handlers.get(index) else {
+                continue;
+            };
+            self.task(handler, runs, &Place::default()).await?;
+        }
+        Ok(())
+    }
+
+    fn play_forces_handlers(&self) -> Result<bool, Stop> {
+        let Some(node) = &self.play.force_handlers else {
+            return Ok(false);
+        };
+        let Some(host) = self.hosts.first() else {
+            return Ok(false);
+        };
+        let layers = TaskLayers { play: self.layers(host), ..TaskLayers::default() };
+        let scope = self.run.manager.task_scope(host, &self.vars(), &layers);
+        let scope: Arc<dyn Scope> = Arc::new(scope);
+        self.flag(Some(node), &scope)
+    }
+
+    pub fn flag(&self, node: Option<&Node>, scope: &Arc<dyn Scope>) -> Result<bool, Stop> {
+        match node {
+            Some(node) => flag_of(self.run.templar(), node, scope).map_err(Stop::of_failure),
+            None => Ok(false),
+        }
+    }
+
+    /// What a host sees in a task.
+    pub fn scope(&self, host: &str, task: &Task, place: &Place) -> TaskScope {
+        let layers = TaskLayers {
+            play: self.layers(host),
+            task: task.keywords.vars.iter().rev().cloned().collect(),
+            include: place.includes.clone(),
+        };
+        self.run.manager.task_scope(host, &self.vars(), &layers)
+    }
+
+    fn layers(&self, host: &str) -> Vec<Arc<Layer>> {
+        self.layers.get(host).cloned().unwrap_or_default()
+    }
+
+    fn vars(&self) -> Arc<BatchVars> {
+        let alive =
+            |host: &&String| !self.failed.contains(*host) && !self.unreachable.contains(*host);
+        Arc::new(BatchVars {
+            play_name: self.play.name.clone(),
+            playbook_dir: self.play.directory().display().to_string(),
+            play_hosts: self.play_hosts_all.iter().filter(alive).cloned().collect(),
+            play_hosts_all: self.play_hosts_all.clone(),
+            batch: self.hosts.iter().filter(alive).cloned().collect(),
+        })
+    }
+
+    /// The variables of the play for a host; vars_files are named by templates that may need it.
+    fn play_layers(&self, host: &str) -> Result<Vec<Arc<Layer>>, Stop> {
+        let mut layers = vec![self.play.vars.clone()];
+        for node in &self.play.vars_files {
+            let known = TaskLayers { play: layers.clone(), ..TaskLayers::default() };
+            let scope = self.run.manager.task_scope(host, &self.vars(), &known);
+            let scope: Arc<dyn Scope> = Arc::new(scope);
+            if let Some(layer) = self.run.vars_file(node, &self.play.directory(), &scope)? {
+                layers.insert(0, layer);
+            }
+        }
+        Ok(layers)
+    }
+
+    fn info(&self, task: &Task, scope: &Arc<dyn Scope>) -> TaskInfo {
+        let name = match &task.name {
+            Some(node) => match self.run.templar().render(node, scope) {
+                Ok(value) => template::python_text(&value),
+                Err(_) => node.as_str().unwrap_or_default().to_owned(),
+            },
+            None => task.written_module.clone(),
+        };
+        TaskInfo {
+            name,
+            module: task.module.clone(),
+            handler: task.handler,
+            path: format!("{}:{}", task.span.path().display(), task.span.line),
+            no_log: task.keywords.no_log.is_some(),
+        }
+    }
+}
+
+impl Finished {
+    fn failed(host: &str, result: result::Result) -> Self {
+        Self {
+            host: host.to_owned(),
+            status: Status::Failed,
+            result,
+            delegated_to: None,
+            effects: Vec::new(),
+            includes: Vec::new(),
+            no_log: false,
+            duration: std::time::Duration::ZERO,
+        }
+    }
+}

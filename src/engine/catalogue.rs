@@ -1,0 +1,105 @@
+//! Everything that a task may name: actions, host modules, the operator's own
+//! executables, and what the engine itself does.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::actions::{self, ActionSpec};
+use crate::modules::{self, ModuleSpec};
+
+/// The modules of a run.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    external: BTreeMap<String, PathBuf>,
+}
+
+/// What a name stands for.
+pub enum Found {
+    Action(&'static ActionSpec),
+    Module(&'static ModuleSpec),
+    External(PathBuf),
+    /// include_tasks
+    Include,
+    Meta,
+}
+
+impl Catalogue {
+    /// Takes in the executables of these folders; earlier folders win.
+    pub fn load(folders: &[PathBuf]) -> Self {
+        let mut external = BTreeMap::new();
+        for folder in folders {
+            for (name, path) in executables(folder) {
+                external.entry(name).or_insert(path);
+            }
+        }
+        Self { external }
+    }
+
+    /// The operator's own module wins over a built-in one, as `library/` does in Ansible.
+    pub fn find(&self, name: &str) -> Option<Found> {
+        if let Some(path) = self.external.get(name) {
+            return Some(Found::External(path.clone()));
+        }
+        match name {
+            "include_tasks" => Some(Found::Include),
+            "meta" => Some(Found::Meta),
+            _ => actions::find(name)
+                .map(Found::Action)
+                .or_else(|| modules::find(name).map(Found::Module)),
+        }
+    }
+
+    /// Whether a module acts for the whole batch at once.
+    pub fn runs_once(&self, name: &str) -> bool {
+        matches!(self.find(name), Some(Found::Action(spec)) if spec.once)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            ["include_tasks", "import_tasks", "meta"].map(str::to_owned).to_vec();
+        names.extend(actions::names().map(str::to_owned));
+        names.extend(modules::names().map(str::to_owned));
+        names.extend(self.external.keys().cloned());
+        names
+    }
+}
+
+impl Found {
+    pub fn free_form(&self) -> Option<&'static str> {
+        match self {
+            Self::Action(spec) => spec.free_form,
+            Self::Module(spec) => spec.free_form,
+            Self::Include | Self::Meta => Some("_raw_params"),
+            Self::External(_) => None,
+        }
+    }
+
+    /// The names of its arguments; empty when any will do.
+    pub fn arguments(&self) -> &'static [&'static str] {
+        match self {
+            Self::Action(spec) => (spec.arguments)(),
+            Self::Module(spec) => (spec.arguments)(),
+            Self::Include => &["file", "apply", "_raw_params"],
+            Self::Meta => &["_raw_params"],
+            Self::External(_) => &[],
+        }
+    }
+}
+
+fn executables(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+        })
+        .filter_map(|path| {
+            let name = path.file_stem()?.to_str()?.replace('-', "_");
+            Some((name, path))
+        })
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! How a host is reached: its `ansible_*` variables, the task's keywords, the flags.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Settings;
+use super::keywords::{flag_of, text_of};
+use crate::actions::{Failure, Remote, files::expand_home};
+use crate::playbook::Keywords;
+use crate::secret::Secret;
+use crate::template::{Scope, Templar, Value, Variable};
+use crate::transport::{Become, ConnectionKind, Endpoint, Pool};
+
+/// Reads connection settings for one host in one scope.
+pub struct Resolver<'a> {
+    pub settings: &'a Settings,
+    pub templar: &'a Templar,
+    /// The variables of the host that is connected to.
+    pub scope: &'a Arc<dyn Scope>,
+    /// The task's keywords; none when the host is reached outside of a task.
+    pub keywords: Option<&'a Keywords>,
+}
+
+impl Resolver<'_> {
+    /// Variables win over keywords, keywords over flags.
+    pub fn remote(&self, host: &str, pool: &Arc<Pool>) -> Result<Remote, Failure> {
+        let endpoint = self.endpoint(host)?;
+        let become_ = self.become_()?;
+        Ok(Remote { host: host.to_owned(), endpoint, become_, pool: pool.clone() })
+    }
+
+    fn endpoint(&self, host: &str) -> Result<Endpoint, Failure> {
+        let name = self
+            .text(&["ansible_connection"])?
+            .or(self.keyword(|k| k.connection.as_ref())?)
+            .or_else(|| self.settings.connection.clone());
+        let connection = match name.as_deref() {
+            None | Some("ssh" | "smart" | "ansible.builtin.ssh" | "paramiko") => {
+                ConnectionKind::Ssh
+            }
+            Some("local" | "ansible.builtin.local") => ConnectionKind::Local,
+            Some(other) => {
+                return Err(Failure::new(format!(
+                    "{host}: the connection plugin '{other}' was not found; there are ssh and local"
+                )));
+            }
+        };
+        let port = match self.variable(&["ansible_port", "ansible_ssh_port"])? {
+            Some(value) => Some(port(host, &value)?),
+            None => match self.keyword(|k| k.port.as_ref())? {
+                Some(text) => Some(port(host, &Value::from(text))?),
+                None => None,
+            },
+        };
+        let mut ssh_args = self.settings.ssh_args.clone();
+        for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
+            if let Some(text) = self.text(&[name])? {
+                let words = shlex::split(&text).ok_or_else(|| {
+                    Failure::new(format!("{host}: a quote in {name} is not closed: {text}"))
+                })?;
+                ssh_args.extend(words);
+            }
+        }
+        let timeout = match self.variable(&["ansible_timeout", "ansible_ssh_timeout"])? {
+            Some(value) => number(host, "ansible_timeout", &value)?,
+            None => self.settings.timeout,
+        };
+        Ok(Endpoint {
+            connection,
+            address: self
+                .text(&["ansible_host", "ansible_ssh_host"])?
+                .unwrap_or_else(|| host.to_owned()),
+            port,
+            user: self
+                .text(&["ansible_user", "ansible_ssh_user"])?
+                .or(self.keyword(|k| k.remote_user.as_ref())?)
+                .or_else(|| self.settings.user.clone()),
+            private_key: self
+                .text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?
+                .map(|path| expand_home(&path))
+                .or_else(|| self.settings.private_key.clone().map(PathBuf::from)),
+            ssh_args,
+            timeout: Duration::from_secs(timeout),
+            host_key_checking: self.host_key_checking()?,
+        })
+    }
+
+    fn host_key_checking(&self) -> Result<bool, Failure> {
+        let names = ["ansible_ssh_host_key_checking", "ansible_host_key_checking"];
+        if let Some(value) = self.variable(&names)? {
+            return Ok(truth(&value));
+        }
+        let value = std::env::var("ANSIBLE_HOST_KEY_CHECKING").unwrap_or_default();
+        Ok(!matches!(value.to_lowercase().as_str(), "false" | "no" | "0" | "off"))
+    }
+
+    fn become_(&self) -> Result<Option<Become>, Failure> {
+        let wanted = match self.variable(&["ansible_become"])? {
+            Some(value) => truth(&value),
+            None => match self.keywords.and_then(|k| k.become_.as_ref()) {
+                Some(node) => flag_of(self.templar, node, self.scope)?,
+                None => self.settings.become_,
+            },
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let password = self
+            .text(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?
+            .map(Secret::new)
+            .or_else(|| self.settings.become_password.clone());
+        Ok(Some(Become {
+            method: self
+                .text(&["ansible_become_method"])?
+                .or(self.keyword(|k| k.become_method.as_ref())?)
+                .or_else(|| self.settings.become_method.clone())
+                .unwrap_or_else(|| "sudo".to_owned()),
+            user: self
+                .text(&["ansible_become_user"])?
+                .or(self.keyword(|k| k.become_user.as_ref())?)
+                .or_else(|| self.settings.become_user.clone())
+                .unwrap_or_else(|| "root".to_owned()),
+            password,
+            flags: self
+                .text(&["ansible_become_flags"])?
+                .or(self.keyword(|k| k.become_flags.as_ref())?),
+            exe: self.text(&["ansible_become_exe"])?.or(self.keyword(|k| k.become_exe.as_ref())?),
+        }))
+    }
+
+    fn keyword(
+        &self,
+        field: impl Fn(&Keywords) -> Option<&crate::source::Node>,
+    ) -> Result<Option<String>, Failure> {
+        match self.keywords.and_then(field) {
+            Some(node) => text_of(self.templar, node, self.scope),
+            None => Ok(None),
+        }
+    }
+
+    fn text(&self, names: &[&str]) -> Result<Option<String>, Failure> {
+        Ok(self.variable(names)?.map(|value| value.to_string()))
+    }
+
+    /// The first of these variables that is set; an empty or null one counts as not set.
+    fn variable(&self, names: &[&str]) -> Result<Option<Value>, Failure> {
+        for name in names {
+            let value = match self.scope.lookup(name) {
+                None => continue,
+                Some(Variable::Data(value)) => value,
+                Some(Variable::Source(node)) => self
+                    .templar
+                    .render(&node, self.scope)
+                    .map_err(|error| Failure::new(error.to_string()))?,
+            };
+            let empty = value.is_none() || value.is_undefined() || value.as_str() == Some("");
+            if !empty && !crate::template::is_omit(&value) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn port(host: &str, value: &Value) -> Result<u16, Failure> {
+    value.to_string().parse().map_err(|_| Failure::new(format!("{host}: '{value}' is not a port")))
+}
+
+fn number(host: &str, name: &str, value: &Value) -> Result<u64, Failure> {
+    value.to_string().parse().map_err(|_| {
+        Failure::new(format!("{host}: {name} must be a whole number of seconds, not '{value}'"))
+    })
+}
+
+/// What Ansible's configuration takes for true.
+pub fn truth(value: &Value) -> bool {
+    match value.as_str() {
+        Some(text) => {
+            matches!(text.to_lowercase().as_str(), "true" | "yes" | "on" | "1" | "y" | "t")
+        }
+        None => value.is_true(),
+    }
+}

@@ -1,0 +1,107 @@
+//! Handlers: who was notified, and in what order they run.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Stop;
+use super::keywords::value_of;
+use crate::playbook::{Item, Play, Task};
+use crate::source::Node;
+use crate::template::{self, Scope, Templar};
+
+/// The handlers of a play, in the order in which they run.
+pub struct Handlers<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+struct Entry<'a> {
+    task: &'a Task,
+    notified: HashSet<String>,
+}
+
+impl<'a> Handlers<'a> {
+    pub fn of(play: &'a Play) -> Self {
+        let mut entries = Vec::new();
+        collect(&play.handlers, &mut entries);
+        Self { entries }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn get(&self, index: usize) -> Option<&'a Task> {
+        self.entries.get(index).map(|entry| entry.task)
+    }
+
+    /// The hosts that notified this handler; they are forgotten with this.
+    pub fn take(&mut self, index: usize) -> HashSet<String> {
+        self.entries.get_mut(index).map(|e| std::mem::take(&mut e.notified)).unwrap_or_default()
+    }
+
+    /// Notes that `host` wants the handlers of this name, or that listen to it.
+    pub fn notify(
+        &mut self,
+        templar: &Templar,
+        node: &Node,
+        host: &str,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<(), Stop> {
+        let value = value_of(templar, node, scope).map_err(Stop::of_failure)?;
+        let names: Vec<String> = match value.kind() {
+            minijinja::value::ValueKind::Seq => value
+                .try_iter()
+                .map(|items| items.map(|item| template::python_text(&item)).collect())
+                .unwrap_or_default(),
+            _ => vec![template::python_text(&value)],
+        };
+        for name in names {
+            if !self.notify_name(templar, &name, host, scope) {
+                let error = node.span.error(format!(
+                    "The requested handler '{name}' was not found in either the main handlers \
+                     list nor in the listening handlers list"
+                ));
+                return Err(Stop::Error(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn notify_name(
+        &mut self,
+        templar: &Templar,
+        name: &str,
+        host: &str,
+        scope: &Arc<dyn Scope>,
+    ) -> bool {
+        let mut found = false;
+        // Of several handlers with one name the last one counts, as in Ansible.
+        let named = self.entries.iter().rposition(|entry| {
+            let Some(node) = &entry.task.name else {
+                return false;
+            };
+            node.as_str() == Some(name)
+                || templar.render(node, scope).is_ok_and(|v| template::python_text(&v) == name)
+        });
+        if let Some(entry) = named.and_then(|index| self.entries.get_mut(index)) {
+            entry.notified.insert(host.to_owned());
+            found = true;
+        }
+        for entry in &mut self.entries {
+            if entry.task.listen.iter().any(|topic| topic == name) {
+                entry.notified.insert(host.to_owned());
+                found = true;
+            }
+        }
+        found
+    }
+}
+
+fn collect<'a>(items: &'a [Item], entries: &mut Vec<Entry<'a>>) {
+    for item in items {
+        match item {
+            Item::Task(task) => entries.push(Entry { task, notified: HashSet::new() }),
+            Item::Block(block) => collect(&block.block, entries),
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! One task on one host: loop, condition, delegation, retries, result.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::connection::Resolver;
+use super::invoke::{self, Invocation};
+use super::keywords::{flag_of, number_of, text_of, value_of};
+use super::result::{self, Result as TaskResult};
+use super::{Run, loops};
+use crate::actions::{Context, Effect, Failure, Flags, Remote};
+use crate::events::{Event, HostResult, Status, TaskInfo};
+use crate::playbook::Task;
+use crate::source::Node;
+use crate::template::{self, Scope, Value, Variable};
+use crate::vars::{Layer, TaskScope};
+
+/// What there is to do.
+pub struct HostTask<'a> {
+    pub run: &'a Run,
+    pub task: &'a Task,
+    pub info: Arc<TaskInfo>,
+    pub scope: TaskScope,
+    /// Folders that the task's files are looked for in.
+    pub search: Vec<std::path::PathBuf>,
+}
+
+/// What came of it.
+pub struct Finished {
+    pub host: String,
+    pub status: Status,
+    /// The whole result, uncensored: for `register` and the rescue variables.
+    pub result: TaskResult,
+    pub delegated_to: Option<String>,
+    pub effects: Vec<Effect>,
+    /// Files that include_tasks asks for, one per item that was not skipped.
+    pub includes: Vec<Include>,
+    pub no_log: bool,
+    pub duration: Duration,
+}
+
+/// A file of tasks to go on with.
+#[derive(Clone, Debug)]
+pub struct Include {
+    pub file: String,
+    /// The loop's variables of the item that asked for it.
+    pub locals: Layer,
+    /// What the item is called in the output.
+    pub item: Option<String>,
+}
+
+/// One item's run, or the task's own when it has no loop.
+#[derive(Default)]
+struct Once {
+    result: TaskResult,
+    effects: Vec<Effect>,
+    delegated_to: Option<String>,
+    include: Option<Include>,
+}
+
+impl HostTask<'_> {
+    pub async fn run(self) -> Finished {
+        let started = Instant::now();
+        let scope: Arc<dyn Scope> = Arc::new(self.scope.clone());
+        let no_log = self.no_log(&scope);
+        let mut finished = Finished {
+            host: self.scope.host().to_owned(),
+            status: Status::Ok,
+            result: Map::new(),
+            delegated_to: None,
+            effects: Vec::new(),
+            includes: Vec::new(),
+            no_log,
+            duration: Duration::ZERO,
+        };
+        match self.items(&scope) {
+            Ok(None) => {
+                let once = self.once(&self.scope, None).await;
+                finished.result = once.result;
+                finished.effects = once.effects;
+                finished.delegated_to = once.delegated_to;
+                finished.includes.extend(once.include);
+            }
+            Ok(Some(items)) => self.run_loop(items, &mut finished).await,
+            Err(failure) => finished.result = result::of_failure(failure),
+        }
+        finished.status = self.status(&finished.result, &scope);
+        finished.duration = started.elapsed();
+        finished
+    }
+
+    /// A task whose `no_log` cannot be told is not logged.
+    fn no_log(&self, scope: &Arc<dyn Scope>) -> bool {
+        let keyword = self.task.keywords.no_log.as_ref();
+        keyword.is_some_and(|node| flag_of(self.run.templar(), node, scope).unwrap_or(true))
+    }
+
+    /// The loop's items; none when the task has no loop. A loop that cannot be
+    /// templated is no failure when the condition, which it may need, is false.
+    fn items(&self, scope: &Arc<dyn Scope>) -> Result<Option<Vec<Value>>, Failure> {
+        let Some(looping) = &self.task.loop_ else {
+            return Ok(None);
+        };
+        match loops::items(self.run.templar(), looping, scope) {
+            Ok(items) => Ok(Some(items)),
+            Err(_) if matches!(self.false_condition(scope), Ok(Some(_))) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn run_loop(&self, items: Vec<Value>, finished: &mut Finished) {
+        if items.is_empty() {
+            finished.result = result::no_items();
+            return;
+        }
+        let control = &self.task.loop_control;
+        let count = items.len();
+        let mut results = Vec::with_capacity(count);
+        for (index, item) in items.iter().enumerate() {
+            if self.run.interrupt.requested() {
+                break;
+            }
+            let locals = loops::locals(control, &items, index);
+            let scope = self.scope.with_locals(locals.clone());
+            let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
+            let label = loops::label(self.run.templar(), control, item, &dynamic);
+            let started = Instant::now();
+            let mut once = self.once(&scope, Some((&locals, &label))).await;
+            self.name_item(&mut once.result, control, index, item);
+            if once.include.is_none() {
+                self.emit_item(finished, &once, label, &dynamic, started.elapsed());
+            }
+            finished.effects.append(&mut once.effects);
+            finished.delegated_to = once.delegated_to.or(finished.delegated_to.take());
+            finished.includes.extend(once.include);
+            results.push(once.result);
+            if index + 1 < count
+                && let Some(pause) = &control.pause
+                && let Ok(seconds) = number_of(self.run.templar(), pause, &dynamic, "pause")
+            {
+                self.sleep(seconds).await;
+            }
+        }
+        finished.result = result::of_loop(results);
+    }
+
+    fn name_item(
+        &self,
+        result: &mut TaskResult,
+        control: &crate::playbook::LoopControl,
+        index: usize,
+        item: &Value,
+    ) {
+        let name = loops::variable(control);
+        result.insert(name.to_owned(), template::to_json(item).unwrap_or(Json::Null));
+        result.insert("ansible_loop_var".to_owned(), json!(name));
+        if let Some(index_var) = &control.index_var {
+            result.insert(index_var.clone(), json!(index));
+            result.insert("ansible_index_var".to_owned(), json!(index_var));
+        }
+    }
+
+    fn emit_item(
+        &self,
+        finished: &Finished,
+        once: &Once,
+        label: String,
+        scope: &Arc<dyn Scope>,
+        duration: Duration,
+    ) {
+        let censored;
+        let (shown, label) = if finished.no_log {
+            censored = result::censored(&once.result);
+            (&censored, "None".to_owned())
+        } else {
+            (&once.result, label)
+        };
+        self.run.events.emit(Event::ItemFinished(HostResult {
+            task: self.info.clone(),
+            host: finished.host.clone(),
+            delegated_to: once.delegated_to.clone(),
+            status: self.status(&once.result, scope),
+            item: Some(label),
+            result: shown.clone(),
+            duration,
+        }));
+    }
+
+    fn status(&self, result: &TaskResult, scope: &Arc<dyn Scope>) -> Status {
+        let keywords = &self.task.keywords;
+        let set = |node: Option<&Node>| {
+            node.is_some_and(|node| flag_of(self.run.templar(), node, scope).unwrap_or(false))
+        };
+        if result::flag(result, "unreachable") {
+            match set(keywords.ignore_unreachable.as_ref()) {
+                true => Status::UnreachableIgnored,
+                false => Status::Unreachable,
+            }
+        } else if result::flag(result, "failed") {
+            match set(keywords.ignore_errors.as_ref()) {
+                true => Status::FailedIgnored,
+                false => Status::Failed,
+            }
+        } else if result::flag(result, "skipped") {
+            Status::Skipped
+        } else if result::flag(result, "changed") {
+            Status::Changed
+        } else {
+            Status::Ok
+        }
+    }
+
+    /// The first condition of `when` that does not hold.
+    fn false_condition(&self, scope: &Arc<dyn Scope>) -> Result<Option<Json>, Failure> {
+        for condition in &self.task.keywords.when {
+            let held = self.run.templar().condition(condition, scope).map_err(failure_of)?;
+            if !held {
+                return Ok(Some(condition.to_json()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn once(&self, scope: &TaskScope, item: Option<(&Layer, &str)>) -> Once {
+        let mut once = Once::default();
+        let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
+        match self.false_condition(&dynamic) {
+            Ok(None) => {}
+            Ok(Some(condition)) => {
+                once.result = result::skipped(&condition);
+                return once;
+            }
+            Err(failure) => {
+                once.result = result::of_failure(failure);
+                return once;
+            }
+        }
+        if let Err(failure) = self.prepared(scope, &dynamic, item, &mut once).await {
+            once.result = result::of_failure(failure);
+        }
+        once
+    }
+
+    async fn prepared(
+        &self,
+        scope: &TaskScope,
+        dynamic: &Arc<dyn Scope>,
+        item: Option<(&Layer, &str)>,
+        once: &mut Once,
+    ) -> Result<(), Failure> {
+        let templar = self.run.templar();
+        let invocation = Invocation::of(self.run, self.task, templar, dynamic)?;
+        if let Invocation::Include { file } = &invocation {
+            once.include = Some(Include {
+                file: file.clone(),
+                locals: item.map(|(locals, _)| locals.clone()).unwrap_or_default(),
+                item: item.map(|(_, label)| label.to_owned()),
+            });
+            once.result.insert("changed".to_owned(), json!(false));
+            once.result.insert("include".to_owned(), json!(file));
+            return Ok(());
+        }
+        let remote = self.remote(dynamic, once)?;
+        let context = Context::new(
+            scope.host().to_owned(),
+            self.flags(dynamic)?,
+            self.environment(dynamic)?,
+            dynamic.clone(),
+            templar.clone(),
+            remote,
+            self.search.clone(),
+            self.run.session.clone(),
+        );
+        once.result = self.attempts(&invocation, &context, scope).await?;
+        once.effects = context.take_effects();
+        Ok(())
+    }
+
+    fn remote(&self, scope: &Arc<dyn Scope>, once: &mut Once) -> Result<Remote, Failure> {
+        let templar = self.run.templar();
+        let settings = &self.run.settings;
+        let keywords = Some(&*self.task.keywords);
+        let delegate = match &self.task.keywords.delegate_to {
+            Some(node) => text_of(templar, node, scope)?,
+            None => None,
+        };
+        let Some(target) = delegate else {
+            return Resolver { settings, templar, scope, keywords }
+                .remote(self.scope.host(), &self.run.session.pool);
+        };
+        once.delegated_to = Some(target.clone());
+        let other: Arc<dyn Scope> = Arc::new(self.run.scope_of(&target));
+        Resolver { settings, templar, scope: &other, keywords }
+            .remote(&target, &self.run.session.pool)
+    }
+
+    fn flags(&self, scope: &Arc<dyn Scope>) -> Result<Flags, Failure> {
+        let templar = self.run.templar();
+        let keywords = &self.task.keywords;
+        let or = |node: &Option<Node>, default: bool| match node {
+            Some(node) => flag_of(templar, node, scope),
+            None => Ok(default),
+        };
+        let timeout = match &keywords.timeout {
+            Some(node) => Some(number_of(templar, node, scope, "timeout")? as u64),
+            None => None,
+        };
+        Ok(Flags {
+            check: or(&keywords.check_mode, self.run.settings.check)?,
+            diff: or(&keywords.diff, self.run.settings.diff)?,
+            verbosity: self.run.settings.verbosity,
+            timeout: timeout.filter(|seconds| *seconds > 0),
+        })
+    }
+
+    fn environment(&self, scope: &Arc<dyn Scope>) -> Result<BTreeMap<String, String>, Failure> {
+        let mut environment = BTreeMap::new();
+        for node in &self.task.keywords.environment {
+            let value = value_of(self.run.templar(), node, scope)?;
+            if value.is_none() || value.is_undefined() {
+                continue;
+            }
+            let layers = match template::to_json(&value).map_err(failure_of)? {
+                Json::Array(layers) => layers,
+                one => vec![one],
+            };
+            for layer in layers {
+                let Json::Object(variables) = layer else {
+                    let error = node.span.error("'environment' must be a mapping of variables");
+                    return Err(Failure::new(error.to_string()));
+                };
+                environment.extend(variables.into_iter().map(|(name, value)| match value {
+                    Json::String(text) => (name, text),
+                    other => (name, template::from_json(&other).to_string()),
+                }));
+            }
+        }
+        Ok(environment)
+    }
+
+    /// Runs it until `until` holds, or once.
+    async fn attempts(
+        &self,
+        invocation: &Invocation,
+        context: &Context,
+        scope: &TaskScope,
+    ) -> Result<TaskResult, Failure> {
+        let templar = self.run.templar();
+        let retrying = !self.task.until.is_empty() || self.task.retries.is_some();
+        if !retrying {
+            let result = self.attempt(invocation, context).await;
+            return self.judge(result, scope);
+        }
+        let number = |node: &Option<Node>, default: f64, keyword: &str| match node {
+            Some(node) => number_of(templar, node, &context.scope, keyword),
+            None => Ok(default),
+        };
+        let retries = number(&self.task.retries, 3.0, "retries")?.max(0.0) as u64;
+        let delay = number(&self.task.delay, 5.0, "delay")?;
+        for attempt in 1..=retries + 1 {
+            let raw = self.attempt(invocation, context).await;
+            let mut result = self.judge(raw, scope)?;
+            result.insert("attempts".to_owned(), json!(attempt));
+            if self.until(&result, scope)? {
+                return Ok(result);
+            }
+            if attempt > retries || self.run.interrupt.requested() {
+                result.insert("attempts".to_owned(), json!(retries.max(1)));
+                result.insert("failed".to_owned(), json!(true));
+                return Ok(result);
+            }
+            let shown =
+                if self.no_log(&context.scope) { result::censored(&result) } else { result };
+            self.run.events.emit(Event::Retrying {
+                host: context.host.clone(),
+                task: self.info.clone(),
+                left: retries + 1 - attempt,
+                result: shown,
+            });
+            self.sleep(delay).await;
+        }
+        Err(Failure::new("the task was never tried"))
+    }
+
+    async fn attempt(&self, invocation: &Invocation, context: &Context) -> TaskResult {
+        invoke::run(invocation, context, &self.run.interrupt).await
+    }
+
+    fn until(&self, result: &TaskResult, scope: &TaskScope) -> Result<bool, Failure> {
+        if result::flag(result, "unreachable") {
+            return Ok(true);
+        }
+        if self.task.until.is_empty() {
+            return Ok(!result::flag(result, "failed"));
+        }
+        self.all(&self.task.until, &self.with_result(scope, result))
+    }
+
+    /// Applies `changed_when` and `failed_when`.
+    fn judge(&self, mut result: TaskResult, scope: &TaskScope) -> Result<TaskResult, Failure> {
+        if result::flag(&result, "unreachable") || result::flag(&result, "skipped") {
+            return Ok(result);
+        }
+        if !self.task.changed_when.is_empty() {
+            let changed = self.all(&self.task.changed_when, &self.with_result(scope, &result))?;
+            result.insert("changed".to_owned(), json!(changed));
+        }
+        if !self.task.failed_when.is_empty() {
+            let failed = self.all(&self.task.failed_when, &self.with_result(scope, &result))?;
+            result.insert("failed".to_owned(), json!(failed));
+            result.insert("failed_when_result".to_owned(), json!(failed));
+        }
+        Ok(result)
+    }
+
+    fn with_result(&self, scope: &TaskScope, result: &TaskResult) -> Arc<dyn Scope> {
+        let mut locals = Layer::new();
+        if let Some(name) = &self.task.register {
+            let value = template::from_json(&result::registered(result));
+            locals.insert(name.clone(), Variable::Data(value));
+        }
+        Arc::new(scope.with_locals(locals))
+    }
+
+    fn all(&self, conditions: &[Node], scope: &Arc<dyn Scope>) -> Result<bool, Failure> {
+        for condition in conditions {
+            if !self.run.templar().condition(condition, scope).map_err(failure_of)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn sleep(&self, seconds: f64) {
+        let Ok(duration) = Duration::try_from_secs_f64(seconds) else {
+            return;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(duration) => {}
+            () = self.run.interrupt.wait() => {}
+        }
+    }
+}
+
+fn failure_of(error: template::TemplateError) -> Failure {
+    Failure::new(error.to_string())
+}

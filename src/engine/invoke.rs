@@ -1,0 +1,133 @@
+//! From a task to what is run: the module found, its arguments templated.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::interrupt::Interrupt;
+use super::result::{self, Result as TaskResult};
+use super::{Run, catalogue};
+use crate::actions::{self, ActionSpec, Context, Failure};
+use crate::modules::ModuleSpec;
+use crate::playbook::Task;
+use crate::template::{self, Scope, Templar};
+use crate::transport::FileSource;
+
+/// What a task comes down to.
+pub enum Invocation {
+    Action {
+        spec: &'static ActionSpec,
+        arguments: Map<String, Json>,
+    },
+    Module {
+        spec: &'static ModuleSpec,
+        arguments: Map<String, Json>,
+    },
+    /// An executable of the operator's, run on the host.
+    External {
+        path: PathBuf,
+        arguments: Map<String, Json>,
+    },
+    Include {
+        file: String,
+    },
+}
+
+impl Invocation {
+    pub fn of(
+        run: &Run,
+        task: &Task,
+        templar: &Templar,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Self, Failure> {
+        let Some(found) = run.catalogue.find(&task.module) else {
+            return Err(Failure::new(
+                task.span
+                    .error(format!("couldn't resolve module/action '{}'", task.module))
+                    .to_string(),
+            ));
+        };
+        let mut arguments = arguments_of(task, found.free_form(), templar, scope)?;
+        Ok(match found {
+            catalogue::Found::Include => {
+                let file = arguments.get("file").or_else(|| arguments.get("_raw_params"));
+                match file.and_then(Json::as_str) {
+                    Some(file) => Self::Include { file: file.to_owned() },
+                    None => return Err(Failure::new("include_tasks needs the name of a file")),
+                }
+            }
+            catalogue::Found::Meta => return Err(Failure::new("meta tasks are not run on hosts")),
+            catalogue::Found::Action(spec) => Self::Action { spec, arguments },
+            catalogue::Found::Module(spec) => {
+                arguments.retain(|_, value| !value.is_null());
+                Self::Module { spec, arguments }
+            }
+            catalogue::Found::External(path) => Self::External { path, arguments },
+        })
+    }
+}
+
+fn arguments_of(
+    task: &Task,
+    free_form: Option<&str>,
+    templar: &Templar,
+    scope: &Arc<dyn Scope>,
+) -> Result<Map<String, Json>, Failure> {
+    let failure = |error: template::TemplateError| Failure::new(error.to_string());
+    let mut arguments = Map::new();
+    if let Some(node) = &task.arguments {
+        let value = templar.render_arguments(node, scope).map_err(failure)?;
+        match template::to_json(&value).map_err(failure)? {
+            Json::Object(map) => arguments = map,
+            Json::Null => {}
+            other => {
+                let error = node.span.error(format!("arguments must be a mapping, not {other}"));
+                return Err(Failure::new(error.to_string()));
+            }
+        }
+    }
+    if let Some(node) = &task.free_form {
+        let value = templar.render(node, scope).map_err(failure)?;
+        let name = free_form.unwrap_or("_raw_params");
+        let text = match template::to_json(&value).map_err(failure)? {
+            Json::String(text) => json!(text),
+            other => json!(template::python_text(&template::from_json(&other))),
+        };
+        arguments.insert(name.to_owned(), text);
+    }
+    Ok(arguments)
+}
+
+/// Runs it once.
+pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interrupt) -> TaskResult {
+    let outcome = match invocation {
+        Invocation::Action { spec, arguments } => {
+            let action = (spec.run)(Json::Object(arguments.clone()), context);
+            if spec.interruptible {
+                tokio::select! {
+                    outcome = action => outcome,
+                    () = interrupt.wait() => Err(actions::Error::failed("interrupted by the operator")),
+                }
+            } else {
+                action.await
+            }
+        }
+        Invocation::Module { spec, arguments } => {
+            context.module(spec.name, arguments.clone(), Vec::new()).await
+        }
+        Invocation::External { path, arguments } => {
+            let arguments = Map::from_iter([("arguments".to_owned(), json!(arguments))]);
+            let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];
+            context.module("external", arguments, files).await
+        }
+        Invocation::Include { .. } => {
+            Err(actions::Error::failed("an include is not run on a host"))
+        }
+    };
+    match outcome {
+        Ok(outcome) => result::of_outcome(outcome),
+        Err(actions::Error::Failed(failure)) => result::of_failure(failure),
+        Err(actions::Error::Unreachable(msg)) => result::unreachable(&msg),
+    }
+}

@@ -1,0 +1,44 @@
+//! Values of keywords, which may be templates.
+
+use std::sync::Arc;
+
+use super::connection::truth;
+use crate::actions::Failure;
+use crate::source::Node;
+use crate::template::{Scope, Templar, Value};
+
+/// A keyword's value; its template's error names the place in the playbook.
+pub fn value_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result<Value, Failure> {
+    templar.render(node, scope).map_err(|error| Failure::new(error.to_string()))
+}
+
+pub fn flag_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result<bool, Failure> {
+    Ok(truth(&value_of(templar, node, scope)?))
+}
+
+/// Text; nothing for null, omitted and empty values.
+pub fn text_of(
+    templar: &Templar,
+    node: &Node,
+    scope: &Arc<dyn Scope>,
+) -> Result<Option<String>, Failure> {
+    let value = value_of(templar, node, scope)?;
+    if value.is_none() || value.is_undefined() || crate::template::is_omit(&value) {
+        return Ok(None);
+    }
+    Ok(Some(value.to_string()).filter(|text| !text.is_empty()))
+}
+
+/// A number of a whole kind, for retries, delay, throttle and the like.
+pub fn number_of(
+    templar: &Templar,
+    node: &Node,
+    scope: &Arc<dyn Scope>,
+    keyword: &str,
+) -> Result<f64, Failure> {
+    let value = value_of(templar, node, scope)?;
+    value.to_string().trim().trim_end_matches('%').parse().map_err(|_| {
+        let error = node.span.error(format!("'{keyword}' must be a number, not '{value}'"));
+        Failure::new(error.to_string())
+    })
+}

@@ -1,0 +1,99 @@
+//! `loop`, `with_…` and `loop_control`.
+
+use std::sync::Arc;
+
+use super::keywords::value_of;
+use crate::actions::Failure;
+use crate::playbook::{Loop, LoopControl};
+use crate::template::{Scope, Templar, Value, Variable};
+use crate::vars::Layer;
+
+/// The items to go through, templated.
+pub fn items(
+    templar: &Templar,
+    looping: &Loop,
+    scope: &Arc<dyn Scope>,
+) -> Result<Vec<Value>, Failure> {
+    let value = value_of(templar, &looping.node, scope)?;
+    let list = |value: &Value| -> Option<Vec<Value>> {
+        if value.is_undefined() || value.as_str().is_some() {
+            return None;
+        }
+        match value.kind() {
+            minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Iterable => {
+                value.try_iter().ok().map(Iterator::collect)
+            }
+            _ => None,
+        }
+    };
+    match looping.kind.as_str() {
+        "loop" => list(&value).ok_or_else(|| {
+            let error = looping.node.span.error(format!(
+                "Invalid data passed to 'loop', it requires a list, got this instead: {value}. \
+                 Hint: If you passed a list/dict of just one element, try adding wantlist=True to \
+                 your lookup invocation or use q/query instead of lookup."
+            ));
+            Failure::new(error.to_string())
+        }),
+        "items" => Ok(list(&value).unwrap_or_else(|| vec![value])),
+        lookup => Err(Failure::new(
+            looping.node.span.error(format!("with_{lookup} is not supported yet")).to_string(),
+        )),
+    }
+}
+
+/// The name of the loop's variable.
+pub fn variable(control: &LoopControl) -> &str {
+    control.loop_var.as_deref().unwrap_or("item")
+}
+
+/// The variables that an item brings.
+pub fn locals(control: &LoopControl, items: &[Value], index: usize) -> Layer {
+    let mut layer = Layer::new();
+    let mut set = |name: &str, value: Value| layer.insert(name.to_owned(), Variable::Data(value));
+    let item = items.get(index).cloned().unwrap_or(Value::UNDEFINED);
+    set(variable(control), item);
+    set("ansible_loop_var", Value::from(variable(control)));
+    if let Some(name) = &control.index_var {
+        set(name, Value::from(index));
+        set("ansible_index_var", Value::from(name.as_str()));
+    }
+    if control.extended {
+        set("ansible_loop", extended(control, items, index));
+    }
+    layer
+}
+
+fn extended(control: &LoopControl, items: &[Value], index: usize) -> Value {
+    let length = items.len();
+    let mut entries = vec![
+        ("index".to_owned(), Value::from(index + 1)),
+        ("index0".to_owned(), Value::from(index)),
+        ("first".to_owned(), Value::from(index == 0)),
+        ("last".to_owned(), Value::from(index + 1 == length)),
+        ("length".to_owned(), Value::from(length)),
+        ("revindex".to_owned(), Value::from(length - index)),
+        ("revindex0".to_owned(), Value::from(length - index - 1)),
+    ];
+    if control.extended_allitems {
+        entries.push(("allitems".to_owned(), items.iter().cloned().collect()));
+    }
+    if let Some(next) = items.get(index + 1) {
+        entries.push(("nextitem".to_owned(), next.clone()));
+    }
+    if let Some(previous) = index.checked_sub(1).and_then(|index| items.get(index)) {
+        entries.push(("previtem".to_owned(), previous.clone()));
+    }
+    Value::from_pairs(entries)
+}
+
+/// What an item is called in the output: `loop_control.label`, else the item itself.
+pub fn label(
+    templar: &Templar,
+    control: &LoopControl,
+    item: &Value,
+    scope: &Arc<dyn Scope>,
+) -> String {
+    let labelled = control.label.as_ref().and_then(|node| templar.render(node, scope).ok());
+    crate::template::python_text(labelled.as_ref().unwrap_or(item))
+}

@@ -1,0 +1,203 @@
+//! The engine: plays → batches → tasks on hosts.
+
+mod batch;
+mod catalogue;
+mod connection;
+mod gather;
+mod handlers;
+mod host_task;
+mod hosts;
+mod interrupt;
+mod invoke;
+mod keywords;
+mod load;
+mod loops;
+mod meta;
+mod plays;
+mod result;
+mod serial;
+mod tags;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indexmap::IndexMap;
+
+use crate::actions::{Failure, Session};
+use crate::cli::exit;
+use crate::events::{Event, Stats};
+use crate::playbook::{Item, Loader, Task};
+use crate::report::Events;
+use crate::secret::Secret;
+use crate::source::{self, Node};
+use crate::template::{Scope, Templar};
+use crate::vars::{Layer, Manager, TaskScope, layer_of};
+use catalogue::Catalogue;
+use interrupt::Interrupt;
+
+pub use load::{LoadError, Prepared};
+pub use plays::play_hosts;
+pub use tags::Selection;
+
+/// What the command line says of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub inventory: Vec<String>,
+    pub limit: Option<String>,
+    pub tags: Vec<String>,
+    pub skip_tags: Vec<String>,
+    pub check: bool,
+    pub diff: bool,
+    /// Hosts at work at the same time.
+    pub forks: usize,
+    pub verbosity: u8,
+    pub user: Option<String>,
+    pub private_key: Option<PathBuf>,
+    pub connection: Option<String>,
+    /// Seconds to wait for a connection.
+    pub timeout: u64,
+    pub ssh_args: Vec<String>,
+    pub become_: bool,
+    pub become_method: Option<String>,
+    pub become_user: Option<String>,
+    pub become_password: Option<Secret>,
+    pub force_handlers: bool,
+}
+
+/// A run under way.
+pub struct Run {
+    pub settings: Settings,
+    pub manager: Arc<Manager>,
+    pub session: Arc<Session>,
+    pub events: Events,
+    catalogue: Arc<Catalogue>,
+    interrupt: Interrupt,
+    selection: Selection,
+    stats: Mutex<IndexMap<String, Stats>>,
+    /// Hosts that failed or were unreachable in an earlier play.
+    lost: Mutex<HashSet<String>>,
+}
+
+/// Why a run ends before its last task.
+#[derive(Debug)]
+pub enum Stop {
+    /// Not a host's failure but a fault of the playbook's.
+    Error(String),
+    Interrupted,
+}
+
+impl Stop {
+    fn of_failure(failure: Failure) -> Self {
+        Self::Error(failure.msg)
+    }
+}
+
+/// Runs prepared playbooks; returns the exit code.
+pub async fn run(prepared: Prepared, events: Events) -> u8 {
+    let interrupt = match Interrupt::listen(events.clone()) {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            let text = format!("signals cannot be listened to: {error}");
+            events.emit(Event::Error { text });
+            return exit::ERROR;
+        }
+    };
+    for text in &prepared.warnings {
+        events.emit(Event::Warning { text: text.clone() });
+    }
+    let (run, playbooks) = Run::start(prepared, events, interrupt);
+    let ended = run.playbooks(&playbooks).await;
+    run.session.undo.run(&run.events).await;
+    let code = run.finish(ended);
+    run.session.pool.close().await;
+    run.interrupt.end();
+    code
+}
+
+impl Run {
+    pub fn templar(&self) -> &Templar {
+        self.manager.templar()
+    }
+
+    fn selects(&self, task: &Task) -> bool {
+        self.selection.selects(task.tags())
+    }
+
+    fn load_tasks(&self, path: &Path, parent: &Task) -> Result<Vec<Item>, source::Error> {
+        let names = load::Checker { catalogue: &self.catalogue, templar: self.templar() };
+        Loader { names: &names }.tasks_file(path, parent)
+    }
+
+    /// The variables of a host outside of any task; a name that the inventory does
+    /// not have is taken for an address.
+    fn scope_of(&self, host: &str) -> TaskScope {
+        self.manager
+            .host_scope(host)
+            .unwrap_or_else(|| self.manager.task_scope(host, &Arc::default(), &Default::default()))
+    }
+
+    /// A file of `vars_files`: the first of a list that exists; none if none does.
+    fn vars_file(
+        &self,
+        node: &Node,
+        directory: &Path,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Option<Arc<Layer>>, Stop> {
+        let candidates = match node.as_seq() {
+            Some(items) => items.to_vec(),
+            None => vec![node.clone()],
+        };
+        for candidate in &candidates {
+            let name = keywords::text_of(self.templar(), candidate, scope)
+                .map_err(Stop::of_failure)?
+                .unwrap_or_default();
+            let path = [directory.join(&name), directory.join("vars").join(&name)]
+                .into_iter()
+                .find(|path| path.is_file());
+            if let Some(path) = path {
+                let node = source::load(&path).map_err(|error| Stop::Error(error.to_string()))?;
+                return Ok(Some(Arc::new(layer_of(&node))));
+            }
+        }
+        let error = node.span.error("none of these vars_files could be found");
+        Err(Stop::Error(error.to_string()))
+    }
+
+    fn count(&self, host: &str, change: impl FnOnce(&mut Stats)) {
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        change(stats.entry(host.to_owned()).or_default());
+    }
+
+    fn is_lost(&self, host: &str) -> bool {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+    }
+
+    fn lose<'a>(&self, hosts: impl Iterator<Item = &'a String>) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(hosts.cloned());
+    }
+
+    /// Prints the recap; the exit code is the worst of what happened.
+    fn finish(&self, ended: Result<(), Stop>) -> u8 {
+        let stats: Vec<_> = {
+            let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.iter().map(|(host, stats)| (host.clone(), *stats)).collect()
+        };
+        let any = |count: fn(&Stats) -> u64| stats.iter().any(|(_, stats)| count(stats) > 0);
+        let code = match &ended {
+            Err(Stop::Error(text)) => {
+                self.events.emit(Event::Error { text: text.clone() });
+                return exit::ERROR;
+            }
+            Err(Stop::Interrupted) => {
+                self.events.emit(Event::Interrupted);
+                exit::INTERRUPTED
+            }
+            Ok(()) if any(|stats| stats.unreachable) => exit::PARSE,
+            Ok(()) if any(|stats| stats.failed) => exit::FAILED,
+            Ok(()) => 0,
+        };
+        self.events.emit(Event::Recap { stats });
+        code
+    }
+}

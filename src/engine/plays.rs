@@ -1,0 +1,240 @@
+//! Playbooks and their plays, one after the other.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use indexmap::IndexMap;
+
+use super::batch::Batch;
+use super::hosts::Directory;
+use super::interrupt::Interrupt;
+use super::{Prepared, Run, Stop, gather, keywords, serial};
+use crate::actions::Session;
+use crate::events::Event;
+use crate::playbook::Play;
+use crate::report::Events;
+use crate::source::Node;
+use crate::template::Scope;
+use crate::transport::{Pool, Settings as PoolSettings};
+use crate::vars::{BatchVars, Manager, TaskLayers};
+
+/// Playbooks with their paths.
+pub type Playbooks = Vec<(PathBuf, Vec<Play>)>;
+
+impl Run {
+    pub(super) fn start(
+        prepared: Prepared,
+        events: Events,
+        interrupt: Interrupt,
+    ) -> (Self, Playbooks) {
+        let Prepared { settings, playbooks, manager, selection, catalogue, .. } = prepared;
+        let pool = Arc::new(Pool::new(PoolSettings::default()));
+        let hosts =
+            Directory { settings: settings.clone(), manager: manager.clone(), pool: pool.clone() };
+        let session = Arc::new(Session::new(pool, events.clone(), Arc::new(hosts)));
+        let stats = Mutex::new(IndexMap::new());
+        let lost = Mutex::new(HashSet::new());
+        let run = Self {
+            settings,
+            manager,
+            session,
+            events,
+            catalogue,
+            interrupt,
+            selection,
+            stats,
+            lost,
+        };
+        (run, playbooks)
+    }
+
+    pub(super) async fn playbooks(&self, playbooks: &Playbooks) -> Result<(), Stop> {
+        for (path, plays) in playbooks {
+            let path = path.display().to_string();
+            self.events.emit(Event::PlaybookStarted { path, plays: plays.len() });
+            for play in plays {
+                if !self.play(play).await? {
+                    return Ok(());
+                }
+            }
+            if !self.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty() {
+                // As Ansible: a playbook after one that lost hosts is not started.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the next play may run.
+    async fn play(&self, play: &Play) -> Result<bool, Stop> {
+        if self.interrupt.requested() {
+            return Err(Stop::Interrupted);
+        }
+        let scope = self.play_scope(play);
+        let name = self.play_name(play, &scope);
+        let hosts = self.play_hosts(play, &scope)?;
+        let started = |hosts: Vec<String>| Event::PlayStarted {
+            name: name.clone(),
+            hosts,
+            check: self.settings.check,
+        };
+        if hosts.is_empty() {
+            self.events.emit(started(Vec::new()));
+            self.events.emit(Event::NoHostsMatched);
+            return Ok(true);
+        }
+        let hosts: Vec<_> = hosts.into_iter().filter(|host| !self.is_lost(host)).collect();
+        let sizes = self.batch_sizes(play, &scope, hosts.len())?;
+        for batch in serial::batches(&hosts, &sizes) {
+            self.events.emit(started(batch.clone()));
+            let mut batch = Batch::new(self, play, batch, hosts.clone())?;
+            let ran = self.sections(play, &mut batch).await;
+            self.lose(batch.failed());
+            let nobody_left = batch.failed_all();
+            ran?;
+            if batch.broken || nobody_left {
+                if nobody_left && !batch.told {
+                    self.events.emit(Event::NoMoreHosts);
+                }
+                return Ok(false);
+            }
+            if batch.ends_play {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn sections(&self, play: &Play, batch: &mut Batch<'_>) -> Result<(), Stop> {
+        gather::facts(self, play, batch).await?;
+        for items in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
+            batch.section(items).await?;
+        }
+        Ok(())
+    }
+
+    /// What can be seen before a host is chosen: extra variables and the play's own.
+    fn play_scope(&self, play: &Play) -> Arc<dyn Scope> {
+        scope_of(&self.manager, play)
+    }
+    fn play_name(&self, play: &Play, scope: &Arc<dyn Scope>) -> String {
+        let rendered = self.templar().render_text(&play.name, None, scope);
+        rendered.map_or_else(|_| play.name.clone(), |value| value.to_string())
+    }
+
+    /// The hosts of a play, as its pattern and `--limit` select them.
+    fn play_hosts(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Vec<String>, Stop> {
+        let (hosts, warnings) = select(&self.manager, &play.hosts, &self.settings.limit, scope)?;
+        for text in warnings {
+            self.events.emit(Event::Warning { text });
+        }
+        let order = match &play.order {
+            Some(node) => {
+                keywords::text_of(self.templar(), node, scope).map_err(Stop::of_failure)?
+            }
+            None => None,
+        };
+        ordered(hosts, order.as_deref(), play)
+    }
+
+    fn batch_sizes(
+        &self,
+        play: &Play,
+        scope: &Arc<dyn Scope>,
+        hosts: usize,
+    ) -> Result<Vec<usize>, Stop> {
+        let mut sizes = Vec::new();
+        for node in &play.serial {
+            let value =
+                keywords::value_of(self.templar(), node, scope).map_err(Stop::of_failure)?;
+            let values: Vec<_> = match value.as_str() {
+                None if value.kind() == minijinja::value::ValueKind::Seq => {
+                    value.try_iter().map(Iterator::collect).unwrap_or_default()
+                }
+                _ => vec![value],
+            };
+            for value in values {
+                let size = serial::size(&value.to_string(), hosts).ok_or_else(|| {
+                    let error = node.span.error(format!(
+                        "serial must be a number of hosts or a percentage of them, not '{value}'"
+                    ));
+                    Stop::Error(error.to_string())
+                })?;
+                sizes.push(size);
+            }
+        }
+        Ok(sizes)
+    }
+}
+
+fn scope_of(manager: &Arc<Manager>, play: &Play) -> Arc<dyn Scope> {
+    let layers = TaskLayers { play: vec![play.vars.clone()], ..TaskLayers::default() };
+    let batch = BatchVars {
+        play_name: play.name.clone(),
+        playbook_dir: play.directory().display().to_string(),
+        ..BatchVars::default()
+    };
+    Arc::new(manager.task_scope("localhost", &Arc::new(batch), &layers))
+}
+
+/// The hosts that a play would run on, without running it.
+pub fn play_hosts(prepared: &Prepared, play: &Play) -> Result<Vec<String>, String> {
+    let scope = scope_of(&prepared.manager, play);
+    select(&prepared.manager, &play.hosts, &prepared.settings.limit, &scope)
+        .map(|(hosts, _)| hosts)
+        .map_err(|stop| match stop {
+            Stop::Error(text) => text,
+            Stop::Interrupted => "interrupted".to_owned(),
+        })
+}
+
+/// Hosts that a play's pattern selects within the limit, and what is to be warned of.
+fn select(
+    manager: &Manager,
+    pattern: &Node,
+    limit: &Option<String>,
+    scope: &Arc<dyn Scope>,
+) -> Result<(Vec<String>, Vec<String>), Stop> {
+    let value = keywords::value_of(manager.templar(), pattern, scope).map_err(Stop::of_failure)?;
+    let pattern_text = match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value
+            .try_iter()
+            .map(|items| items.map(|item| item.to_string()).collect::<Vec<_>>().join(","))
+            .unwrap_or_else(|_| value.to_string()),
+    };
+    let wrong = |error: crate::source::Error| {
+        Stop::Error(crate::source::Error { span: Some(pattern.span.clone()), ..error }.to_string())
+    };
+    let inventory = manager.inventory();
+    let (mut hosts, warnings) = inventory.select(&pattern_text).map_err(wrong)?;
+    if let Some(limit) = limit {
+        hosts = inventory.limit(hosts, limit).map_err(wrong)?;
+    }
+    Ok((hosts, warnings))
+}
+
+fn ordered(mut hosts: Vec<String>, order: Option<&str>, play: &Play) -> Result<Vec<String>, Stop> {
+    match order {
+        None | Some("inventory") => {}
+        Some("sorted") => hosts.sort(),
+        Some("reverse_sorted") => {
+            hosts.sort();
+            hosts.reverse();
+        }
+        Some("reverse_inventory") => hosts.reverse(),
+        Some("shuffle") => {
+            use rand::seq::SliceRandom;
+            hosts.shuffle(&mut rand::rng());
+        }
+        Some(other) => {
+            let span = play.order.as_ref().map_or(&play.span, |node| &node.span);
+            let known = "inventory, reverse_inventory, sorted, reverse_sorted and shuffle";
+            let error =
+                span.error(format!("Invalid 'order' specified: '{other}'; there are {known}"));
+            return Err(Stop::Error(error.to_string()));
+        }
+    }
+    Ok(hosts)
+}

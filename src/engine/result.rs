@@ -1,0 +1,162 @@
+//! Results as Ansible has them: one JSON object per task and host.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::actions::{Failure, Outcome};
+
+pub type Result = Map<String, Json>;
+
+pub fn of_outcome(outcome: Outcome) -> Result {
+    let mut result = outcome.result;
+    result.insert("changed".to_owned(), json!(outcome.changed));
+    if !outcome.diff.is_empty() {
+        result.insert("diff".to_owned(), json!(outcome.diff));
+    }
+    // A module that only returns its command's code has failed when that is not 0.
+    if result.get("rc").is_some_and(|rc| rc != &json!(0)) && !result.contains_key("failed") {
+        result.insert("failed".to_owned(), json!(true));
+    }
+    result
+}
+
+pub fn of_failure(failure: Failure) -> Result {
+    let mut result = failure.result;
+    result.insert("failed".to_owned(), json!(true));
+    result.insert("changed".to_owned(), json!(failure.changed));
+    result.entry("msg").or_insert_with(|| json!(failure.msg));
+    result
+}
+
+pub fn unreachable(msg: &str) -> Result {
+    Map::from_iter([
+        ("unreachable".to_owned(), json!(true)),
+        ("changed".to_owned(), json!(false)),
+        ("msg".to_owned(), json!(msg)),
+    ])
+}
+
+/// A task that was not run because this condition is false.
+pub fn skipped(condition: &Json) -> Result {
+    Map::from_iter([
+        ("changed".to_owned(), json!(false)),
+        ("skipped".to_owned(), json!(true)),
+        ("skip_reason".to_owned(), json!("Conditional result was False")),
+        ("false_condition".to_owned(), condition.clone()),
+    ])
+}
+
+pub fn no_items() -> Result {
+    Map::from_iter([
+        ("changed".to_owned(), json!(false)),
+        ("skipped".to_owned(), json!(true)),
+        ("skipped_reason".to_owned(), json!("No items in the list")),
+        ("results".to_owned(), json!([])),
+    ])
+}
+
+/// The results of a loop as one.
+pub fn of_loop(results: Vec<Result>) -> Result {
+    let any = |key: &str| results.iter().any(|result| flag(result, key));
+    let all_skipped = results.iter().all(|result| flag(result, "skipped"));
+    let changed = any("changed");
+    let failed = any("failed") || any("unreachable");
+    let msg = match (failed, all_skipped) {
+        (true, _) => "One or more items failed",
+        (false, true) => "All items skipped",
+        (false, false) => "All items completed",
+    };
+    let unreachable = !results.is_empty() && results.iter().all(|r| flag(r, "unreachable"));
+    let mut whole = Map::from_iter([
+        ("changed".to_owned(), json!(changed)),
+        ("msg".to_owned(), json!(msg)),
+        ("results".to_owned(), results.into_iter().map(Json::Object).collect()),
+    ]);
+    for (key, set) in [
+        ("failed", failed && !unreachable),
+        ("skipped", all_skipped && !failed),
+        ("unreachable", unreachable),
+    ] {
+        if set {
+            whole.insert(key.to_owned(), json!(true));
+        }
+    }
+    whole
+}
+
+pub fn flag(result: &Result, key: &str) -> bool {
+    result.get(key).and_then(Json::as_bool).unwrap_or(false)
+}
+
+/// What may be shown of a result whose task has `no_log`.
+pub fn censored(result: &Result) -> Result {
+    let mut shown = Map::from_iter([(
+        "censored".to_owned(),
+        json!(
+            "the output has been hidden due to the fact that 'no_log: true' was specified for this result"
+        ),
+    )]);
+    for key in ["changed", "failed", "skipped", "unreachable", "attempts", "retries"] {
+        if let Some(value) = result.get(key) {
+            shown.insert(key.to_owned(), value.clone());
+        }
+    }
+    shown
+}
+
+/// The result as `register` keeps it: `failed` is always there to ask for.
+pub fn registered(result: &Result) -> Json {
+    let mut kept: Result =
+        result.iter().filter(|(key, _)| !is_internal(key)).map(clone_pair).collect();
+    kept.entry("failed").or_insert_with(|| json!(false));
+    kept.entry("changed").or_insert_with(|| json!(false));
+    if let Some(Json::Array(results)) = kept.get_mut("results") {
+        for item in results {
+            if let Json::Object(item) = item {
+                item.retain(|key, _| !is_internal(key));
+                item.entry("failed").or_insert_with(|| json!(false));
+            }
+        }
+    }
+    Json::Object(kept)
+}
+
+fn is_internal(key: &str) -> bool {
+    key.starts_with("_ansible_")
+}
+
+fn clone_pair((key, value): (&String, &Json)) -> (String, Json) {
+    (key.clone(), value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(value: Json) -> Result {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_loop_with_one_failed_item_has_failed_and_keeps_all_results() {
+        let whole = of_loop(vec![
+            result(json!({"changed": true})),
+            result(json!({"changed": false, "failed": true})),
+        ]);
+        assert!(flag(&whole, "failed") && flag(&whole, "changed"));
+        assert_eq!(whole["msg"], "One or more items failed");
+        assert_eq!(whole["results"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_return_code_other_than_zero_is_a_failure() {
+        assert!(flag(&of_outcome(Outcome::default().with("rc", 2)), "failed"));
+        assert!(!flag(&of_outcome(Outcome::default().with("rc", 0)), "failed"));
+    }
+
+    #[test]
+    fn nothing_but_the_flags_is_left_of_a_censored_result() {
+        let shown = censored(&result(json!({"stdout": "secret", "changed": true})));
+        assert_eq!(shown.get("stdout"), None);
+        assert_eq!(shown["changed"], true);
+    }
+}

@@ -1,0 +1,61 @@
+//! Reporters: each is a function of the event stream.
+
+mod colour;
+mod default;
+mod diff;
+mod json;
+mod progress;
+
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::events::Event;
+
+pub use default::{DefaultReporter, Settings};
+
+/// Someone who watches a run.
+pub trait Reporter: Send {
+    fn event(&mut self, event: &Event);
+}
+
+/// Where the engine puts events; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Events {
+    sender: UnboundedSender<Arc<Event>>,
+}
+
+impl Events {
+    pub fn emit(&self, event: Event) {
+        // Nobody listens any more only when the program is on its way out.
+        let _ = self.sender.send(Arc::new(event));
+    }
+}
+
+/// The reporters at work on a thread of their own.
+pub struct Watchers {
+    thread: thread::JoinHandle<()>,
+}
+
+impl Watchers {
+    /// Starts the reporters; they stop when the last [`Events`] is dropped.
+    pub fn start(reporters: Vec<Box<dyn Reporter>>) -> (Events, Self) {
+        let (sender, receiver) = unbounded_channel();
+        (Events { sender }, Self { thread: thread::spawn(move || watch(receiver, reporters)) })
+    }
+
+    /// Waits until everything that was emitted has been reported.
+    pub fn finish(self) {
+        // A reporter that panicked has said so on stderr; the run's own result stands.
+        let _ = self.thread.join();
+    }
+}
+
+fn watch(mut receiver: UnboundedReceiver<Arc<Event>>, mut reporters: Vec<Box<dyn Reporter>>) {
+    while let Some(event) = receiver.blocking_recv() {
+        for reporter in &mut reporters {
+            reporter.event(&event);
+        }
+    }
+}

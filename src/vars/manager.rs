@@ -1,0 +1,143 @@
+//! The variables that live through a run, and the scopes made of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{BatchVars, Layer, RunVars, TaskScope};
+use crate::inventory::Inventory;
+use crate::template::{Templar, Value, Variable};
+
+/// Holds inventory, extra variables, and per host the facts and what tasks have set.
+#[derive(Debug)]
+pub struct Manager {
+    inventory: RwLock<Arc<Inventory>>,
+    templar: Templar,
+    run: RunVars,
+    extra: Arc<Layer>,
+    hosts: RwLock<HashMap<String, HostVariables>>,
+}
+
+/// What a host has gathered up so far.
+#[derive(Clone, Debug, Default)]
+struct HostVariables {
+    /// Level 11, under the names the modules returned (`ansible_…`).
+    facts: Arc<Layer>,
+    /// Level 18 and 19: include_vars, set_fact, registered.
+    set: Arc<Layer>,
+    /// The inventory's levels, computed once, highest first.
+    inventory: Option<Arc<[Arc<Layer>]>>,
+}
+
+/// The variables that a task brings with it, in Ansible's levels.
+#[derive(Clone, Debug, Default)]
+pub struct TaskLayers {
+    /// Levels 12 to 14: play vars, prompts, vars_files; highest first.
+    pub play: Vec<Arc<Layer>>,
+    /// Levels 16 and 17: vars of blocks and of the task; highest first.
+    pub task: Vec<Arc<Layer>>,
+    /// Level 21: parameters of includes; highest first.
+    pub include: Vec<Arc<Layer>>,
+}
+
+impl Manager {
+    pub fn new(inventory: Inventory, templar: Templar, run: RunVars, extra: Layer) -> Self {
+        Self {
+            inventory: RwLock::new(Arc::new(inventory)),
+            templar,
+            run,
+            extra: Arc::new(extra),
+            hosts: RwLock::default(),
+        }
+    }
+
+    pub fn inventory(&self) -> Arc<Inventory> {
+        self.inventory.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the inventory (add_host, group_by); every host's levels are computed anew.
+    pub fn change_inventory<T>(&self, change: impl FnOnce(&mut Inventory) -> T) -> T {
+        let mut inventory = self.inventory.write().unwrap_or_else(PoisonError::into_inner);
+        let result = change(Arc::make_mut(&mut inventory));
+        for host in self.hosts.write().unwrap_or_else(PoisonError::into_inner).values_mut() {
+            host.inventory = None;
+        }
+        result
+    }
+
+    pub fn templar(&self) -> &Templar {
+        &self.templar
+    }
+
+    pub fn run(&self) -> &RunVars {
+        &self.run
+    }
+
+    /// Facts under the names that modules returned them by.
+    pub fn facts(&self, host: &str) -> Arc<Layer> {
+        self.host(host).facts
+    }
+
+    pub fn add_facts(&self, host: &str, facts: impl IntoIterator<Item = (String, Value)>) {
+        let facts = facts.into_iter().map(|(name, value)| (name, Variable::Data(value)));
+        self.update(host, |variables| Arc::make_mut(&mut variables.facts).extend(facts));
+    }
+
+    /// Sets variables of level 18 and 19: they outlive the task and the play.
+    pub fn set(&self, host: &str, variables: impl IntoIterator<Item = (String, Variable)>) {
+        self.update(host, |host| Arc::make_mut(&mut host.set).extend(variables));
+    }
+
+    pub fn clear_facts(&self, host: &str) {
+        self.update(host, |variables| {
+            variables.facts = Arc::default();
+            variables.set = Arc::default();
+        });
+    }
+
+    /// What a task on `host` sees.
+    pub fn task_scope(
+        self: &Arc<Self>,
+        host: &str,
+        batch: &Arc<BatchVars>,
+        layers: &TaskLayers,
+    ) -> TaskScope {
+        let variables = self.host(host);
+        let mut stack = vec![self.extra.clone()];
+        stack.extend(layers.include.iter().cloned());
+        stack.push(variables.set.clone());
+        stack.extend(layers.task.iter().cloned());
+        stack.extend(layers.play.iter().cloned());
+        stack.push(variables.facts);
+        stack.extend(self.inventory_layers(host).iter().cloned());
+        TaskScope::new(self.clone(), host, batch.clone(), stack)
+    }
+
+    /// What other hosts see of `host` through `hostvars`; none if there is no such host.
+    pub fn host_scope(self: &Arc<Self>, host: &str) -> Option<TaskScope> {
+        self.inventory()
+            .contains_host(host)
+            .then(|| self.task_scope(host, &Arc::default(), &TaskLayers::default()))
+    }
+
+    fn inventory_layers(&self, host: &str) -> Arc<[Arc<Layer>]> {
+        if let Some(layers) = self.host(host).inventory {
+            return layers;
+        }
+        let mut layers: Vec<_> =
+            self.inventory().layers(host).into_iter().map(|(_, layer)| layer).collect();
+        layers.reverse();
+        let layers: Arc<[Arc<Layer>]> = layers.into();
+        self.update(host, |variables| variables.inventory = Some(layers.clone()));
+        layers
+    }
+
+    fn host(&self, host: &str) -> HostVariables {
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        hosts.get(host).cloned().unwrap_or_default()
+    }
+
+    fn update(&self, host: &str, change: impl FnOnce(&mut HostVariables)) {
+        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        change(hosts.entry(host.to_owned()).or_default());
+    }
+}

@@ -1,0 +1,75 @@
+//! What one host sees in one task.
+
+use std::sync::Arc;
+
+use super::{BatchVars, Layer, Manager, magic};
+use crate::template::{Scope, Variable};
+
+/// The variables of a task on a host, highest precedence first.
+#[derive(Clone)]
+pub struct TaskScope {
+    manager: Arc<Manager>,
+    host: Arc<str>,
+    batch: Arc<BatchVars>,
+    /// The loop's item and its like; they win over magic variables too.
+    locals: Arc<Layer>,
+    layers: Vec<Arc<Layer>>,
+}
+
+impl TaskScope {
+    pub(super) fn new(
+        manager: Arc<Manager>,
+        host: &str,
+        batch: Arc<BatchVars>,
+        layers: Vec<Arc<Layer>>,
+    ) -> Self {
+        Self { manager, host: Arc::from(host), batch, locals: Arc::default(), layers }
+    }
+
+    /// The same scope with these variables on top.
+    pub fn with_locals(&self, locals: Layer) -> Self {
+        let mut merged = (*self.locals).clone();
+        merged.extend(locals);
+        Self { locals: Arc::new(merged), ..self.clone() }
+    }
+
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn manager(&self) -> &Arc<Manager> {
+        &self.manager
+    }
+
+    pub(super) fn batch(&self) -> &BatchVars {
+        &self.batch
+    }
+}
+
+impl Scope for TaskScope {
+    fn lookup(&self, name: &str) -> Option<Variable> {
+        if let Some(local) = self.locals.get(name) {
+            return Some(local.clone());
+        }
+        if let Some(value) = magic::lookup(self, name) {
+            return Some(Variable::Data(value));
+        }
+        self.layers.iter().find_map(|layer| layer.get(name).cloned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.locals.keys().cloned().collect();
+        names.extend(magic::names());
+        names.extend(self.layers.iter().flat_map(|layer| layer.keys().cloned()));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+impl std::fmt::Debug for TaskScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Values may be secret; the names are enough to find a fault.
+        f.debug_struct("TaskScope").field("host", &self.host).finish_non_exhaustive()
+    }
+}
