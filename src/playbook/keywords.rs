@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::source::{Error, Node, Yaml};
+use super::values::is_variable_name;
+use crate::source::{Error, Node, Yaml, suggest};
 use crate::template::{Layer, Variable};
 
 /// Effective keywords: a task's own, then its block's, then its play's.
@@ -16,6 +17,8 @@ pub struct Keywords {
     pub vars: Vec<Arc<Layer>>,
     /// Outer first; inner ones win.
     pub environment: Vec<Node>,
+    /// Arguments by module, outer first; the loader has put them into the tasks.
+    pub module_defaults: Vec<Node>,
     pub become_: Option<Node>,
     pub become_user: Option<Node>,
     pub become_method: Option<Node>,
@@ -35,6 +38,8 @@ pub struct Keywords {
     pub timeout: Option<Node>,
     pub delegate_to: Option<Node>,
     pub delegate_facts: Option<Node>,
+    /// What a block notifies; the loader has put it into the tasks.
+    pub notify: Option<Node>,
 }
 
 /// Keywords of every level.
@@ -69,16 +74,20 @@ pub const COMMON: &[&str] = &[
 pub const DELEGATION: &[&str] = &["when", "delegate_to", "delegate_facts", "notify"];
 
 impl Keywords {
-    /// These keywords with those of an inner level, given by `own`, put over them.
-    /// `keep_vars` is false for a play, whose variables are of another level.
-    pub fn inherit(&self, own: &Node, keep_vars: bool) -> Result<Self, Error> {
+    /// These keywords with those of an inner level, given by the mapping `own`, put over
+    /// them. `object` is what Ansible calls that level. The variables of a play are
+    /// of another level and stay out.
+    pub fn inherit(&self, own: &Node, object: &str) -> Result<Self, Error> {
         let mut inner = self.clone();
         for (key, value) in own.as_map().unwrap_or_default() {
             match key.as_str() {
                 Some("when") => inner.when.extend(list_of(value)),
                 Some("tags") => inner.tags.extend(tags_of(value)?),
-                Some("vars") if keep_vars => inner.vars.push(Arc::new(vars_of(value)?)),
-                Some("environment") => inner.environment.push(value.clone()),
+                Some("vars") if object == "Play" => {}
+                Some("vars") => inner.vars.push(Arc::new(vars_of(value, object)?)),
+                Some("environment") => inner.environment.extend(list_of(value)),
+                Some("module_defaults") => inner.module_defaults.extend(defaults_of(value)?),
+                Some("user") if object == "Play" => inner.remote_user = Some(value.clone()),
                 Some(name) => {
                     if let Some(field) = inner.field(name) {
                         *field = Some(value.clone());
@@ -87,6 +96,7 @@ impl Keywords {
                 None => {}
             }
         }
+        inner.vars.retain(|layer| !layer.is_empty());
         inner.tags.sort();
         inner.tags.dedup();
         Ok(inner)
@@ -113,8 +123,22 @@ impl Keywords {
             "timeout" => &mut self.timeout,
             "delegate_to" => &mut self.delegate_to,
             "delegate_facts" => &mut self.delegate_facts,
+            "notify" => &mut self.notify,
             _ => return None,
         })
+    }
+}
+
+/// "'x' is not a valid attribute for a Y", with the nearest name.
+pub fn unknown<'a>(key: &Node, object: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+    let name = match key.as_str() {
+        Some(name) => name.to_owned(),
+        None => key.to_json().to_string(),
+    };
+    let error = key.span.error(format!("'{name}' is not a valid attribute for a {object}"));
+    match suggest(&name, known) {
+        Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
+        None => error,
     }
 }
 
@@ -147,16 +171,52 @@ pub fn tags_of(node: &Node) -> Result<Vec<String>, Error> {
     Ok(tags)
 }
 
-/// The mapping under `vars`.
-pub fn vars_of(node: &Node) -> Result<Layer, Error> {
-    match &node.value {
-        Yaml::Map(entries) => Ok(entries
-            .iter()
-            .filter_map(|(key, value)| {
-                Some((key.as_str()?.to_owned(), Variable::Source(Arc::new(value.clone()))))
-            })
-            .collect()),
-        Yaml::Null => Ok(Layer::new()),
-        _ => Err(node.span.error(format!("vars must be a mapping, not {}", node.kind()))),
+/// The mapping under `vars`, or a list of them.
+pub fn vars_of(node: &Node, object: &str) -> Result<Layer, Error> {
+    let mut layer = Layer::new();
+    for item in list_of(node) {
+        let Some(entries) = item.as_map() else {
+            return Err(item.span.error(format!(
+                "Vars in a {object} must be specified as a dictionary, not {}",
+                item.kind()
+            )));
+        };
+        for (key, value) in entries {
+            let name = key.as_str().filter(|name| is_variable_name(name)).ok_or_else(|| {
+                let name = key.as_str().map_or_else(|| key.to_json().to_string(), str::to_owned);
+                key.span.error(format!(
+                    "Invalid variable name in vars specified for {object}: '{name}' is not a valid \
+                     variable name"
+                ))
+            })?;
+            layer.insert(name.to_owned(), Variable::Source(Arc::new(value.clone())));
+        }
     }
+    Ok(layer)
+}
+
+fn defaults_of(node: &Node) -> Result<Vec<Node>, Error> {
+    let list = list_of(node);
+    for defaults in &list {
+        let Some(entries) = defaults.as_map() else {
+            return Err(defaults.span.error(format!(
+                "module_defaults must be a dictionary of modules and their arguments, not {}",
+                defaults.kind()
+            )));
+        };
+        for (key, arguments) in entries {
+            if key.as_str().is_some_and(|name| name.starts_with("group/")) {
+                return Err(key
+                    .span
+                    .error("groups of modules are not supported in module_defaults"));
+            }
+            if arguments.as_map().is_none() {
+                return Err(arguments.span.error(format!(
+                    "the defaults of a module must be a dictionary of its arguments, not {}",
+                    arguments.kind()
+                )));
+            }
+        }
+    }
+    Ok(list)
 }

@@ -4,37 +4,37 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
-use super::{Item, Keywords, Play, Task};
-use crate::source::{self, Error, Node, Yaml, suggest};
+use super::keywords::{COMMON, unknown, vars_of};
+use super::names::Names;
+use super::{Item, Keywords, Play, Task, values};
+use crate::source::{self, Error, Node, Yaml};
+use crate::template::Layer;
 
 /// Files may import each other this deep.
 const MAX_IMPORTS: usize = 64;
 
-/// What the loader has to know of modules and templates.
-pub trait Names: Sync {
-    /// A module by its short name.
-    fn module(&self, name: &str) -> Option<Module>;
-    /// All names, for suggestions.
-    fn modules(&self) -> Vec<String>;
-    /// Whether the templates in a value can be read.
-    fn check_template(&self, node: &Node) -> Result<(), Error>;
-    /// Whether a bare condition (`when`, `until` …) can be read.
-    fn check_condition(&self, node: &Node) -> Result<(), Error>;
-}
-
-/// A module as far as the loader needs it.
-pub struct Module {
-    pub free_form: Option<&'static str>,
-    /// The names of its arguments; empty when any will do.
-    pub arguments: &'static [&'static str],
-    pub validate: Box<dyn Fn(Json) -> Result<(), String>>,
-}
-
 /// Reads playbooks and files of tasks.
 pub struct Loader<'a> {
     pub names: &'a dyn Names,
+}
+
+/// What `import_playbook` puts on every play that it brings.
+#[derive(Clone, Default)]
+pub(super) struct Imported {
+    pub keywords: Keywords,
+    /// They win over the variables of the plays.
+    pub vars: Layer,
+}
+
+/// Where a list of tasks stands.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub keywords: Arc<Keywords>,
+    /// The variables of the play, for names of files.
+    pub play_vars: Arc<Layer>,
+    pub handler: bool,
+    /// How many files have been imported on the way here.
+    pub depth: usize,
 }
 
 impl Loader<'_> {
@@ -44,33 +44,21 @@ impl Loader<'_> {
             return Err(Error::new(format!("the playbook: {} could not be found", path.display())));
         }
         let mut plays = Vec::new();
-        self.plays(
-            path,
-            &Node::new(
-                Yaml::Map(Vec::new()),
-                source::Span::start(&source::SourceFile::new(path, "")),
-            ),
-            &mut plays,
-            0,
-        )?;
+        self.plays(path, &Imported::default(), &mut plays, 0)?;
         Ok(plays)
     }
 
-    /// Adds the plays of a file; `outer` holds what an import puts on each of them.
-    pub(super) fn plays(
+    fn plays(
         &self,
         path: &Path,
-        outer: &Node,
+        imported: &Imported,
         plays: &mut Vec<Play>,
         depth: usize,
     ) -> Result<(), Error> {
-        if depth > MAX_IMPORTS {
-            return Err(outer.span.error("playbooks import each other without an end"));
-        }
-        let document = source::load(path)?;
+        let document = self.document(path)?;
         let Some(entries) = document.as_seq() else {
             return Err(document.span.error(match document.value {
-                Yaml::Null => "Empty playbook, nothing to do".to_owned(),
+                Yaml::Null => format!("Empty playbook, nothing to do: {}", path.display()),
                 _ => format!("A playbook must be a list of plays, got {} instead", document.kind()),
             }));
         };
@@ -78,9 +66,16 @@ impl Loader<'_> {
             return Err(document.span.error("A playbook must contain at least one play"));
         }
         for entry in entries {
-            match imported(entry) {
-                Some(file) => self.import_playbook(entry, file, outer, plays, depth)?,
-                None => plays.push(self.play(entry, outer)?),
+            if entry.as_map().is_none() {
+                return Err(entry.span.error(format!(
+                    "playbook entries must be either valid plays or 'import_playbook' statements, \
+                     not {}",
+                    entry.kind()
+                )));
+            }
+            match import_of(entry) {
+                Some(file) => self.import_playbook(entry, file, imported, plays, depth)?,
+                None => plays.push(self.play(entry, imported)?),
             }
         }
         Ok(())
@@ -90,99 +85,139 @@ impl Loader<'_> {
         &self,
         entry: &Node,
         file: &Node,
-        outer: &Node,
+        imported: &Imported,
         plays: &mut Vec<Play>,
         depth: usize,
     ) -> Result<(), Error> {
-        let Some(name) = file.as_str() else {
-            return Err(file.span.error("import_playbook needs the name of a file"));
-        };
-        let path = beside(entry, name);
-        if !path.exists() {
-            return Err(file.span.error(format!("{} could not be found", path.display())));
-        }
-        let mut inherited: Vec<(Node, Node)> = outer.as_map().unwrap_or_default().to_vec();
         for (key, value) in entry.as_map().unwrap_or_default() {
             match key.as_str() {
-                Some("name") => {}
-                Some(key) if key.ends_with("import_playbook") => {}
-                Some("tags" | "vars" | "when" | "become" | "become_user" | "environment") => {
-                    inherited.push((key.clone(), value.clone()));
+                Some(name) if is_import(name) => {}
+                Some(name) if name == "when" || COMMON.contains(&name) => {
+                    self.check(name, value)?
                 }
                 _ => {
-                    return Err(unknown_keyword(
-                        key,
-                        "PlaybookInclude",
-                        ["tags", "vars", "when", "name", "import_playbook"].into_iter(),
-                    ));
+                    let known = COMMON.iter().copied().chain(["when", "import_playbook"]);
+                    return Err(unknown(key, "PlaybookInclude", known));
                 }
             }
         }
-        let inherited = Node::new(Yaml::Map(inherited), entry.span.clone());
-        self.plays(&path, &inherited, plays, depth + 1)
-    }
-
-    /// The tasks of a file that `include_tasks` names; they inherit from the including task.
-    pub fn tasks_file(&self, path: &Path, parent: &Task) -> Result<Vec<Item>, Error> {
-        let mut keywords = (*parent.keywords).clone();
-        // The condition and the tags of an include are its own; only what `apply`
-        // names goes on to the tasks, but they keep what blocks and play around say.
-        keywords.when.clear();
-        keywords.delegate_to = None;
-        self.tasks_of(path, &Arc::new(keywords), parent.handler, 0)
-    }
-
-    pub(super) fn tasks_of(
-        &self,
-        path: &Path,
-        keywords: &Arc<Keywords>,
-        handler: bool,
-        depth: usize,
-    ) -> Result<Vec<Item>, Error> {
-        if depth > MAX_IMPORTS {
-            return Err(Error::new(format!(
-                "{}: files of tasks import each other without an end",
-                path.display()
-            )));
+        // Of nested imports the outer one's variables win.
+        let mut inner = Imported {
+            keywords: imported.keywords.inherit(entry, "Play")?,
+            vars: entry
+                .get("vars")
+                .map(|v| vars_of(v, "PlaybookInclude"))
+                .transpose()?
+                .unwrap_or_default(),
+        };
+        inner.vars.extend(imported.vars.clone());
+        let name = self.names.file_name(file, &[Arc::new(inner.vars.clone())])?;
+        let path = beside(entry, &name);
+        if !path.exists() {
+            return Err(file
+                .span
+                .error(format!("the playbook: {} could not be found", path.display())));
         }
-        let document = source::load(path)?;
+        if depth >= MAX_IMPORTS {
+            return Err(file.span.error("playbooks import each other without an end"));
+        }
+        self.plays(&path, &inner, plays, depth + 1)
+    }
+
+    /// The tasks of a file that `include_tasks` names. They inherit what stands around
+    /// the including task and its `vars`; of its other keywords only those under `apply`.
+    pub fn tasks_file(&self, path: &Path, parent: &Task) -> Result<Vec<Item>, Error> {
+        let mut keywords = (*parent.outer).clone();
+        keywords.vars = parent.keywords.vars.clone();
+        let apply = parent.arguments.as_ref().and_then(|arguments| arguments.get("apply"));
+        if let Some(apply) = apply {
+            keywords = keywords.inherit(apply, "Block")?;
+        }
+        let place = Place {
+            keywords: Arc::new(keywords),
+            play_vars: Arc::default(),
+            handler: parent.handler,
+            depth: 0,
+        };
+        self.tasks_of(path, &place)
+    }
+
+    /// The tasks of a file.
+    pub(super) fn tasks_of(&self, path: &Path, place: &Place) -> Result<Vec<Item>, Error> {
+        let document = self.document(path)?;
         match &document.value {
             Yaml::Null => Ok(Vec::new()),
-            Yaml::Seq(_) => self.items(&document, keywords, handler, depth),
+            Yaml::Seq(_) => self.items(&document, place),
             _ => Err(document.span.error(format!(
                 "included task files must contain a list of tasks, not {}",
                 document.kind()
             ))),
         }
     }
+
+    pub(super) fn import_path(
+        &self,
+        task: &Node,
+        file: &Node,
+        place: &Place,
+    ) -> Result<PathBuf, Error> {
+        if place.depth >= MAX_IMPORTS {
+            return Err(file.span.error("files of tasks import each other without an end"));
+        }
+        let mut vars = vec![place.play_vars.clone()];
+        vars.extend(place.keywords.vars.iter().cloned());
+        let name = self.names.file_name(file, &vars)?;
+        let path = beside(task, &name);
+        [path.clone(), beside(task, &format!("tasks/{name}"))]
+            .into_iter()
+            .find(|path| path.is_file())
+            .ok_or_else(|| {
+                file.span.error(format!(
+                    "Could not find or access '{}' on the Ansible Controller.",
+                    path.display()
+                ))
+            })
+    }
+
+    /// Whether the value of a keyword can be right: its type, and its templates.
+    pub(super) fn check(&self, keyword: &str, value: &Node) -> Result<(), Error> {
+        values::check(keyword, value)?;
+        match keyword {
+            "when" | "until" | "changed_when" | "failed_when" | "break_when" => {
+                super::keywords::list_of(value)
+                    .iter()
+                    .try_for_each(|node| self.names.check_condition(node))
+            }
+            _ => self.names.check_template(value),
+        }
+    }
+
+    fn document(&self, path: &Path) -> Result<Node, Error> {
+        let mut warnings = Vec::new();
+        let document = source::load_noting(path, &mut warnings)?;
+        warnings.into_iter().for_each(|warning| self.names.warn(warning));
+        Ok(document)
+    }
+}
+
+fn is_import(key: &str) -> bool {
+    matches!(
+        key,
+        "import_playbook" | "ansible.builtin.import_playbook" | "ansible.legacy.import_playbook"
+    )
 }
 
 /// The file of an `import_playbook` entry.
-fn imported(entry: &Node) -> Option<&Node> {
-    ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"]
+fn import_of(entry: &Node) -> Option<&Node> {
+    entry
+        .as_map()?
         .iter()
-        .find_map(|key| entry.get(key))
+        .find(|(key, _)| key.as_str().is_some_and(is_import))
+        .map(|(_, file)| file)
 }
 
 /// A path as a file names it: beside that file.
-pub(super) fn beside(node: &Node, name: &str) -> PathBuf {
+fn beside(node: &Node, name: &str) -> PathBuf {
     let folder = node.span.path().parent().map(PathBuf::from).unwrap_or_default();
     folder.join(name)
-}
-
-/// "'x' is not a valid attribute for a Y", with the nearest name.
-pub(super) fn unknown_keyword<'a>(
-    key: &Node,
-    object: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Error {
-    let name = match key.as_str() {
-        Some(name) => name.to_owned(),
-        None => key.to_json().to_string(),
-    };
-    let error = key.span.error(format!("'{name}' is not a valid attribute for a {object}"));
-    match suggest(&name, known) {
-        Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
-        None => error,
-    }
 }

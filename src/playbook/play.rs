@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::keywords::{COMMON, list_of, vars_of};
-use super::load::{Loader, unknown_keyword};
-use super::{Item, Keywords, Play};
+use super::keywords::{COMMON, list_of, unknown, vars_of};
+use super::load::{Imported, Loader, Place};
+use super::prompt::prompts;
+use super::{Item, Play, notified};
 use crate::source::{Error, Node, Yaml};
 use crate::template::Layer;
 
@@ -27,86 +28,109 @@ const PLAY: &[&str] = &[
     "handlers",
     "roles",
     "user",
+    "validate_argspec",
 ];
 
 impl Loader<'_> {
-    /// `outer` holds the keywords that imports put on the play.
-    pub(super) fn play(&self, node: &Node, outer: &Node) -> Result<Play, Error> {
-        let Some(entries) = node.as_map() else {
-            return Err(node.span.error(format!(
-                "playbook entries must be either valid plays or 'import_playbook' statements, not {}",
-                node.kind()
-            )));
-        };
-        for (key, value) in entries {
-            let name = key.as_str().unwrap_or_default();
-            if !COMMON.contains(&name) && !PLAY.contains(&name) {
-                return Err(unknown_keyword(key, "Play", COMMON.iter().chain(PLAY).copied()));
-            }
-            if let "roles" | "vars_prompt" = name
-                && !list_of(value).is_empty()
-            {
-                return Err(key.span.error(format!("'{name}' is not supported yet")));
-            }
-            if !matches!(name, "tasks" | "pre_tasks" | "post_tasks" | "handlers") {
-                self.names.check_template(value)?;
-            }
+    pub(super) fn play(&self, node: &Node, imported: &Imported) -> Result<Play, Error> {
+        for (key, value) in node.as_map().unwrap_or_default() {
+            self.play_keyword(key, value)?;
         }
-        let hosts = node
-            .get("hosts")
-            .filter(|hosts| hosts.value != Yaml::Null)
-            .ok_or_else(|| node.span.error("the field 'hosts' is required but was not set"))?;
-        if let Yaml::Bool(_) | Yaml::Map(_) = hosts.value {
-            return Err(hosts
+        if let (Some(user), Some(_)) = (node.get("user"), node.get("remote_user")) {
+            return Err(user
                 .span
-                .error(format!("Hosts list must be a sequence or string, not {}", hosts.kind())));
+                .error("both 'user' and 'remote_user' are set for this play.")
+                .with_help("'user' is the old name of 'remote_user'"));
         }
-        let inherited = Keywords::default().inherit(outer, false)?;
-        let keywords = Arc::new(inherited.inherit(node, false)?);
-        let section = |name: &str, handler: bool| -> Result<Vec<Item>, Error> {
-            match node.get(name) {
-                Some(items) => self.items(items, &keywords, handler, 0),
-                None => Ok(Vec::new()),
-            }
+        let hosts = hosts(node)?;
+        let vars = Arc::new(variables(node, &imported.vars)?);
+        let place = Place {
+            keywords: Arc::new(imported.keywords.inherit(node, "Play")?),
+            play_vars: vars.clone(),
+            handler: false,
+            depth: 0,
         };
-        Ok(Play {
+        let section = |name: &str| -> Result<Vec<Item>, Error> {
+            let place = Place { handler: name == "handlers", ..place.clone() };
+            node.get(name).map_or(Ok(Vec::new()), |items| self.items(items, &place))
+        };
+        let keyword = |name: &str| node.get(name).filter(|node| node.value != Yaml::Null).cloned();
+        let play = Play {
             name: match node.get("name").and_then(Node::as_str) {
                 Some(name) => name.to_owned(),
                 None => pattern_text(hosts),
             },
             hosts: hosts.clone(),
-            gather_facts: node.get("gather_facts").cloned(),
-            gather_subset: node.get("gather_subset").cloned(),
-            gather_timeout: node.get("gather_timeout").cloned(),
-            vars_prompt: Vec::new(),
+            gather_facts: keyword("gather_facts"),
+            gather_subset: keyword("gather_subset"),
+            gather_timeout: keyword("gather_timeout"),
             serial: node.get("serial").map(list_of).unwrap_or_default(),
-            strategy: node.get("strategy").cloned(),
-            order: node.get("order").cloned(),
-            max_fail_percentage: node.get("max_fail_percentage").cloned(),
-            force_handlers: node.get("force_handlers").cloned(),
-            vars: Arc::new(variables(node, outer)?),
+            strategy: keyword("strategy"),
+            order: keyword("order"),
+            max_fail_percentage: keyword("max_fail_percentage"),
+            force_handlers: keyword("force_handlers"),
+            vars,
+            vars_prompt: node.get("vars_prompt").map(prompts).transpose()?.unwrap_or_default(),
             vars_files: node.get("vars_files").map(list_of).unwrap_or_default(),
-            pre_tasks: section("pre_tasks", false)?,
-            tasks: section("tasks", false)?,
-            post_tasks: section("post_tasks", false)?,
-            handlers: section("handlers", true)?,
-            keywords,
+            pre_tasks: section("pre_tasks")?,
+            tasks: section("tasks")?,
+            post_tasks: section("post_tasks")?,
+            handlers: section("handlers")?,
+            keywords: place.keywords.clone(),
             span: node.span.clone(),
-        })
+        };
+        notified::check(&play, self.names);
+        Ok(play)
+    }
+
+    fn play_keyword(&self, key: &Node, value: &Node) -> Result<(), Error> {
+        let name = key.as_str().unwrap_or_default();
+        match name {
+            "tasks" | "pre_tasks" | "post_tasks" | "handlers" => Ok(()),
+            "roles" if !list_of(value).is_empty() => {
+                Err(key.span.error("roles are not supported yet"))
+            }
+            name if COMMON.contains(&name) || PLAY.contains(&name) => self.check(name, value),
+            _ => Err(unknown(key, "Play", COMMON.iter().chain(PLAY).copied())),
+        }
     }
 }
 
-/// The play's own variables; those of an import win over them.
-fn variables(node: &Node, outer: &Node) -> Result<Layer, Error> {
-    let mut layer = match node.get("vars") {
-        Some(vars) => vars_of(vars)?,
-        None => Layer::new(),
+fn hosts(play: &Node) -> Result<&Node, Error> {
+    let Some(hosts) = play.get("hosts") else {
+        return Err(play.span.error("the field 'hosts' is required but was not set"));
     };
-    for (key, value) in outer.as_map().unwrap_or_default() {
-        if key.as_str() == Some("vars") {
-            layer.extend(vars_of(value)?);
+    let empty = |node: &Node| {
+        node.value == Yaml::Null || node.as_str().is_some_and(|text| text.trim().is_empty())
+    };
+    let patterns = list_of(hosts);
+    if patterns.is_empty() || empty(hosts) {
+        return Err(hosts.span.error("Hosts list cannot be empty. Please check your playbook"));
+    }
+    for pattern in &patterns {
+        if empty(pattern) {
+            return Err(pattern
+                .span
+                .error("Hosts list cannot contain values of 'None'. Please check your playbook"));
+        }
+        if !matches!(pattern.value, Yaml::Str(_) | Yaml::Unsafe(_) | Yaml::Int(_) | Yaml::Vault(_))
+        {
+            return Err(pattern.span.error(format!(
+                "Hosts list contains an invalid host value: it must be a string, not {}",
+                pattern.kind()
+            )));
         }
     }
+    Ok(hosts)
+}
+
+/// The play's own variables; those of an import win over them.
+fn variables(node: &Node, imported: &Layer) -> Result<Layer, Error> {
+    let mut layer = match node.get("vars") {
+        Some(vars) => vars_of(vars, "Play")?,
+        None => Layer::new(),
+    };
+    layer.extend(imported.clone());
     Ok(layer)
 }
 

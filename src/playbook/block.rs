@@ -1,0 +1,114 @@
+//! Lists of tasks, blocks, and imported files in their place.
+
+use std::sync::Arc;
+
+use super::action::Action;
+use super::keywords::{COMMON, DELEGATION, unknown};
+use super::load::{Loader, Place};
+use super::{Block, Item};
+use crate::source::{Error, Node, Yaml};
+
+const PARTS: &[&str] = &["block", "rescue", "always"];
+
+impl Loader<'_> {
+    pub(super) fn items(&self, list: &Node, place: &Place) -> Result<Vec<Item>, Error> {
+        let entries = match &list.value {
+            Yaml::Null => return Ok(Vec::new()),
+            Yaml::Seq(entries) => entries,
+            _ => {
+                return Err(list
+                    .span
+                    .error(format!(
+                        "A malformed block was encountered while loading tasks: it should be a \
+                         list or None but is {}",
+                        list.kind()
+                    ))
+                    .with_help("a task begins with '- '"));
+            }
+        };
+        let mut items = Vec::new();
+        for entry in entries {
+            if entry.as_map().is_none() {
+                return Err(entry.span.error(format!(
+                    "The tasks list should be a list of dictionaries, but holds {}",
+                    entry.kind()
+                )));
+            }
+            if PARTS.iter().any(|part| entry.get(part).is_some()) {
+                items.push(Item::Block(self.block(entry, place)?));
+                continue;
+            }
+            let action = self.action(entry, place)?;
+            if action.module == "import_tasks" {
+                items.extend(self.import_tasks(entry, &action, place)?);
+            } else {
+                items.push(Item::Task(self.task(entry, action, place)?));
+            }
+        }
+        Ok(items)
+    }
+
+    fn block(&self, node: &Node, place: &Place) -> Result<Block, Error> {
+        for (key, value) in node.as_map().unwrap_or_default() {
+            let name = key.as_str().unwrap_or_default();
+            match name {
+                "block" => {}
+                "rescue" | "always" if node.get("block").is_none() => {
+                    return Err(key
+                        .span
+                        .error(format!("'{name}' keyword cannot be used without 'block'")));
+                }
+                "rescue" | "always" => {}
+                name if COMMON.contains(&name) || DELEGATION.contains(&name) => {
+                    self.check(name, value)?;
+                }
+                _ => {
+                    let known = COMMON.iter().chain(DELEGATION).chain(PARTS).copied();
+                    return Err(unknown(key, "Block", known));
+                }
+            }
+        }
+        let inner =
+            Place { keywords: Arc::new(place.keywords.inherit(node, "Block")?), ..place.clone() };
+        let part = |name: &str| match node.get(name) {
+            Some(list) => self.items(list, &inner),
+            None => Ok(Vec::new()),
+        };
+        Ok(Block {
+            name: node.get("name").cloned(),
+            block: part("block")?,
+            rescue: part("rescue")?,
+            always: part("always")?,
+            span: node.span.clone(),
+        })
+    }
+
+    fn import_tasks(
+        &self,
+        node: &Node,
+        action: &Action,
+        place: &Place,
+    ) -> Result<Vec<Item>, Error> {
+        for (key, value) in node.as_map().unwrap_or_default() {
+            let name = key.as_str().unwrap_or_default();
+            if name == "loop" || name.starts_with("with_") {
+                return Err(key.span.error(
+                    "You cannot use loops on 'import_tasks' statements. You should use \
+                     'include_tasks' instead.",
+                ));
+            }
+            self.check(name, value)?;
+        }
+        let named = action.arguments.as_ref().and_then(|arguments| arguments.get("file"));
+        let Some(file) = action.free_form.as_ref().or(named) else {
+            return Err(node.span.error("No file specified for import_tasks"));
+        };
+        let path = self.import_path(node, file, place)?;
+        let inner = Place {
+            keywords: Arc::new(place.keywords.inherit(node, "TaskInclude")?),
+            depth: place.depth + 1,
+            ..place.clone()
+        };
+        self.tasks_of(&path, &inner)
+    }
+}

@@ -1,0 +1,52 @@
+//! `vars_prompt`: variables that are asked for.
+
+use super::Prompt;
+use super::keywords::list_of;
+use super::values::variable_name;
+use crate::source::{Error, Node, Yaml, suggest};
+
+const KEYS: &[&str] =
+    &["name", "prompt", "default", "private", "confirm", "encrypt", "salt_size", "salt", "unsafe"];
+
+pub fn prompts(node: &Node) -> Result<Vec<Prompt>, Error> {
+    list_of(node).iter().map(prompt).collect()
+}
+
+fn prompt(node: &Node) -> Result<Prompt, Error> {
+    let Some(entries) = node.as_map() else {
+        return Err(node.span.error(format!(
+            "Invalid vars_prompt data structure, expected a dictionary, not {}",
+            node.kind()
+        )));
+    };
+    for (key, _) in entries {
+        let name = key.as_str().unwrap_or_default();
+        if !KEYS.contains(&name) {
+            let error = key.span.error(format!(
+                "Invalid vars_prompt data structure, found unsupported key '{name}'"
+            ));
+            return Err(match suggest(name, KEYS.iter().copied()) {
+                Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
+                None => error,
+            });
+        }
+        if matches!(name, "encrypt" | "salt" | "salt_size") {
+            return Err(key.span.error(format!("'{name}' is not supported in vars_prompt")));
+        }
+    }
+    let name = variable_name("name", node.get("name"))?
+        .ok_or_else(|| node.span.error("Invalid vars_prompt data structure, missing 'name' key"))?;
+    let flag = |key: &str, default: bool| match node.get(key).map(|node| &node.value) {
+        Some(Yaml::Bool(value)) => *value,
+        _ => default,
+    };
+    Ok(Prompt {
+        name,
+        prompt: node.get("prompt").cloned(),
+        default: node.get("default").cloned(),
+        private: flag("private", true),
+        confirm: flag("confirm", false),
+        unsafe_: flag("unsafe", false),
+        span: node.span.clone(),
+    })
+}
