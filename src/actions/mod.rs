@@ -4,6 +4,7 @@
 
 mod add_host;
 mod assert;
+mod cluster;
 mod context;
 mod copy;
 mod debug;
@@ -12,6 +13,10 @@ mod fetch;
 pub mod files;
 mod group_by;
 mod include_vars;
+mod k8s;
+mod k8s_export;
+mod k8s_info;
+mod kubectl_drain;
 mod pause;
 mod raw;
 mod registry;

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     Action, Context, Error, Outcome, add_host, assert, copy, debug, fail, fetch, group_by,
-    include_vars, pause, raw, set_fact,
+    include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
 };
 use crate::modules::argument_names;
 
@@ -61,6 +61,10 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<fetch::Fetch>(),
     ActionSpec::of::<group_by::GroupBy>(),
     ActionSpec::of::<include_vars::IncludeVars>(),
+    ActionSpec::of::<k8s::K8s>(),
+    ActionSpec::of::<k8s_export::K8sExport>(),
+    ActionSpec::of::<k8s_info::K8sInfo>(),
+    ActionSpec::of::<kubectl_drain::KubectlDrain>(),
     ActionSpec::of::<pause::Pause>(),
     ActionSpec::of::<raw::Raw>(),
     ActionSpec::of::<set_fact::SetFact>(),

@@ -1,9 +1,13 @@
 //! What the run as a whole offers to its actions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use tokio::sync::Mutex;
 
 use super::undo::Undo;
 use super::{Failure, Remote};
+use crate::kubernetes::Api;
 use crate::report::Events;
 use crate::template::Value;
 use crate::transport::Pool;
@@ -14,6 +18,8 @@ pub struct Session {
     pub events: Events,
     pub hosts: Arc<dyn Hosts>,
     pub undo: Undo,
+    /// Clusters that are connected to, by where their kubeconfig comes from.
+    pub clusters: Mutex<HashMap<String, Api>>,
 }
 
 /// The other hosts of the inventory.
@@ -28,6 +34,6 @@ pub trait Hosts: Send + Sync {
 
 impl Session {
     pub fn new(pool: Arc<Pool>, events: Events, hosts: Arc<dyn Hosts>) -> Self {
-        Self { pool, events, hosts, undo: Undo::default() }
+        Self { pool, events, hosts, undo: Undo::default(), clusters: Mutex::default() }
     }
 }

@@ -1,0 +1,91 @@
+//! The cluster that Kubernetes actions talk to.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value as Json, json};
+
+use super::{Context, Error, Remote, files};
+use crate::agent::protocol::Request;
+use crate::kubernetes::{Api, ApiError, Source, connect, server_of};
+use crate::secret::Secret;
+
+/// Groups whose first host is asked, by the names that inventories give them.
+const CONTROL_PLANES: &[&str] =
+    &["kube_control_plane", "kube-master", "control_plane", "control_planes", "masters", "master"];
+const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// The cluster of a kubeconfig: the task's own, the one that K8S_AUTH_KUBECONFIG names,
+/// or else admin.conf of the first control plane, through an ssh tunnel. Connections
+/// are shared by all tasks of the run.
+pub async fn of(
+    context: &Context,
+    kubeconfig: Option<&str>,
+    kube_context: Option<&str>,
+) -> Result<Api, Error> {
+    let named = kubeconfig.map(str::to_owned).or_else(|| std::env::var("K8S_AUTH_KUBECONFIG").ok());
+    let key = format!("{named:?} {kube_context:?}");
+    // Held while connecting, so that hosts of one batch do not connect one by one.
+    let mut clusters = context.session.clusters.lock().await;
+    if let Some(api) = clusters.get(&key) {
+        return Ok(api.clone());
+    }
+    let source = match named {
+        Some(path) => {
+            let context = kube_context.map(str::to_owned);
+            Source::File { path: files::expand_home(&path), context }
+        }
+        None => through_first_control_plane(context).await?,
+    };
+    let api = connect(&source).await?;
+    clusters.insert(key, api.clone());
+    Ok(api)
+}
+
+async fn through_first_control_plane(context: &Context) -> Result<Source, Error> {
+    let hosts = &context.session.hosts;
+    let first = CONTROL_PLANES.iter().find_map(|group| hosts.group(group).into_iter().next());
+    let Some(first) = first else {
+        return Err(Error::failed(format!(
+            "no kubeconfig is given, and the inventory has none of the groups {}: name one with \
+             the argument kubeconfig or in K8S_AUTH_KUBECONFIG",
+            CONTROL_PLANES.join(", ")
+        )));
+    };
+    let remote = if context.remote.host == first {
+        context.remote.clone()
+    } else {
+        let mut remote = hosts.remote(&first)?;
+        // Whom the task becomes here it becomes there too.
+        remote.become_ = remote.become_.or_else(|| context.remote.become_.clone());
+        remote
+    };
+    let kubeconfig = admin_conf(&remote).await?;
+    let (host, port) = server_of(&kubeconfig)?;
+    let address = remote.pool.forward(&remote.endpoint, &host, port).await?;
+    Ok(Source::Tunnel { kubeconfig, address })
+}
+
+async fn admin_conf(remote: &Remote) -> Result<Secret, Error> {
+    let request = Request {
+        module: "slurp".to_owned(),
+        arguments: Map::from_iter([("src".to_owned(), json!(ADMIN_CONF))]),
+        ..Request::default()
+    };
+    let result = remote.call(request, Vec::new()).await?;
+    let content = result.get("content").and_then(Json::as_str);
+    let text = content.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok());
+    text.map(Secret::new).ok_or_else(|| {
+        let why = result.get("msg").and_then(Json::as_str).unwrap_or("it is not text");
+        Error::failed(format!(
+            "{ADMIN_CONF} cannot be read on {} ({why}): become root there, or name a kubeconfig",
+            remote.host
+        ))
+    })
+}
+

@@ -1,0 +1,187 @@
+//! `kubectl_drain`: nodes cordoned, drained, and put back, through the API.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::FutureExt;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Action, Context, Error, Failure, Outcome, cluster};
+use crate::kubernetes::drain::{self, Drained, Options, Undrained};
+use crate::kubernetes::{Api, node};
+use crate::modules::args::{Flag, Number};
+
+/// Cordons a node, drains it, or puts it back to what it was before.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KubectlDrain {
+    /// The node; the host's own name unless given.
+    #[serde(alias = "node")]
+    name: Option<String>,
+    state: State,
+    /// Leave the pods of DaemonSets.
+    #[serde(default = "yes")]
+    ignore_daemonsets: Flag,
+    /// Evict pods whose emptyDir data is lost with them.
+    #[serde(default, alias = "delete_local_data")]
+    delete_emptydir_data: Flag,
+    /// Evict pods that nothing would start again.
+    #[serde(default)]
+    force: Flag,
+    /// Seconds for each pod to end; -1: what the pod says itself.
+    #[serde(default = "minus_one")]
+    grace_period: Number,
+    /// Seconds until the drain is given up; 0: never.
+    #[serde(default)]
+    timeout: Number,
+    /// A label selector: only these pods.
+    #[serde(alias = "pod_selectors")]
+    pod_selector: Option<String>,
+    /// Delete the pods: budgets are not asked.
+    #[serde(default)]
+    disable_eviction: Flag,
+    /// A kubeconfig on the controller; admin.conf of the first control plane unless given.
+    kubeconfig: Option<String>,
+    /// A context of that kubeconfig.
+    context: Option<String>,
+}
+
+fn yes() -> Flag {
+    Flag(true)
+}
+
+fn minus_one() -> Number {
+    Number(-1)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    #[serde(alias = "cordon")]
+    Cordoned,
+    #[serde(alias = "drain")]
+    Drained,
+    #[serde(alias = "uncordon")]
+    Uncordoned,
+}
+
+impl Action for KubectlDrain {
+    const NAME: &'static str = "kubectl_drain";
+    const INTERRUPTIBLE: bool = true;
+
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        let api =
+            cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        let name = self.name.clone().unwrap_or_else(|| context.host.clone());
+        match self.state {
+            State::Uncordoned => {
+                let changed = node::uncordon(&api, &name, context.check).await?;
+                context.session.undo.done(&what(&name));
+                Ok(Outcome::changed(changed).with("name", name))
+            }
+            State::Cordoned => {
+                let changed = cordon(&api, &name, context).await?;
+                Ok(Outcome::changed(changed).with("name", name))
+            }
+            State::Drained => self.drain(&api, &name, context).await,
+        }
+    }
+}
+
+fn what(node: &str) -> String {
+    format!("node {node}")
+}
+
+/// Cordons; from now on an early end of the run puts the node back.
+async fn cordon(api: &Api, name: &str, context: &Context) -> Result<bool, Error> {
+    if !context.check {
+        let (api, node) = (api.clone(), name.to_owned());
+        context.session.undo.register(what(name), move || {
+            async move {
+                let uncordoned = node::uncordon(&api, &node, false).await;
+                uncordoned.map(drop).map_err(|error| error.to_string())
+            }
+            .boxed()
+        });
+    }
+    Ok(node::cordon(api, name, context.check).await?)
+}
+
+impl KubectlDrain {
+    fn options(&self) -> Options {
+        Options {
+            ignore_daemonsets: self.ignore_daemonsets.0,
+            delete_emptydir_data: self.delete_emptydir_data.0,
+            force: self.force.0,
+            grace_period: Some(self.grace_period.0).filter(|seconds| *seconds >= 0),
+            timeout: u64::try_from(self.timeout.0)
+                .ok()
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
+            pod_selector: self.pod_selector.clone(),
+            disable_eviction: self.disable_eviction.0,
+        }
+    }
+
+    async fn drain(&self, api: &Api, name: &str, context: &Context) -> Result<Outcome, Error> {
+        let options = self.options();
+        // Pods that may not go are found before the node is cordoned.
+        let plan = drain::plan(api, name, &options).await.map_err(|e| self.undrained(name, e))?;
+        if context.check {
+            let cordons = node::cordon(api, name, true).await?;
+            let changed = cordons || !plan.evicted.is_empty() || !plan.left.is_empty();
+            return Ok(Outcome::changed(changed)
+                .with("name", name)
+                .with("would_evict", json!(plan.evicted))
+                .with("blocked", json!(plan.left)));
+        }
+        let cordoned = cordon(api, name, context).await?;
+        let said = Mutex::new(String::new());
+        let progress = |left: &BTreeMap<String, String>| tell(context, name, left, &said);
+        let drained = drain::drain(api, name, &options, &progress)
+            .await
+            .map_err(|error| self.undrained(name, error))?;
+        Ok(Outcome::changed(cordoned || !drained.evicted.is_empty())
+            .with("name", name)
+            .with("evicted", json!(drained.evicted)))
+    }
+
+    fn undrained(&self, name: &str, error: Undrained) -> Error {
+        let list = |pods: &BTreeMap<String, String>| {
+            pods.iter().map(|(pod, why)| format!("{pod} {why}")).collect::<Vec<_>>().join("; ")
+        };
+        match error {
+            Undrained::Api(error) => error.into(),
+            Undrained::Refused(Drained { refused, .. }) => {
+                let msg = format!("node {name} cannot be drained: {}", list(&refused));
+                Failure::new(msg).with("refused", json!(refused)).into()
+            }
+            Undrained::Timeout(Drained { left, evicted, .. }) => {
+                let msg = format!(
+                    "node {name} was not drained in {} seconds: {}",
+                    self.timeout.0,
+                    list(&left)
+                );
+                let failure = Failure { msg, changed: true, ..Failure::default() };
+                failure.with("left", json!(left)).with("evicted", json!(evicted)).into()
+            }
+        }
+    }
+}
+
+/// Says which pods are left, once for each change.
+fn tell(context: &Context, node: &str, left: &BTreeMap<String, String>, said: &Mutex<String>) {
+    let pods: Vec<_> = left.iter().map(|(pod, why)| format!("{pod} {why}")).collect();
+    let text = match pods.as_slice() {
+        [] => format!("{node} is drained"),
+        some => format!("{} pods left on {node}: {}", some.len(), some.join("; ")),
+    };
+    let mut said = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if *said != text {
+        context.progress(text.clone());
+        *said = text;
+    }
+}

@@ -1,0 +1,222 @@
+//! Requests to the apiserver, patient while it restarts.
+
+use std::time::{Duration, Instant};
+
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::Value as Json;
+
+/// How long a request is repeated while the apiserver does not answer or says that it
+/// cannot now: it restarts when the only control plane is upgraded.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two tries, unless the server names a time.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Objects in one answer to a list.
+const PAGE: usize = 500;
+
+/// The apiserver of a cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    client: kube::Client,
+}
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ApiError {
+    /// The server's own answer.
+    #[error("{message} ({code})")]
+    Status { code: u16, reason: String, message: String, retry_after: Option<Duration> },
+    #[error("the Kubernetes API cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl ApiError {
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// Whether the same request may be answered later.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
+            Self::Other(_) => false,
+        }
+    }
+}
+
+impl Api {
+    pub fn new(client: kube::Client) -> Self {
+        Self { client }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Json, ApiError> {
+        self.patiently(Method::GET, path, None).await
+    }
+
+    /// The object, or none if there is no such thing.
+    pub async fn get_opt(&self, path: &str) -> Result<Option<Json>, ApiError> {
+        match self.get(path).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All objects of a list; `query` holds selectors (`labelSelector=a%3Db`).
+    pub async fn list(&self, path: &str, query: &str) -> Result<Vec<Json>, ApiError> {
+        let mut items = Vec::new();
+        let mut next = String::new();
+        loop {
+            let mut address = format!("{path}?limit={PAGE}");
+            if !query.is_empty() {
+                address += &format!("&{query}");
+            }
+            if !next.is_empty() {
+                address += &format!("&continue={}", encode(&next));
+            }
+            let mut page = self.get(&address).await?;
+            if let Some(Json::Array(found)) = page.get_mut("items").map(Json::take) {
+                items.extend(found);
+            }
+            match page.pointer("/metadata/continue").and_then(Json::as_str) {
+                Some(more) if !more.is_empty() => next = more.to_owned(),
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// Merges into an object; safe to repeat.
+    pub async fn merge(&self, path: &str, patch: &Json) -> Result<Json, ApiError> {
+        let body = ("application/merge-patch+json", patch);
+        self.patiently(Method::PATCH, path, Some(body)).await
+    }
+
+    /// Server-side apply; safe to repeat.
+    pub async fn apply(&self, path: &str, object: &Json, dry: bool) -> Result<Json, ApiError> {
+        let dry = if dry { "&dryRun=All" } else { "" };
+        let path = format!("{path}?fieldManager=kup-play&force=true{dry}");
+        self.patiently(Method::PATCH, &path, Some(("application/apply-patch+yaml", object))).await
+    }
+
+    /// Sent once: the caller knows whether it may be repeated.
+    pub async fn post(&self, path: &str, object: &Json) -> Result<Json, ApiError> {
+        self.once(&Method::POST, path, Some(("application/json", object))).await
+    }
+
+    /// True if there was something to delete.
+    pub async fn delete(&self, path: &str, options: &Json) -> Result<bool, ApiError> {
+        match self.patiently(Method::DELETE, path, Some(("application/json", options))).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn patiently(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Json)>,
+    ) -> Result<Json, ApiError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let error = match self.once(&method, path, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let pause = match &error {
+                ApiError::Status { retry_after: Some(pause), .. } => *pause,
+                _ => PAUSE,
+            };
+            if !error.is_passing() || Instant::now() + pause > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<(&str, &Json)>,
+    ) -> Result<Json, ApiError> {
+        let mut request = Request::builder().method(method.clone()).uri(path);
+        let mut bytes = Vec::new();
+        if let Some((kind, object)) = body {
+            request = request.header(http::header::CONTENT_TYPE, kind);
+            bytes = serde_json::to_vec(object).map_err(|e| ApiError::Other(e.to_string()))?;
+        }
+        let request =
+            request.body(Body::from(bytes)).map_err(|e| ApiError::Other(e.to_string()))?;
+        let response =
+            self.client.send(request).await.map_err(|e| ApiError::Unreachable(causes(&e)))?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(http::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
+        let collected = response.into_body().collect().await;
+        let bytes = collected.map_err(|e| ApiError::Unreachable(e.to_string()))?.to_bytes();
+        let answer: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(refused(status, &answer, &bytes, retry_after))
+    }
+}
+
+fn refused(
+    status: StatusCode,
+    answer: &Json,
+    bytes: &[u8],
+    retry_after: Option<Duration>,
+) -> ApiError {
+    let text = |key: &str| answer.get(key).and_then(Json::as_str).map(str::to_owned);
+    let named = answer.pointer("/details/retryAfterSeconds").and_then(Json::as_u64);
+    ApiError::Status {
+        code: status.as_u16(),
+        reason: text("reason").unwrap_or_default(),
+        message: text("message").unwrap_or_else(|| {
+            format!("{status}: {}", String::from_utf8_lossy(bytes).trim())
+        }),
+        retry_after: retry_after.or(named.filter(|s| *s > 0).map(Duration::from_secs)),
+    }
+}
+
+/// An error with what caused it: "connection refused" is at the bottom.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text += &format!(": {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Percent-encodes a value of a query.
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! From a kubeconfig to a client.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::{Api, ApiError};
+use crate::secret::Secret;
+
+const CONNECT: Duration = Duration::from_secs(10);
+const READ: Duration = Duration::from_secs(60);
+
+/// Where the access to the cluster comes from.
+pub enum Source {
+    /// A kubeconfig of the operator's.
+    File { path: PathBuf, context: Option<String> },
+    /// The text of a kubeconfig (admin.conf of a control plane) whose server is reached
+    /// through a tunnel; its certificate is still checked for the server's own name.
+    Tunnel { kubeconfig: Secret, address: (String, u16) },
+}
+
+/// Makes the client; nothing is sent yet.
+pub async fn connect(source: &Source) -> Result<Api, ApiError> {
+    let (kubeconfig, context) = match source {
+        Source::File { path, context } => (read(path)?, context.clone()),
+        Source::Tunnel { kubeconfig, .. } => (parse(kubeconfig.expose(), "admin.conf")?, None),
+    };
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(|error| ApiError::Other(format!("the kubeconfig cannot be used: {error}")))?;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(READ);
+    config.write_timeout = Some(READ);
+    if let Source::Tunnel { address: (host, port), .. } = source {
+        let server = config.cluster_url.host().unwrap_or_default().to_owned();
+        if config.tls_server_name.is_none() {
+            config.tls_server_name = Some(server);
+        }
+        config.cluster_url = format!("https://{host}:{port}")
+            .parse()
+            .map_err(|error| ApiError::Other(format!("{host}:{port}: {error}")))?;
+    }
+    Client::try_from(config)
+        .map(Api::new)
+        .map_err(|error| ApiError::Other(format!("the kubeconfig cannot be used: {error}")))
+}
+
+/// The host and port of the server that a kubeconfig names.
+pub fn server_of(kubeconfig: &Secret) -> Result<(String, u16), ApiError> {
+    let wrong = || ApiError::Other("admin.conf names no server".to_owned());
+    let parsed = parse(kubeconfig.expose(), "admin.conf")?;
+    let server = parsed
+        .clusters
+        .first()
+        .and_then(|cluster| cluster.cluster.as_ref()?.server.clone())
+        .ok_or_else(wrong)?;
+    let uri: http::Uri = server.parse().map_err(|_| wrong())?;
+    Ok((uri.host().ok_or_else(wrong)?.to_owned(), uri.port_u16().unwrap_or(443)))
+}
+
+fn read(path: &Path) -> Result<Kubeconfig, ApiError> {
+    Kubeconfig::read_from(path)
+        .map_err(|error| ApiError::Other(format!("{}: {error}", path.display())))
+}
+
+fn parse(text: &str, name: &str) -> Result<Kubeconfig, ApiError> {
+    // The error's text may hold a part of the file, which holds keys.
+    Kubeconfig::from_yaml(text)
+        .map_err(|_| ApiError::Other(format!("{name} is not a kubeconfig that can be read")))
+}

@@ -1,0 +1,101 @@
+//! Which resources there are, and their paths.
+
+use serde_json::Value as Json;
+
+use super::{Api, ApiError};
+
+/// A kind of object that the server offers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// `v1`, `apps/v1`.
+    pub api_version: String,
+    pub kind: String,
+    /// The name in paths.
+    pub plural: String,
+    pub namespaced: bool,
+    pub verbs: Vec<String>,
+}
+
+impl Resource {
+    /// The resource of an API version and kind.
+    pub async fn find(api: &Api, api_version: &str, kind: &str) -> Result<Self, ApiError> {
+        let wanted = kind.to_lowercase();
+        let resources = of_version(api, api_version).await?;
+        resources
+            .into_iter()
+            .find(|resource| resource.kind.to_lowercase() == wanted || resource.plural == wanted)
+            .ok_or_else(|| {
+                ApiError::Other(format!("the cluster has no {kind} in {api_version}"))
+            })
+    }
+
+    /// The path of all objects, of those of a namespace, or of one.
+    pub fn path(&self, namespace: Option<&str>, name: Option<&str>) -> String {
+        let mut path = root(&self.api_version);
+        if let Some(namespace) = namespace.filter(|_| self.namespaced) {
+            path += &format!("/namespaces/{namespace}");
+        }
+        path += &format!("/{}", self.plural);
+        if let Some(name) = name {
+            path += &format!("/{name}");
+        }
+        path
+    }
+
+    pub fn can(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|known| known == verb)
+    }
+}
+
+/// Every resource of every group in its preferred version.
+pub async fn all(api: &Api) -> Result<Vec<Resource>, ApiError> {
+    let mut resources = of_version(api, "v1").await?;
+    let groups = api.get("/apis").await?;
+    for group in groups.get("groups").and_then(Json::as_array).into_iter().flatten() {
+        let version = group.pointer("/preferredVersion/groupVersion").and_then(Json::as_str);
+        if let Some(version) = version {
+            match of_version(api, version).await {
+                Ok(found) => resources.extend(found),
+                // An aggregated API whose server is down takes only its own group away.
+                Err(error) if error.code().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(resources)
+}
+
+/// Whether the server has an API version.
+pub async fn has_version(api: &Api, api_version: &str) -> Result<bool, ApiError> {
+    Ok(api.get_opt(&root(api_version)).await?.is_some())
+}
+
+async fn of_version(api: &Api, api_version: &str) -> Result<Vec<Resource>, ApiError> {
+    let Some(list) = api.get_opt(&root(api_version)).await? else {
+        return Err(ApiError::Other(format!("the cluster has no API version {api_version}")));
+    };
+    let resources = list.get("resources").and_then(Json::as_array).into_iter().flatten();
+    Ok(resources.filter_map(|resource| read(resource, api_version)).collect())
+}
+
+fn read(resource: &Json, api_version: &str) -> Option<Resource> {
+    let text = |key: &str| resource.get(key).and_then(Json::as_str);
+    // pods/log and its like are no objects.
+    let plural = text("name").filter(|name| !name.contains('/'))?;
+    let verbs = resource.get("verbs").and_then(Json::as_array)?;
+    Some(Resource {
+        api_version: api_version.to_owned(),
+        kind: text("kind")?.to_owned(),
+        plural: plural.to_owned(),
+        namespaced: resource.get("namespaced").and_then(Json::as_bool).unwrap_or(false),
+        verbs: verbs.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
+    })
+}
+
+fn root(api_version: &str) -> String {
+    if api_version.contains('/') {
+        format!("/apis/{api_version}")
+    } else {
+        format!("/api/{api_version}")
+    }
+}

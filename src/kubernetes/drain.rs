@@ -1,0 +1,258 @@
+//! Drains: evictions side by side, patient with budgets, honest about what is left.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::api::encode;
+use super::budget::{self, Budget};
+use super::discovery::Resource;
+use super::pod::{self, Kind, Rules};
+use super::{Api, ApiError};
+
+/// Between two tries of an eviction that a budget forbids, unless the server says.
+const RETRY: Duration = Duration::from_secs(5);
+/// Between two looks at which pods are gone.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How to drain.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub ignore_daemonsets: bool,
+    pub delete_emptydir_data: bool,
+    /// Evict pods without a controller too.
+    pub force: bool,
+    /// Seconds for a pod to end; none: what the pod says itself.
+    pub grace_period: Option<i64>,
+    /// None: no limit.
+    pub timeout: Option<Duration>,
+    /// A label selector: only these pods.
+    pub pod_selector: Option<String>,
+    /// Delete instead of evicting: budgets are not asked.
+    pub disable_eviction: bool,
+}
+
+/// What came of a drain.
+#[derive(Debug, Default, Serialize)]
+pub struct Drained {
+    pub evicted: Vec<String>,
+    /// Pods that are still there, each with what keeps it.
+    pub left: BTreeMap<String, String>,
+    /// Pods that could not be looked at for eviction without an option.
+    pub refused: BTreeMap<String, String>,
+}
+
+/// Why a drain did not end.
+#[derive(Debug)]
+pub enum Undrained {
+    Api(ApiError),
+    /// Pods that need an option to go; nothing was evicted.
+    Refused(Drained),
+    /// The time was over.
+    Timeout(Drained),
+}
+
+impl From<ApiError> for Undrained {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+/// The pods that a drain would evict, and the budget that would forbid each now.
+pub async fn plan(api: &Api, node: &str, options: &Options) -> Result<Drained, Undrained> {
+    let pods = evictable(api, node, options).await?;
+    let mut budgets = budget::all(api).await?;
+    let mut plan = Drained::default();
+    for pod in &pods {
+        let name = pod::name(pod);
+        let covering = budgets.iter_mut().find(|budget| budget.covers(pod));
+        match covering {
+            Some(budget) if budget.disruptions_allowed <= 0 && !options.disable_eviction => {
+                plan.left.insert(name, budget.describe());
+            }
+            covering => {
+                // Each eviction uses up what the budget allows at one time.
+                if let Some(budget) = covering {
+                    budget.disruptions_allowed -= 1;
+                }
+                plan.evicted.push(name);
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// Evicts the pods of a node and waits until they are gone. `progress` is told which
+/// pods are left and what keeps them.
+pub async fn drain(
+    api: &Api,
+    node: &str,
+    options: &Options,
+    progress: &(dyn Fn(&BTreeMap<String, String>) + Sync),
+) -> Result<Drained, Undrained> {
+    let pods = evictable(api, node, options).await?;
+    let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
+    let eviction = eviction_version(api).await?;
+    let mut left: BTreeMap<String, String> =
+        pods.iter().map(|pod| (pod::name(pod), "is ending".to_owned())).collect();
+    let evicted: Vec<_> = left.keys().cloned().collect();
+    progress(&left);
+    let mut requests: FuturesUnordered<_> =
+        pods.iter().map(|pod| evict(api, pod, options, &eviction, deadline)).collect();
+    let mut look = tokio::time::interval(LOOK);
+    let mut sent: HashSet<String> = HashSet::new();
+    while !left.is_empty() {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            explain(api, &pods, &sent, &mut left).await;
+            let evicted = evicted.into_iter().filter(|name| !left.contains_key(name)).collect();
+            return Err(Undrained::Timeout(Drained { evicted, left, ..Drained::default() }));
+        }
+        tokio::select! {
+            Some(done) = requests.next() => { sent.insert(done?); }
+            _ = look.tick() => {
+                let before = left.len();
+                for pod in &pods {
+                    let name = pod::name(pod);
+                    if left.contains_key(&name) && is_gone(api, pod).await? {
+                        left.remove(&name);
+                    }
+                }
+                explain(api, &pods, &sent, &mut left).await;
+                if left.len() != before || sent.len() < pods.len() {
+                    progress(&left);
+                }
+            }
+        }
+    }
+    progress(&left);
+    Ok(Drained { evicted, ..Drained::default() })
+}
+
+async fn evictable(api: &Api, node: &str, options: &Options) -> Result<Vec<Json>, Undrained> {
+    let mut query = format!("fieldSelector={}", encode(&format!("spec.nodeName={node}")));
+    if let Some(selector) = &options.pod_selector {
+        query += &format!("&labelSelector={}", encode(selector));
+    }
+    let rules = Rules {
+        ignore_daemonsets: options.ignore_daemonsets,
+        delete_emptydir_data: options.delete_emptydir_data,
+        force: options.force,
+    };
+    let mut pods = Vec::new();
+    let mut refused = BTreeMap::new();
+    for pod in api.list("/api/v1/pods", &query).await? {
+        match pod::classify(&pod, rules) {
+            Kind::Evictable => pods.push(pod),
+            Kind::Stays => {}
+            Kind::Refused { why, option } => {
+                refused.insert(pod::name(&pod), format!("{why} ({option} permits it)"));
+            }
+        }
+    }
+    if refused.is_empty() {
+        return Ok(pods);
+    }
+    Err(Undrained::Refused(Drained { refused, ..Drained::default() }))
+}
+
+/// policy/v1 evictions are taken from 1.22 on; the server's own list of what a pod
+/// can do says which it takes.
+async fn eviction_version(api: &Api) -> Result<String, ApiError> {
+    let core = api.get("/api/v1").await?;
+    let resources = core.get("resources").and_then(Json::as_array).into_iter().flatten();
+    let eviction = resources
+        .filter(|resource| resource.get("name").and_then(Json::as_str) == Some("pods/eviction"))
+        .find_map(|resource| resource.get("version").and_then(Json::as_str));
+    Ok(format!("policy/{}", eviction.unwrap_or("v1beta1")))
+}
+
+/// Asks until the pod may go; returns its name.
+async fn evict(
+    api: &Api,
+    pod: &Json,
+    options: &Options,
+    version: &str,
+    deadline: Option<Instant>,
+) -> Result<String, ApiError> {
+    let name = pod::name(pod);
+    let (namespace, short) = name.split_once('/').unwrap_or(("", &name));
+    let mut delete = json!({"preconditions": {"uid": pod::uid(pod)}});
+    if let Some(seconds) = options.grace_period {
+        delete["gracePeriodSeconds"] = json!(seconds);
+    }
+    let path = pods().path(Some(namespace), Some(short));
+    loop {
+        let answer = if options.disable_eviction {
+            api.delete(&path, &delete).await.map(drop)
+        } else {
+            let body = json!({
+                "apiVersion": version, "kind": "Eviction",
+                "metadata": {"name": short, "namespace": namespace},
+                "deleteOptions": delete,
+            });
+            api.post(&format!("{path}/eviction"), &body).await.map(drop)
+        };
+        let pause = match answer {
+            Ok(()) => return Ok(name),
+            // Gone, or another pod of that name (the precondition).
+            Err(ApiError::Status { code: 404 | 409, .. }) => return Ok(name),
+            Err(ApiError::Status { code: 429 | 500 | 503 | 504, retry_after, .. }) => {
+                retry_after.unwrap_or(RETRY)
+            }
+            Err(ApiError::Status { code: 403, reason, message, .. })
+                if reason == "Forbidden" && message.contains("being terminated") =>
+            {
+                RETRY
+            }
+            Err(ApiError::Unreachable(_)) => RETRY,
+            Err(error) => return Err(error),
+        };
+        if deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
+            // The caller's clock ends it; no further request is worth sending.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Gone: not there, or there under another UID (a StatefulSet's successor).
+async fn is_gone(api: &Api, pod: &Json) -> Result<bool, ApiError> {
+    let name = pod::name(pod);
+    let (namespace, short) = name.split_once('/').unwrap_or(("", &name));
+    let path = pods().path(Some(namespace), Some(short));
+    Ok(api.get_opt(&path).await?.is_none_or(|now| pod::uid(&now) != pod::uid(pod)))
+}
+
+/// Says of each pod that is left what keeps it.
+async fn explain(
+    api: &Api,
+    pods: &[Json],
+    sent: &HashSet<String>,
+    left: &mut BTreeMap<String, String>,
+) {
+    // Without the budgets the pods are still named.
+    let budgets: Vec<Budget> = budget::all(api).await.unwrap_or_default();
+    for pod in pods {
+        let name = pod::name(pod);
+        if let Some(why) = left.get_mut(&name) {
+            let blocking = budgets.iter().find(|b| b.covers(pod) && b.disruptions_allowed <= 0);
+            *why = match blocking {
+                Some(budget) if !sent.contains(&name) => budget.describe(),
+                _ => "is ending".to_owned(),
+            };
+        }
+    }
+}
+
+fn pods() -> Resource {
+    Resource {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        plural: "pods".to_owned(),
+        namespaced: true,
+        verbs: Vec::new(),
+    }
+}

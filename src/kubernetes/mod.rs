@@ -1,0 +1,15 @@
+//! The cluster through its API. Objects are plain JSON, so that every version from
+//! 1.20 on can be spoken to; kubeconfig, TLS and authentication are the `kube` crate's.
+
+mod api;
+mod budget;
+mod connect;
+mod discovery;
+pub mod drain;
+pub mod export;
+pub mod node;
+mod pod;
+
+pub use api::{Api, ApiError, encode};
+pub use connect::{Source, connect, server_of};
+pub use discovery::Resource;
