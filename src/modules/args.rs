@@ -1,17 +1,55 @@
 //! Argument types that take what Ansible takes: templates give text where a
 //! number or a boolean is meant, and one value where a list is.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
 
 use super::lenient;
+use super::words::{expand_user, expand_variables};
 
 /// A boolean, also as `yes`, `on`, `1` and so on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Flag(#[serde(deserialize_with = "lenient::boolean")] pub bool);
+
+impl Flag {
+    /// For arguments that are on unless switched off.
+    pub fn yes() -> Self {
+        Self(true)
+    }
+}
+
+/// A path on the host: `~` and `$NAME` stand for what they are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HostPath(pub PathBuf);
+
+impl<'de> Deserialize<'de> for HostPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = text_of(Json::deserialize(deserializer)?)?;
+        let environment = BTreeMap::new();
+        let text = expand_user(&expand_variables(&text, &environment), &environment);
+        Ok(Self(PathBuf::from(text)))
+    }
+}
+
+impl std::ops::Deref for HostPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for HostPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
 
 /// Text, also given as a number or a boolean.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]

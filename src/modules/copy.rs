@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::args::{Flag, Text};
+use super::args::{Flag, HostPath, Text};
 use super::files::{self, Attributes};
 use super::mode::Mode;
 use super::process::Process;
@@ -20,18 +20,19 @@ const MAX_DIFF: u64 = 100 * 1024;
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Copy {
     /// The file on the host (in the agent's scratch folder when it was sent).
-    src: Option<PathBuf>,
+    src: Option<HostPath>,
     /// SHA-1 of the file to be placed: when the destination has it nothing is needed;
     /// when it has not and there is no `src`, the answer is `needs_source`.
     source_checksum: Option<String>,
-    dest: String,
+    /// Path on the host; one that ends in `/` is a folder.
+    dest: HostPath,
     /// The file's name on the controller, for a destination that is a folder.
     original_basename: Option<String>,
     /// What the diff calls the new file.
     diff_header: Option<String>,
     #[serde(default)]
     backup: Flag,
-    #[serde(default = "yes")]
+    #[serde(default = "Flag::yes")]
     force: Flag,
     /// Follow a link at the destination.
     #[serde(default)]
@@ -44,10 +45,6 @@ pub struct Copy {
     checksum: Option<String>,
     #[serde(flatten)]
     attributes: Attributes,
-}
-
-fn yes() -> Flag {
-    Flag(true)
 }
 
 impl Module for Copy {
@@ -93,15 +90,20 @@ impl Module for Copy {
 }
 
 impl Copy {
+    /// `Path` does not tell a slash at the end.
+    fn is_folder(&self) -> bool {
+        self.dest.as_os_str().as_encoded_bytes().ends_with(b"/")
+    }
+
     /// The file itself: below a destination that is a folder it keeps its name.
     fn destination(&self) -> Result<PathBuf, Failure> {
-        let mut dest = PathBuf::from(&self.dest);
+        let mut dest = self.dest.0.clone();
         if self.follow.0
             && let Ok(target) = fs::canonicalize(&dest)
         {
             dest = target;
         }
-        if self.dest.ends_with('/') || dest.is_dir() {
+        if self.is_folder() || dest.is_dir() {
             let name = match (&self.original_basename, &self.src) {
                 (Some(name), _) => Path::new(name).file_name(),
                 (None, Some(src)) if self.remote_src.0 => src.file_name(),
@@ -110,7 +112,7 @@ impl Copy {
             let Some(name) = name else {
                 return Err(Failure::new(format!(
                     "can not use content with a dir as dest: {}",
-                    self.dest
+                    self.dest.display()
                 )));
             };
             dest.push(name);
@@ -145,7 +147,7 @@ impl Copy {
         let Some(folder) = dest.parent().filter(|folder| !folder.exists()) else {
             return Ok(());
         };
-        if !self.dest.ends_with('/') {
+        if !self.is_folder() {
             return Err(Failure::new(format!(
                 "Destination directory {} does not exist",
                 folder.display()

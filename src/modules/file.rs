@@ -3,13 +3,14 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::args::Flag;
+use super::args::{Flag, HostPath, Text};
 use super::files::{self, Attributes, failed};
+use super::times::{self, Time};
 use super::{Context, Diff, Failure, Module, Outcome};
 
 /// Sets attributes of files, makes folders and links, removes things.
@@ -17,28 +18,37 @@ use super::{Context, Diff, Failure, Module, Outcome};
 #[serde(deny_unknown_fields)]
 pub struct File {
     #[serde(alias = "dest", alias = "name")]
-    path: PathBuf,
+    path: HostPath,
     state: Option<State>,
     /// What a link points to.
-    src: Option<PathBuf>,
+    src: Option<HostPath>,
     /// Apply owner, group and mode to everything in a folder.
     #[serde(default)]
     recurse: Flag,
     /// Replace a file by a link, link to what does not exist.
     #[serde(default)]
     force: Flag,
-    #[serde(default = "yes")]
+    #[serde(default = "Flag::yes")]
     follow: Flag,
-    owner: Option<super::args::Text>,
-    group: Option<super::args::Text>,
+    owner: Option<Text>,
+    group: Option<Text>,
     mode: Option<super::mode::Mode>,
-    /// Taken for compatibility: times are not changed but by `touch`.
-    access_time: Option<String>,
-    modification_time: Option<String>,
+    /// `preserve`, `now`, or a time in `access_time_format`. A touched file gets `now`
+    /// unless told otherwise.
+    access_time: Option<Text>,
+    #[serde(default = "time_format")]
+    access_time_format: String,
+    /// As `access_time`.
+    modification_time: Option<Text>,
+    #[serde(default = "time_format")]
+    modification_time_format: String,
+    /// Taken for compatibility: files are always renamed into place.
+    #[serde(default, rename = "unsafe_writes")]
+    _unsafe_writes: Flag,
 }
 
-fn yes() -> Flag {
-    Flag(true)
+fn time_format() -> String {
+    times::FORMAT.to_owned()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -56,13 +66,17 @@ impl Module for File {
     const NAME: &'static str = "file";
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
-        let path = self.path.clone();
+        let path = self.path.0.clone();
+        if self.recurse.0 && !matches!(self.state, None | Some(State::Directory)) {
+            return Err(Failure::new("recurse option requires state to be 'directory'"));
+        }
         let state = match self.state {
             Some(state) => state,
+            None if self.recurse.0 => State::Directory,
             None => current(&path).unwrap_or(State::File),
         };
         let before = word(current(&path));
-        let changed = match state {
+        let mut changed = match state {
             State::Absent => self.remove(context)?,
             State::Directory => self.directory(context)?,
             State::Link => self.link(context)?,
@@ -70,6 +84,9 @@ impl Module for File {
             State::Touch => self.touch(context)?,
             State::File => self.existing(context)?,
         };
+        if !matches!(state, State::Absent | State::Touch) {
+            changed |= self.times(context, Time::Preserve)?;
+        }
         let mut outcome = Outcome::changed(changed);
         let key = if matches!(state, State::Absent | State::Directory | State::File) {
             "path"
@@ -269,28 +286,38 @@ impl File {
         let name = format!(".kup-play.{}", std::process::id());
         let temporary = self.path.with_file_name(name);
         make(&temporary)
-            .and_then(|()| fs::rename(&temporary, &self.path))
+            .and_then(|()| fs::rename(&temporary, &*self.path))
             .map_err(|error| failed("Error while linking", &self.path, &error))
     }
 
     fn touch(&self, context: &Context) -> Result<bool, Failure> {
-        if !context.check {
-            let file = fs::OpenOptions::new().create(true).append(true).open(&self.path);
-            if let Err(error) = &file
-                && !self.path.is_dir()
-            {
-                return Err(failed("Error, could not touch target", &self.path, error));
-            }
-            let now = fs::FileTimes::new()
-                .set_accessed(std::time::SystemTime::now())
-                .set_modified(std::time::SystemTime::now());
-            if let Ok(file) = file {
-                file.set_times(now)
-                    .map_err(|error| failed("Error, could not touch target", &self.path, &error))?;
-            }
-            self.attributes().apply(&self.path, self.follow.0, false)?;
+        let existed =
+            if self.follow.0 { self.path.exists() } else { self.path.symlink_metadata().is_ok() };
+        if context.check && !existed {
+            return Ok(true);
         }
-        Ok(true)
+        if !existed {
+            fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&*self.path)
+                .map_err(|error| failed("Error, could not touch target", &self.path, &error))?;
+        }
+        let changed = self.times(context, Time::Now)?
+            | self.attributes().apply(&self.path, self.follow.0, context.check)?;
+        Ok(changed || !existed)
+    }
+
+    /// Sets the times; `default` is for those that the task does not give.
+    fn times(&self, context: &Context, default: Time) -> Result<bool, Failure> {
+        let wanted = |text: &Option<Text>, format: &str| match text {
+            Some(text) => Time::parse(&text.0, format),
+            None => Ok(default),
+        };
+        let access = wanted(&self.access_time, &self.access_time_format)?;
+        let modification = wanted(&self.modification_time, &self.modification_time_format)?;
+        times::apply(&self.path, self.follow.0, access, modification, context.check)
+            .map_err(|error| failed("Error while updating times", &self.path, &error))
     }
 
     fn existing(&self, context: &Context) -> Result<bool, Failure> {

@@ -65,7 +65,7 @@ impl Attributes {
 
 /// Puts `contents` at `path`: written beside it, synced, then renamed over it, so that
 /// a full disk or a lost connection leaves the old file. Owner and mode of the old
-/// file are kept; `validate` is a command that must accept the new one (`%s`).
+/// file are kept, its extended attributes too; `validate` is a command that must accept the new one (`%s`).
 pub fn write(
     path: &Path,
     contents: &mut dyn Read,
@@ -85,6 +85,7 @@ pub fn write(
         Ok(old) => {
             std::os::unix::fs::chown(file.path(), Some(old.uid()), Some(old.gid()))
                 .map_err(error)?;
+            copy_xattrs(path, file.path());
             old.mode() & 0o7777
         }
         Err(_) => 0o666 & !umask(),
@@ -98,11 +99,29 @@ pub fn write(
     Ok(())
 }
 
-/// The process's file mode creation mask; reading it needs setting it.
+/// The process's file mode creation mask. Read from /proc: the system call can only
+/// set it, for all threads.
 pub fn umask() -> u32 {
-    let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    rustix::process::umask(old);
-    old.as_raw_mode()
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o022)
+}
+
+/// Gives a new file the extended attributes of the old one (SELinux label, ACL). Where
+/// the file system has none there is nothing to keep.
+fn copy_xattrs(old: &Path, new: &Path) {
+    let mut names = vec![0; 64 * 1024];
+    let mut value = vec![0; 64 * 1024];
+    let Ok(length) = rustix::fs::listxattr(old, &mut names) else { return };
+    for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0) {
+        if name.is_empty() {
+            continue;
+        }
+        let Ok(length) = rustix::fs::getxattr(old, name, &mut value) else { continue };
+        let value = value.get(..length).unwrap_or_default();
+        // An unprivileged user may not set all that it may read.
+        let _ = rustix::fs::setxattr(new, name, value, rustix::fs::XattrFlags::empty());
+    }
 }
 
 /// Copies a file to a name with the time; returns the name.

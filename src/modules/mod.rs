@@ -17,6 +17,7 @@ mod shell;
 mod slurp;
 mod stat;
 mod systemd;
+mod times;
 mod users;
 pub mod words;
 

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub struct Process {
     cwd: Option<PathBuf>,
     stdin: Option<Vec<u8>>,
     timeout: Option<Duration>,
+    to_its_end: bool,
 }
 
 /// What a command printed and how it ended. Bytes that are no UTF-8 are replaced.
@@ -61,6 +63,7 @@ impl Process {
             cwd: None,
             stdin: None,
             timeout: None,
+            to_its_end: false,
         }
     }
 
@@ -105,20 +108,25 @@ impl Process {
         self
     }
 
+    /// Lets the command go on when its task is stopped or the agent ends, for what would
+    /// leave a host broken if it stopped half way (a package installation, an upgrade).
+    /// Its own time-out still holds. Such a command has no standard input.
+    pub fn to_its_end(mut self) -> Self {
+        self.to_its_end = true;
+        self
+    }
+
     /// Runs the command to its end. Only a command that cannot be started is an
     /// error, in Ansible's words and with its `rc` (the errno).
     pub fn run(&self) -> Result<Output, Failure> {
-        let mut command = Command::new(&self.program);
+        if self.to_its_end {
+            return self.run_to_its_end().map_err(|error| self.not_started(&error));
+        }
+        let mut command = self.command();
         command
-            .args(&self.arguments)
-            .envs(&self.environment)
             .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        if let Some(folder) = &self.cwd {
-            command.current_dir(folder);
-        }
+            .stderr(Stdio::piped());
         let mut child = start(&mut command).map_err(|error| self.not_started(&error))?;
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.stdin.clone()) {
             // A command may well end without reading all of its input.
@@ -137,6 +145,44 @@ impl Process {
         }
         groups().running.remove(&leader);
         watched.map_err(|error| self.not_started(&error))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).envs(&self.environment).process_group(0);
+        if let Some(folder) = &self.cwd {
+            command.current_dir(folder);
+        }
+        command
+    }
+
+    /// The output goes to files without a name: a pipe would end with the agent, and
+    /// the command with the pipe.
+    fn run_to_its_end(&self) -> io::Result<Output> {
+        let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);
+        let mut child = start_apart(&mut command)?;
+        let mut deadline = self.timeout.map(|limit| Instant::now() + limit);
+        let mut timed_out = false;
+        let mut pause = Duration::from_millis(1);
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                send(child.id(), if timed_out { Signal::KILL } else { Signal::TERM });
+                deadline = Some(Instant::now() + GRACE);
+                timed_out = true;
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(100));
+        };
+        if timed_out {
+            end_rest(child.id());
+        }
+        let (stdout, stderr) = (read_back(&mut out)?, read_back(&mut err)?);
+        Ok(Output { rc: exit_code(status), stdout, stderr, timed_out })
     }
 
     fn not_started(&self, error: &io::Error) -> Failure {
@@ -231,6 +277,19 @@ fn take(stream: &mut Option<impl Read>, into: &mut Bounded) -> io::Result<()> {
     Ok(())
 }
 
+/// What was written to a file from its start.
+fn read_back(file: &mut File) -> io::Result<String> {
+    file.seek(io::SeekFrom::Start(0))?;
+    let mut kept = Bounded::default();
+    let mut buffer = [0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(kept.into_text()),
+            n => kept.push(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+}
+
 fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(1))
 }
@@ -307,6 +366,15 @@ fn start(command: &mut Command) -> io::Result<Child> {
     let child = command.spawn()?;
     groups.running.insert(child.id(), task);
     Ok(child)
+}
+
+/// Starts a command that no stop reaches; none is started once the task is stopped.
+fn start_apart(command: &mut Command) -> io::Result<Child> {
+    let groups = groups();
+    if groups.closed || TASK.get().is_some_and(|id| groups.stopped.contains(&id)) {
+        return Err(io::Error::new(io::ErrorKind::Interrupted, "the task was stopped"));
+    }
+    command.spawn()
 }
 
 /// Gives what is left of a group, whose leader has ended on request, the same time to end.
@@ -413,6 +481,29 @@ mod tests {
         let sleeper = output.stdout.trim();
         let stat = std::fs::read_to_string(format!("/proc/{sleeper}/stat"));
         assert!(stat.is_err() || stat.unwrap().contains(") Z"), "{sleeper} still runs");
+    }
+
+    #[test]
+    fn what_must_not_stop_half_way_outlives_its_task() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "echo begun > begun; sleep 1; echo said; echo ended > ended";
+        let process = Process::shell(script).cwd(folder.path()).to_its_end();
+        let id = 4_000_001;
+        let task = thread::spawn(move || in_task(id, || process.run()));
+        while !folder.path().join("begun").exists() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        stop_task(id);
+        let output = task.join().unwrap().unwrap();
+        assert_eq!((output.rc, output.stdout.as_str()), (0, "said\n"));
+        assert!(folder.path().join("ended").exists());
+    }
+
+    #[test]
+    fn a_time_out_ends_even_that() {
+        let process = Process::new("sleep").arg("30").to_its_end();
+        let output = process.timeout(Duration::from_millis(100)).run().unwrap();
+        assert!(output.timed_out && !output.success());
     }
 
     #[test]

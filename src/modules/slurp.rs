@@ -1,12 +1,11 @@
 //! `slurp`: a file's contents as base64.
 
-use std::path::PathBuf;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::args::HostPath;
 use super::files;
 use super::{Context, Failure, Module, Outcome};
 
@@ -18,14 +17,14 @@ const MAX_SIZE: u64 = 16 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct Slurp {
     #[serde(alias = "path")]
-    src: PathBuf,
+    src: HostPath,
 }
 
 impl Module for Slurp {
     const NAME: &'static str = "slurp";
 
     fn run(self, _: &Context) -> Result<Outcome, Failure> {
-        let src = &self.src;
+        let src = &*self.src;
         let metadata = std::fs::metadata(src).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
                 Failure::new(format!("file not found: {}", src.display()))

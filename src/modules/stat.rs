@@ -1,14 +1,15 @@
 //! `stat`: what a path is.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::args::Flag;
+use super::args::{Flag, HostPath};
 use super::files;
 use super::users::{Database, name_of};
 use super::{Context, Failure, Module, Outcome};
@@ -18,54 +19,79 @@ use super::{Context, Failure, Module, Outcome};
 #[serde(deny_unknown_fields)]
 pub struct Stat {
     #[serde(alias = "dest", alias = "name")]
-    path: PathBuf,
+    path: HostPath,
     /// Look at what a link points to.
     #[serde(default)]
     follow: Flag,
-    #[serde(default = "yes")]
+    /// Compute the checksum of a file.
+    #[serde(default = "Flag::yes")]
     get_checksum: Flag,
-    /// Only SHA-1 is computed.
-    checksum_algorithm: Option<String>,
-    /// Taken for compatibility; neither is looked up.
-    #[serde(default, alias = "mime", alias = "mime_type", alias = "mime-type")]
-    get_mime: Flag,
-    #[serde(default, alias = "attr", alias = "attributes")]
-    get_attributes: Flag,
+    #[serde(default, alias = "checksum", alias = "checksum_algo")]
+    checksum_algorithm: Algorithm,
+    // Taken for compatibility; neither is looked up.
+    #[serde(
+        default,
+        rename = "get_mime",
+        alias = "mime",
+        alias = "mime_type",
+        alias = "mime-type"
+    )]
+    _get_mime: Flag,
+    #[serde(default, rename = "get_attributes", alias = "attr", alias = "attributes")]
+    _get_attributes: Flag,
 }
 
-fn yes() -> Flag {
-    Flag(true)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Algorithm {
+    Md5,
+    #[default]
+    Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Algorithm {
+    fn of(self, path: &Path) -> io::Result<String> {
+        match self {
+            Self::Md5 => files::digest_of::<md5::Md5>(path),
+            Self::Sha1 => files::checksum(path),
+            Self::Sha224 => files::digest_of::<sha2::Sha224>(path),
+            Self::Sha256 => files::digest_of::<sha2::Sha256>(path),
+            Self::Sha384 => files::digest_of::<sha2::Sha384>(path),
+            Self::Sha512 => files::digest_of::<sha2::Sha512>(path),
+        }
+    }
 }
 
 impl Module for Stat {
     const NAME: &'static str = "stat";
 
     fn run(self, _: &Context) -> Result<Outcome, Failure> {
-        if self.checksum_algorithm.as_deref().is_some_and(|name| name != "sha1") {
-            return Err(Failure::new("stat computes sha1 checksums only"));
-        }
-        let metadata =
-            if self.follow.0 { fs::metadata(&self.path) } else { fs::symlink_metadata(&self.path) };
+        let path = &*self.path;
+        let metadata = if self.follow.0 { fs::metadata(path) } else { fs::symlink_metadata(path) };
         let metadata = match metadata {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Outcome::default().with("stat", json!({"exists": false})));
             }
-            Err(error) => return Err(files::failed("cannot be read", &self.path, &error)),
+            Err(error) => return Err(files::failed("cannot be read", path, &error)),
         };
         let mut stat = fields(&metadata);
-        stat.insert("path".to_owned(), json!(self.path.display().to_string()));
+        stat.insert("path".to_owned(), json!(path.display().to_string()));
         if metadata.is_symlink() {
-            if let Ok(target) = fs::read_link(&self.path) {
+            if let Ok(target) = fs::read_link(path) {
                 stat.insert("lnk_target".to_owned(), json!(target.display().to_string()));
             }
-            if let Ok(target) = fs::canonicalize(&self.path) {
+            if let Ok(target) = fs::canonicalize(path) {
                 stat.insert("lnk_source".to_owned(), json!(target.display().to_string()));
             }
         }
         if metadata.is_file()
             && self.get_checksum.0
-            && let Ok(checksum) = files::checksum(&self.path)
+            && let Ok(checksum) = self.checksum_algorithm.of(path)
         {
             stat.insert("checksum".to_owned(), json!(checksum));
         }

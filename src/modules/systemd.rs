@@ -1,12 +1,13 @@
 //! `systemd` and `service`: units started, stopped, enabled.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::args::Flag;
+use super::args::{Flag, Number, Text};
 use super::process::{Output, Process};
 use super::{Context, Failure, Module, Outcome};
 
@@ -32,13 +33,17 @@ pub struct Systemd {
     #[serde(default)]
     no_block: Flag,
     scope: Option<Scope>,
-    /// Taken from the arguments of `service`; not needed here.
-    #[serde(rename = "use")]
-    use_: Option<String>,
-    pattern: Option<String>,
-    sleep: Option<i64>,
-    arguments: Option<String>,
-    runlevel: Option<String>,
+    /// Seconds between stop and start of a restart.
+    sleep: Option<Number>,
+    // Taken from the arguments of `service`; systemd needs none of them.
+    #[serde(default, rename = "use")]
+    _use: Option<Text>,
+    #[serde(default, rename = "pattern")]
+    _pattern: Option<Text>,
+    #[serde(default, rename = "arguments", alias = "args")]
+    _arguments: Option<Text>,
+    #[serde(default, rename = "runlevel")]
+    _runlevel: Option<Text>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -188,15 +193,27 @@ impl Systemd {
             (State::Reloaded, true) => "reload",
             (State::Started, true) | (State::Stopped, false) => return Ok(false),
         };
-        if !context.check {
-            let mut words = vec![verb];
-            if self.no_block.0 {
-                words.push("--no-block");
+        if context.check {
+            return Ok(true);
+        }
+        match self.sleep {
+            Some(Number(seconds)) if verb == "restart" => {
+                self.change(context, "stop", name)?;
+                std::thread::sleep(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+                self.change(context, "start", name)?;
             }
-            words.push(name);
-            self.must(context, &words, &format!("Unable to {verb} service {name}"))?;
+            _ => self.change(context, verb, name)?,
         }
         Ok(true)
+    }
+
+    fn change(&self, context: &Context, verb: &str, name: &str) -> Result<(), Failure> {
+        let mut words = vec![verb];
+        if self.no_block.0 {
+            words.push("--no-block");
+        }
+        words.push(name);
+        self.must(context, &words, &format!("Unable to {verb} service {name}")).map(drop)
     }
 }
 
