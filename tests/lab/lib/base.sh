@@ -1,12 +1,19 @@
+# shellcheck shell=bash
 # The root file system that all hosts have below their own changes.
 
-BASE_PACKAGES=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,procps,ca-certificates,containerd,containernetworking-plugins,iptables,conntrack,ethtool,socat,kmod,etcd-client,iputils-ping
+BASE_PACKAGES=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,procps,ca-certificates,containerd,containernetworking-plugins,iptables,conntrack,ethtool,socat,kmod,iputils-ping
 
-base_root() { printf '%s\n' "$LAB_CACHE/base-$(fingerprint "$LAB_HOME/root" "$LAB_HOME/image" "$LAB_HOME/lib/base.sh" "$LAB_HOME/lib/images.sh")"; }
+# Where the root made by these scripts is. A lab stays on the one it was made with.
+current_base() {
+    printf '%s/base-%s' "$LAB_CACHE" "$(fingerprint "$LAB_HOME"/{root,image} \
+        "$LAB_HOME"/lib/{common,base,images,repository}.sh)"
+}
+lab_base() { cat "$LAB/base"; }
+debian_root() { printf '%s/debian-%s' "$LAB_CACHE" "$(sha256sum <<<"$BASE_PACKAGES" | cut -c1-12)"; }
 
 ensure_base() {
     local base
-    base=$(base_root)
+    base=$(current_base)
     [[ -e $base/.complete ]] && return
     require_space 6
     ensure_kubernetes
@@ -14,11 +21,27 @@ ensure_base() {
     ensure_images
     ensure_debian
     say "making the hosts' common root"
-    rm -rf "$LAB_CACHE"/base-*
-    cp -a "$LAB_CACHE/debian" "$base"
+    remove_unused
+    rm -rf "$base"
+    cp -a "$(debian_root)" "$base"
     configure_base "$base"
     preload_images "$base"
     touch "$base/.complete"
+}
+
+# Roots of older scripts, unless a lab stands on one, and the templates that go with them.
+remove_unused() {
+    local folder
+    for folder in "$LAB_CACHE"/base-*; do
+        [[ -d $folder ]] || continue
+        grep -qF "lowerdir=$folder," /proc/mounts && continue
+        grep -qsxF "$folder" "$LAB_CACHE"/labs/*/base && continue
+        rm -rf "$folder"
+    done
+    for folder in "$LAB_CACHE"/templates/*; do
+        grep -qsxF "$folder" "$LAB_CACHE"/labs/*/template && continue
+        [[ -d $(cat "$folder/base" 2>/dev/null) ]] || rm -rf "$folder"
+    done
 }
 
 require_space() {
@@ -30,16 +53,18 @@ require_space() {
 
 # The mirror is the one that this machine's own apt uses.
 ensure_debian() {
-    local mirror
-    [[ -d $LAB_CACHE/debian ]] && return
+    local mirror root
+    root=$(debian_root)
+    [[ -d $root ]] && return
+    # shellcheck disable=SC2016 # apt's own variables
     mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
         awk '$1 == "bookworm" { print $2; exit }')
     [[ $mirror ]] || die "apt on this machine has no source for Debian bookworm (run apt-get update)"
     say "debootstrap (a minute or two, once on a machine)"
-    rm -rf "$LAB_CACHE/debian.tmp"
-    quietly debootstrap --variant=minbase --include="$BASE_PACKAGES" bookworm "$LAB_CACHE/debian.tmp" "$mirror"
-    rm -rf "$LAB_CACHE/debian.tmp/var/cache/apt/archives"/*.deb
-    mv "$LAB_CACHE/debian.tmp" "$LAB_CACHE/debian"
+    rm -rf "$LAB_CACHE"/debian*
+    quietly debootstrap --variant=minbase --include="$BASE_PACKAGES" bookworm "$root.tmp" "$mirror"
+    rm -rf "$root.tmp/var/cache/apt/archives"/*.deb
+    mv "$root.tmp" "$root"
 }
 
 configure_base() {

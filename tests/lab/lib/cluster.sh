@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Hosts into a cluster: kubeadm init, joins, what the lab's machine needs.
 
 control_planes() { lab_hosts | grep '^cp'; }
@@ -35,7 +36,7 @@ CONFIG
         local host
         for host in $(control_planes); do echo "    server $host $(host_address "$host"):6443"; done
     } >"$LAB/haproxy.cfg"
-    setsid haproxy -D -f "$LAB/haproxy.cfg" -p "$LAB/haproxy.pid" 8>&- 9>&- ||
+    setsid haproxy -D -f "$LAB/haproxy.cfg" -p "$LAB/haproxy.pid" 7>&- 8>&- 9>&- ||
         die "haproxy does not start with $LAB/haproxy.cfg"
 }
 
@@ -53,6 +54,9 @@ proxy_stop() {
 cluster_init() {
     local host key join
     say "kubeadm init on cp1"
+    # Debian has no CoreDNS, and kubeadm waits for a ready replica of an addon that is there.
+    # So there is no cluster DNS; a cluster said to have CoreDNS without it would need
+    # --ignore-preflight-errors at each upgrade, one said to have kube-dns does not.
     key=$(head -c 32 /dev/urandom | sha256sum | cut -d' ' -f1)
     host_ssh cp1 'cat >/root/kubeadm.yaml' <<CONFIG
 apiVersion: kubeadm.k8s.io/v1beta2
@@ -65,11 +69,13 @@ apiVersion: kubeadm.k8s.io/v1beta2
 kind: ClusterConfiguration
 kubernetesVersion: v$OLD_VERSION
 controlPlaneEndpoint: $(endpoint)
+dns: {type: kube-dns}
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
 failSwapOn: false
+syncFrequency: 10s
 enforceNodeAllocatable: []
 evictionHard: {nodefs.available: "1%", imagefs.available: "1%", memory.available: "50Mi"}
 ---
@@ -89,14 +95,26 @@ CONFIG
         say "$host joins"
         quietly host_ssh "$host" "$join"
     done
-    # As on clusters whose control planes are for themselves.
-    wait_for 120 "all nodes to be Ready" nodes_ready || die "the nodes are not Ready"
+    await_cluster
 }
 
-nodes_ready() {
-    local ready
-    ready=$(host_ssh cp1 kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers | awk '$2 == "Ready"' | wc -l)
-    ((ready == $(lab_hosts | wc -l)))
+# After a start, what the API says of a node or a pod is old until its kubelet has spoken:
+# a lease renewed since is the sign.
+await_cluster() {
+    wait_for 180 "all nodes and the pods of kube-system to be Ready" cluster_ready "$(date -u +%FT%T)" ||
+        { cluster_get nodes,pods -A >&2 || true; die "the cluster is not Ready"; }
+}
+
+cluster_get() { host_ssh cp1 kubectl --kubeconfig /etc/kubernetes/admin.conf get "$@"; }
+
+cluster_ready() {
+    local since=$1 nodes leases pods
+    nodes=$(cluster_get nodes --no-headers) || return 1
+    leases=$(cluster_get leases -n kube-node-lease --no-headers -o custom-columns=:.spec.renewTime) || return 1
+    pods=$(cluster_get pods -n kube-system --no-headers) || return 1
+    awk -v want="$(lab_hosts | wc -l)" '$2 ~ /^Ready/ { n++ } END { exit n != want }' <<<"$nodes" &&
+        awk -v since="$since" '$1 "" < since "" { exit 1 }' <<<"$leases" &&
+        awk '{ split($2, n, "/"); if (n[1] != n[2]) exit 1 }' <<<"$pods"
 }
 
 write_access() {

@@ -1,10 +1,13 @@
+# shellcheck shell=bash
 # The commands of the lab.
 
 usage() {
     cat <<'USAGE'
 usage: lab COMMAND [--name NAME] …
 
-  up [--control-planes N] [--workers N]   raise the cluster (1 and 2 unless said)
+  up [--control-planes N] [--workers N] [--no-etcdctl]
+                     raise the cluster (1 and 2 unless said); without etcdctl on
+                     its control planes if so said
   down               stop the hosts and remove them
   reset              back to the cluster as it was when it was new
   build              make all that `up` needs, and stop
@@ -22,16 +25,33 @@ USAGE
 }
 
 main() {
-    local command=${1:-} name=lab cps=1 ws=2 words=()
+    local command=${1:-} name=lab cps=1 ws=2 etcdctl=yes words=()
     (($#)) && shift
     while (($#)); do
         case $1 in
-        --name) name=${2:?}; shift 2 ;;
-        --control-planes) cps=${2:?}; shift 2 ;;
-        --workers) ws=${2:?}; shift 2 ;;
+        --name | --control-planes | --workers)
+            (($# > 1)) || die "$1 wants a value"
+            case $1 in
+            --name) name=$2 ;;
+            --control-planes) cps=$2 ;;
+            --workers) ws=$2 ;;
+            esac
+            shift 2
+            ;;
+        --no-etcdctl) etcdctl=no; shift ;;
         *) words+=("$@"); break ;;
         esac
     done
+    case $command in
+    up | build | list | down | reset | status)
+        ((${#words[@]} == 0)) || die "'$command' does not take '${words[0]}'; lab help says what it takes"
+        ;;
+    ssh | cut | heal | kill | start | stop)
+        ((${#words[@]})) || die "'$command' wants a host"
+        ;;
+    '' | help | -h | --help | kubectl | path) ;;
+    *) die "there is no command '$command'; lab help says what there is" ;;
+    esac
     [[ $name =~ ^[a-z][a-z0-9-]{0,15}$ ]] || die "'$name' is no name for a lab: letters, digits and dashes"
     [[ $cps =~ ^[1-9]$ && $ws =~ ^[0-9]$ ]] || die "from 1 to 9 control planes and up to 9 workers"
     LAB=$LAB_CACHE/labs/$name
@@ -39,10 +59,13 @@ main() {
     '' | help | -h | --help) usage ;;
     list) list_labs ;;
     build) as_root; prepare ;;
-    up) as_root; prepare; up "$cps" "$ws" ;;
+    up) as_root; prepare; alone; up "$cps" "$ws" "$etcdctl" ;;
     *)
         as_root
-        [[ -e $LAB/hosts.list ]] || die "there is no lab '$name'; lab up --name $name raises it"
+        if [[ ! -e $LAB/hosts.list ]]; then
+            [[ $command == down ]] && return
+            die "there is no lab '$name'; lab up --name $name raises it"
+        fi
         on_lab "$command" "${words[@]}"
         ;;
     esac
@@ -52,8 +75,8 @@ on_lab() {
     local command=$1 host=${2:-}
     shift
     case $command in
-    down) down ;;
-    reset) reset ;;
+    down) alone; down ;;
+    reset) alone; reset ;;
     status) status ;;
     path) path "$host" ;;
     kubectl) host_ssh cp1 kubectl --kubeconfig /etc/kubernetes/admin.conf "$@" ;;
@@ -69,7 +92,6 @@ on_lab() {
         start) host_start "$host" ;;
         esac
         ;;
-    *) usage >&2; die "there is no command '$command'" ;;
     esac
 }
 
@@ -84,6 +106,14 @@ prepare() {
     exec 9>&-
 }
 
+# One command at a time raises or removes a lab.
+alone() {
+    mkdir -p "$LAB_CACHE/labs"
+    exec 7>"$LAB.lock"
+    flock -n 7 || { say "waiting for another command on this lab"; flock -w 900 7; } ||
+        die "waited 15 minutes for $LAB.lock"
+}
+
 up() {
     local hosts
     hosts=$(
@@ -93,16 +123,18 @@ up() {
     if [[ -e $LAB/hosts.list && $(lab_hosts) != "$hosts" ]]; then
         die "this lab has other hosts ($(lab_hosts | xargs)); lab down removes them"
     fi
+    require_space 3
     mkdir -p "$LAB/hosts"
     claim_index
     echo "$hosts" >"$LAB/hosts.list"
+    echo "$3" >"$LAB/etcdctl"
     if [[ -e $LAB/ready ]]; then
         start_all
-        wait_for 120 "all nodes to be Ready" nodes_ready || die "the nodes are not Ready"
+        await_cluster
         return
     fi
-    if [[ -d $(template)/hosts ]]; then
-        restore
+    if template_there "$(template)"; then
+        restore "$(template)"
     else
         create
     fi
@@ -111,7 +143,8 @@ up() {
 }
 
 create() {
-    rm -rf "$LAB/hosts"
+    remove_hosts
+    current_base >"$LAB/base"
     [[ -e $LAB/id_ed25519 ]] || ssh-keygen -q -t ed25519 -N '' -C lab -f "$LAB/id_ed25519"
     bridge_up
     local host
@@ -131,47 +164,12 @@ start_all() {
         dir=$(host_dir "$host")
         mkdir -p "$dir"/{upper,work,root}
         host_leader "$host" >/dev/null && continue
-        mountpoint -q "$dir/root" ||
-            mount -t overlay overlay -o "lowerdir=$(base_root),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+        host_mount "$host"
         host_configure "$host" "$dir/root"
     done
     write_known_hosts
-    for host in $(lab_hosts); do host_start "$host"; done
     proxy_start
-}
-
-# A new cluster is kept, so that the next one of its kind on the same addresses is
-# only copied and booted.
-template() {
-    printf '%s/templates/%s-%s-%s' "$LAB_CACHE" "$(cat "$LAB/index")" "$(lab_hosts | tr '\n' '-')" \
-        "$(fingerprint "$LAB_HOME/lib" "$LAB_HOME/root" "$LAB_HOME/image")"
-}
-
-save() {
-    local host to
-    to=$(template)
-    say "keeping the new cluster for later"
-    stop_all
-    rm -rf "$to" "$to.tmp"
-    mkdir -p "$to.tmp/hosts"
-    for host in $(lab_hosts); do
-        mkdir -p "$to.tmp/hosts/$host"
-        cp -a --reflink=auto "$(host_dir "$host")/upper" "$to.tmp/hosts/$host/"
-    done
-    cp -a "$LAB"/{id_ed25519,id_ed25519.pub,kubeconfig} "$to.tmp/"
-    mv "$to.tmp" "$to"
-    start_all
-    wait_for 120 "all nodes to be Ready" nodes_ready || die "the nodes are not Ready after a restart"
-}
-
-restore() {
-    local from
-    from=$(template)
-    rm -rf "$LAB/hosts"
-    cp -a --reflink=auto "$from"/. "$LAB/"
-    start_all
-    wait_for 120 "all nodes to be Ready" nodes_ready || die "the nodes are not Ready"
-    write_access
+    for host in $(lab_hosts); do host_start "$host"; done
 }
 
 stop_all() {
@@ -187,16 +185,26 @@ kill_all() {
     proxy_stop
 }
 
-down() {
+# What an earlier command left, running or not.
+remove_hosts() {
     kill_all
-    bridge_down
-    rm -rf "$LAB"
+    rm -rf --one-file-system "$LAB/hosts"
+}
+
+down() {
+    if [[ -e $LAB/index ]]; then
+        kill_all
+        bridge_down
+        release_index
+    fi
+    rm -rf --one-file-system "$LAB"
 }
 
 reset() {
-    kill_all
-    [[ -d $(template)/hosts ]] || die "nothing was kept of this cluster; lab down, then lab up"
-    restore
+    local from
+    from=$(cat "$LAB/template" 2>/dev/null || true)
+    template_there "$from" || die "nothing was kept of this cluster; lab down, then lab up"
+    restore "$from"
 }
 
 status() {

@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # used by the other parts
 # What every part of the lab uses. Sourced by ../lab.
 
 # Both versions of Kubernetes: where the lab starts, and what it is upgraded to.

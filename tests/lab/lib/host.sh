@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # One host: a systemd-nspawn machine on an overlay of the common root.
 
 host_dir() { printf '%s/hosts/%s' "$LAB" "$1"; }
@@ -13,26 +14,36 @@ host_leader() {
     echo "$pid"
 }
 
+# nspawn names its end of the cable by it: one name on this machine for each host.
+machine() { printf '%s-%s' "$(lab_bridge)" "$1"; }
+
 start_time() { cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null; }
+
+host_mount() {
+    local dir
+    dir=$(host_dir "$1")
+    mkdir -p "$dir"/{upper,work,root}
+    mountpoint -q "$dir/root" ||
+        mount -t overlay overlay -o "lowerdir=$(lab_base),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+}
 
 host_start() {
     local host=$1 dir
     host_leader "$host" >/dev/null && return
     dir=$(host_dir "$host")
-    mkdir -p "$dir"/{upper,work,root}
-    mountpoint -q "$dir/root" ||
-        mount -t overlay overlay -o "lowerdir=$(base_root),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+    host_mount "$host"
     host_configure "$host" "$dir/root"
     ip link del "$(host_link "$host")" 2>/dev/null || true
     (
         own_cgroup "$host"
         SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes exec setsid systemd-nspawn --quiet --boot --register=no \
-            --keep-unit --directory="$dir/root" --machine="$host" --network-veth \
+            --keep-unit --directory="$dir/root" --machine="$(machine "$host")" --hostname="$host" --network-veth \
             --capability=all --system-call-filter='@known @keyring bpf' --bind=/dev/kmsg \
             --link-journal=no --resolv-conf=off --timezone=off \
-            </dev/null >"$dir/console.log" 2>&1 8>&- 9>&-
+            </dev/null >"$dir/console.log" 2>&1 7>&- 8>&- 9>&-
     ) &
     local nspawn=$!
+    echo "$nspawn $(start_time "$nspawn")" >"$dir/nspawn"
     disown "$nspawn"
     wait_for 30 "$host to start" find_leader "$host" "$nspawn" ||
         { tail -n 20 "$dir/console.log" >&2; die "$host does not start"; }
@@ -47,7 +58,6 @@ find_leader() {
     for pid in $(pgrep -P "$nspawn"); do
         if [[ $(awk '/^NSpid:/ { print $NF }' "/proc/$pid/status") == 1 ]]; then
             echo "$pid $(start_time "$pid")" >"$(host_dir "$host")/leader"
-            echo "$nspawn" >"$(host_dir "$host")/nspawn"
             return 0
         fi
     done
@@ -60,7 +70,7 @@ own_cgroup() {
     [[ -e /sys/fs/cgroup/cgroup.controllers ]] && return
     for controller in /sys/fs/cgroup/*/; do
         [[ -e $controller/cgroup.procs ]] || continue
-        name=$controller/kup-lab-$(cat "$LAB/index")-$1
+        name=$controller/kup-lab-$(lab_index)-$1
         mkdir -p "$name"
         if [[ -e $name/cpuset.cpus ]]; then
             cat "$controller/cpuset.cpus" >"$name/cpuset.cpus"
@@ -74,6 +84,7 @@ host_mount_cgroups() {
     local leader
     [[ -e /sys/fs/cgroup/cgroup.controllers ]] && return
     leader=$(host_leader "$1")
+    # shellcheck disable=SC2016 # for the shell within
     nsenter -t "$leader" -m -p sh -c 'for c in /sys/fs/cgroup/*/; do mount -o remount,rw,bind "$c" 2>/dev/null; done' || true
 }
 
@@ -87,6 +98,11 @@ host_configure() {
     } >"$root/etc/hosts"
     [[ -e $root/etc/ssh/ssh_host_ed25519_key ]] ||
         ssh-keygen -q -t ed25519 -N '' -C "$host" -f "$root/etc/ssh/ssh_host_ed25519_key"
+    if [[ $host == cp* && $(cat "$LAB/etcdctl") == yes ]]; then
+        install -m 755 "$(command -v etcdctl)" "$root/usr/bin/etcdctl"
+    else
+        rm -f "$root/usr/bin/etcdctl"
+    fi
     local home
     for home in /root /home/ops /home/opspw /home/nosudo; do
         mkdir -p "$root$home/.ssh"
@@ -111,7 +127,7 @@ host_connect() {
     local host=$1 leader link other
     leader=$(host_leader "$host")
     link=$(host_link "$host")
-    ip link set "ve-$host" name "$link"
+    ip link set "ve-$(machine "$host")" name "$link"
     ip link set "$link" master "$(lab_bridge)" up
     nsenter -t "$leader" -n sh -e <<NET
 ip link set lo up
@@ -135,12 +151,18 @@ host_ssh() {
 
 # A clean shutdown, or the loss of power.
 host_stop() {
-    local host=$1 signal=${2:-SIGRTMIN+4} dir leader nspawn
+    local host=$1 signal=${2:-SIGRTMIN+4} dir leader nspawn='' start
     dir=$(host_dir "$host")
+    if [[ -e $dir/nspawn ]]; then
+        read -r nspawn start <"$dir/nspawn"
+        [[ $start && $(start_time "$nspawn") == "$start" ]] || nspawn=''
+    fi
     if leader=$(host_leader "$host"); then
-        nspawn=$(cat "$dir/nspawn")
         kill -s "$signal" "$leader" 2>/dev/null || true
-        wait_for 60 "$host to stop" not_running "$nspawn" "$leader" || kill -KILL "$leader" "$nspawn" 2>/dev/null || true
+        wait_for 60 "$host to stop" not_running ${nspawn:+"$nspawn"} "$leader" ||
+            kill -KILL "$leader" ${nspawn:+"$nspawn"} 2>/dev/null || true
+    elif [[ $nspawn ]]; then
+        kill -KILL "$nspawn" 2>/dev/null || true
     fi
     rm -f "$dir/leader" "$dir/nspawn"
     umount -l "$dir/root" 2>/dev/null || true
@@ -158,7 +180,7 @@ not_running() {
 
 remove_cgroups() {
     local folder
-    for folder in /sys/fs/cgroup/*/"kup-lab-$(cat "$LAB/index")-$1"; do
+    for folder in /sys/fs/cgroup/*/"kup-lab-$(lab_index)-$1"; do
         [[ -d $folder ]] && find "$folder" -depth -type d -exec rmdir {} \; 2>/dev/null
     done
     return 0

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Container images as docker-archive tars of one layer each; there is no registry.
 
 APP_IMAGE=docker.io/library/app:1
@@ -40,7 +41,9 @@ image_of() {
 }
 
 ensure_images() {
-    [[ -d $LAB_CACHE/images ]] && return
+    local made
+    made=$(fingerprint "$LAB_HOME/image" "$LAB_HOME"/lib/{common,images}.sh)
+    [[ $(cat "$LAB_CACHE/images/.made" 2>/dev/null) == "$made" ]] && return
     say "making the container images"
     rm -rf "$LAB_CACHE/images.tmp"
     mkdir -p "$LAB_CACHE/images.tmp"
@@ -55,12 +58,15 @@ ensure_images() {
     cc -Os -static -o "$LAB_CACHE/images.tmp/pause" "$LAB_HOME/image/pause.c"
     mkdir -p "$LAB_CACHE/images.tmp/root"
     cp "$LAB_CACHE/images.tmp/pause" "$LAB_CACHE/images.tmp/root/pause"
-    # kubeadm asks for CoreDNS before an upgrade; it is not packaged and never started.
+    # kubeadm pulls the images of cluster DNS before an upgrade; the lab never runs them.
     local name
-    for name in pause:3.2 pause:3.4.1 coredns:1.7.0 coredns/coredns:v1.8.0; do
+    for name in pause:3.2 pause:3.4.1 coredns:1.7.0 coredns/coredns:v1.8.0 \
+        k8s-dns-{kube-dns,sidecar,dnsmasq-nanny}:1.14.13; do
         image "k8s.gcr.io/$name" "$LAB_CACHE/images.tmp/root"
     done
     rm -rf "$LAB_CACHE/images.tmp/pause" "$LAB_CACHE/images.tmp/root"
     image_of "$APP_IMAGE" "$(command -v busybox)"
+    echo "$made" >"$LAB_CACHE/images.tmp/.made"
+    rm -rf "$LAB_CACHE/images"
     mv "$LAB_CACHE/images.tmp" "$LAB_CACHE/images"
 }

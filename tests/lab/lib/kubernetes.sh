@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Kubernetes built from Debian's source package, in both versions.
 
 kubernetes_binaries() { printf '%s\n' "$LAB_CACHE/kubernetes/v$1"; }
@@ -23,6 +24,7 @@ fetch_kubernetes() {
     local work=$LAB_CACHE/source apt
     rm -rf "$work"
     mkdir -p "$work/parts" "$work/lists"
+    # shellcheck disable=SC2016 # apt's own variables
     apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
         awk '$2 == "bookworm" { print "deb-src [trusted=yes]", $1, $2, $3 }' | sort -u >"$work/parts/src.list"
     apt=(apt-get -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/parts"

@@ -1,7 +1,10 @@
+# shellcheck shell=bash
 # Debian packages that the lab needs on this machine.
 
+# shellcheck disable=SC2034 # used by commands.sh
 LAB_PACKAGES=(debootstrap systemd-container haproxy containerd etcd-server etcd-client apt-utils
-    busybox-static iproute2 openssh-client iptables)
+    busybox-static iproute2 openssh-client iptables
+    gcc libc6-dev procps)
 
 ensure_packages() {
     local package missing=()

@@ -1,10 +1,13 @@
+# shellcheck shell=bash
 # The local apt repository: kubeadm, kubelet and kubectl of both versions as real packages.
 
 ensure_repository() {
     local repository=$LAB_CACHE/repository version package
-    [[ -e $repository/Packages.gz ]] && return
+    local made
+    made=$(fingerprint "$LAB_HOME/root/kubelet" "$LAB_HOME"/lib/{common,repository}.sh)
+    [[ $(cat "$repository/.made" 2>/dev/null) == "$made" ]] && return
     say "packing the .deb files"
-    rm -rf "$repository"
+    rm -rf "$repository" "$repository.tmp"
     mkdir -p "$repository.tmp"
     for version in "$OLD_VERSION" "$NEW_VERSION"; do
         for package in "${PACKAGES[@]}"; do
@@ -12,6 +15,7 @@ ensure_repository() {
         done
     done
     (cd "$repository.tmp" && apt-ftparchive packages . >Packages && gzip -k Packages)
+    echo "$made" >"$repository.tmp/.made"
     mv "$repository.tmp" "$repository"
 }
 
