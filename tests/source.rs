@@ -114,6 +114,21 @@ fn aliases_cannot_grow_without_bound() {
 }
 
 #[test]
+fn brackets_and_quotes_may_go_on_at_any_depth() {
+    assert_eq!(
+        json("a:\n  b: [\n  c,\n d\n]\n  e: {\n  f: 1\n}\n"),
+        r#"{"a":{"b":["c","d"],"e":{"f":1}}}"#
+    );
+    assert_eq!(
+        json("a:\n  b: \"x\n y\\\"\nz\"\n  c: 'it''s\nso'\n"),
+        r#"{"a":{"b":"x y\" z","c":"it's so"}}"#
+    );
+    let node = parse("a:\n  b: [\n  c,\n d\n]\n");
+    let items = node.get("a").and_then(|a| a.get("b")).and_then(Node::as_seq).expect("a list");
+    assert_eq!((place(&items[0]), place(&items[1])), ((3, 3), (4, 2)));
+}
+
+#[test]
 fn an_unquoted_template_is_explained() {
     assert_eq!(
         error("a:\n  b: {{ c }}\n"),

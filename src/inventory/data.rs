@@ -99,6 +99,7 @@ impl Inventory {
                     value.span.error("ansible_group_priority must be a whole number")
                 })?,
             };
+            return Ok(());
         }
         Arc::make_mut(&mut group.vars.inline)
             .insert(name.to_owned(), Variable::Source(Arc::new(value)));

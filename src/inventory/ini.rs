@@ -197,7 +197,8 @@ fn words(line: &str, span: &Span) -> Result<Vec<(String, Span)>, Error> {
             open = false;
             continue;
         }
-        if c == '#' && !open {
+        // As Python's shlex, on which Ansible's reader stands: even within a word.
+        if c == '#' {
             break;
         }
         if !open {

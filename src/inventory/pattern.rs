@@ -237,7 +237,10 @@ fn subscript(pattern: &str) -> (&str, Option<Subscript>) {
             return None;
         }
         let (expression, inner) = pattern.strip_suffix(']')?.rsplit_once('[')?;
-        let subscript = match inner.split_once(':') {
+        // `[1-2]` is how ranges were written once.
+        let range =
+            inner.split_once(':').or_else(|| inner.split_once('-').filter(|r| !r.0.is_empty()));
+        let subscript = match range {
             None => Subscript::At(inner.parse().ok()?),
             Some((start, "")) => Subscript::Range(start.parse().ok()?, None),
             Some((start, end)) => Subscript::Range(start.parse().ok()?, Some(end.parse().ok()?)),

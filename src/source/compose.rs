@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
+use super::relax::Relaxed;
 use super::{Error, Node, SourceFile, Span, Yaml, hint, scalar};
 
 /// Aliases may copy this many nodes in all: enough for any playbook, and an end
@@ -18,13 +19,20 @@ pub struct Composer<'a, 'w> {
     file: Arc<SourceFile>,
     anchors: HashMap<usize, Node>,
     aliased: usize,
+    relaxed: &'a Relaxed,
     warnings: &'w mut Vec<Error>,
 }
 
 impl<'a, 'w> Composer<'a, 'w> {
-    pub fn new(text: &'a str, file: Arc<SourceFile>, warnings: &'w mut Vec<Error>) -> Self {
+    /// `text` is that of the file, or what became of it by being relaxed.
+    pub fn new(
+        text: &'a str,
+        relaxed: &'a Relaxed,
+        file: Arc<SourceFile>,
+        warnings: &'w mut Vec<Error>,
+    ) -> Self {
         let parser = Parser::new_from_str(text);
-        Self { parser, file, anchors: HashMap::new(), aliased: 0, warnings }
+        Self { parser, file, anchors: HashMap::new(), aliased: 0, relaxed, warnings }
     }
 
     pub fn documents(mut self) -> Result<Vec<Node>, Error> {
@@ -50,6 +58,7 @@ impl<'a, 'w> Composer<'a, 'w> {
     }
 
     fn span(&self, line: usize, column: usize) -> Span {
+        let column = self.relaxed.column(line, column);
         Span { file: self.file.clone(), line: line.max(1), column: column + 1 }
     }
 

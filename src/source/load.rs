@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::compose::Composer;
+use super::relax::{Relaxed, relax};
 use super::{Error, Node, SourceFile, Span, Yaml};
 
 /// The one document of a file; an empty file is null.
@@ -46,7 +47,19 @@ pub fn read(path: &Path) -> Result<String, Error> {
 fn load_documents(text: &str, path: &Path, warnings: &mut Vec<Error>) -> Result<Vec<Node>, Error> {
     // A byte order mark is no part of the text.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Composer::new(text, SourceFile::new(path, text), warnings).documents()
+    let file = SourceFile::new(path, text);
+    let noted = warnings.len();
+    let strict = Composer::new(text, &Relaxed::default(), file.clone(), warnings).documents();
+    let Err(error) = strict else {
+        return strict;
+    };
+    match relax(text) {
+        None => Err(error),
+        Some(relaxed) => {
+            warnings.truncate(noted);
+            Composer::new(&relaxed.text, &relaxed, file, warnings).documents()
+        }
+    }
 }
 
 fn single(

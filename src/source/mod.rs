@@ -5,6 +5,7 @@ mod error;
 mod hint;
 mod load;
 mod node;
+mod relax;
 mod scalar;
 mod suggest;
 
