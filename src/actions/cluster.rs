@@ -88,4 +88,3 @@ async fn admin_conf(remote: &Remote) -> Result<Secret, Error> {
         ))
     })
 }
-

@@ -42,8 +42,7 @@ impl Action for K8s {
     const NAME: &'static str = "k8s";
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
-        let api =
-            cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         let objects = self.objects(context)?;
         let mut whole = Outcome::default();
         let mut results = Vec::new();
@@ -52,7 +51,8 @@ impl Action for K8s {
             whole.changed |= changed;
             results.push(result);
         }
-        let result = if results.len() == 1 { results.remove(0) } else { json!({"results": results}) };
+        let result =
+            if results.len() == 1 { results.remove(0) } else { json!({"results": results}) };
         Ok(whole.with("result", result))
     }
 }
@@ -122,10 +122,12 @@ impl K8s {
         context: &Context,
         whole: &mut Outcome,
     ) -> Result<(bool, Json), Error> {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
         let resource = Resource::find(api, text("/apiVersion"), text("/kind")).await?;
         let namespace = object.pointer("/metadata/namespace").and_then(Json::as_str);
-        let path = resource.path(Some(namespace.unwrap_or("default")), Some(text("/metadata/name")));
+        let path =
+            resource.path(Some(namespace.unwrap_or("default")), Some(text("/metadata/name")));
         let before = api.get_opt(&path).await?;
         if self.state == State::Absent {
             if before.is_some() && !context.check {

@@ -34,8 +34,7 @@ impl Action for K8sExport {
         if context.check {
             return Ok(Outcome::changed(true).with("dest", shown));
         }
-        let api =
-            cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         let objects = export::export(&api, &dest, self.secrets.0).await?;
         Ok(Outcome::changed(true).with("dest", shown).with("objects", objects))
     }

@@ -69,8 +69,7 @@ impl Action for K8sInfo {
     const INTERRUPTIBLE: bool = true;
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
-        let api =
-            cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         let resource = Resource::find(&api, &self.api_version, &self.kind).await?;
         let seconds = u64::try_from(self.wait_timeout.0).unwrap_or(0);
         let deadline = Instant::now() + Duration::from_secs(seconds);

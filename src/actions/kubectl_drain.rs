@@ -73,8 +73,7 @@ impl Action for KubectlDrain {
     const INTERRUPTIBLE: bool = true;
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
-        let api =
-            cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         let name = self.name.clone().unwrap_or_else(|| context.host.clone());
         match self.state {
             State::Uncordoned => {

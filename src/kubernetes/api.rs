@@ -188,9 +188,8 @@ fn refused(
     ApiError::Status {
         code: status.as_u16(),
         reason: text("reason").unwrap_or_default(),
-        message: text("message").unwrap_or_else(|| {
-            format!("{status}: {}", String::from_utf8_lossy(bytes).trim())
-        }),
+        message: text("message")
+            .unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(bytes).trim())),
         retry_after: retry_after.or(named.filter(|s| *s > 0).map(Duration::from_secs)),
     }
 }

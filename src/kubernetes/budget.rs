@@ -72,8 +72,9 @@ fn matches(selector: &Json, labels: &Json) -> bool {
             let text = |key: &str| expression.get(key).and_then(Json::as_str).unwrap_or_default();
             let values = expression.get("values").and_then(Json::as_array);
             let found = label(text("key"));
-            let among =
-                || values.into_iter().flatten().any(|value| value.as_str() == found && found.is_some());
+            let among = || {
+                values.into_iter().flatten().any(|value| value.as_str() == found && found.is_some())
+            };
             match text("operator") {
                 "In" => among(),
                 "NotIn" => !among(),
@@ -96,7 +97,8 @@ mod tests {
         assert!(!matches(&json!({"matchLabels": {"app": "db"}}), &labels));
         assert!(matches(&json!({}), &labels), "an empty selector selects all");
         assert!(!matches(&Json::Null, &labels), "no selector selects nothing");
-        let not_in = json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["db"]}]});
+        let not_in =
+            json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["db"]}]});
         assert!(matches(&not_in, &labels));
         let missing = json!({"matchExpressions": [{"key": "zone", "operator": "Exists"}]});
         assert!(!matches(&missing, &labels));

@@ -24,9 +24,7 @@ impl Resource {
         resources
             .into_iter()
             .find(|resource| resource.kind.to_lowercase() == wanted || resource.plural == wanted)
-            .ok_or_else(|| {
-                ApiError::Other(format!("the cluster has no {kind} in {api_version}"))
-            })
+            .ok_or_else(|| ApiError::Other(format!("the cluster has no {kind} in {api_version}")))
     }
 
     /// The path of all objects, of those of a namespace, or of one.

@@ -14,9 +14,9 @@ fn path(name: &str) -> String {
 }
 
 pub async fn get(api: &Api, name: &str) -> Result<Json, ApiError> {
-    api.get_opt(&path(name)).await?.ok_or_else(|| {
-        ApiError::Other(format!("the cluster has no node {name}"))
-    })
+    api.get_opt(&path(name))
+        .await?
+        .ok_or_else(|| ApiError::Other(format!("the cluster has no node {name}")))
 }
 
 pub fn is_cordoned(node: &Json) -> bool {

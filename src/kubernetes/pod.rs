@@ -49,7 +49,10 @@ pub fn classify(pod: &Json, rules: Rules) -> Kind {
         return Kind::Evictable;
     }
     if controller.is_none() && !rules.force {
-        return Kind::Refused { why: "has no controller that would start it again", option: "force" };
+        return Kind::Refused {
+            why: "has no controller that would start it again",
+            option: "force",
+        };
     }
     if has_empty_dir(pod) && !rules.delete_emptydir_data {
         return Kind::Refused {
