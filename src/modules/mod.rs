@@ -13,6 +13,7 @@ mod lenient;
 mod mode;
 pub mod process;
 mod registry;
+mod setup;
 mod shell;
 mod slurp;
 mod stat;

@@ -48,6 +48,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::copy::Copy>(),
     ModuleSpec::of::<super::file::File>(),
     ModuleSpec::of::<super::kubeadm::Kubeadm>(),
+    ModuleSpec::of::<super::setup::Setup>(),
     ModuleSpec::of::<super::shell::Shell>(),
     ModuleSpec::of::<super::slurp::Slurp>(),
     ModuleSpec::of::<super::stat::Stat>(),

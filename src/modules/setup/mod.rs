@@ -1,0 +1,140 @@
+//! `setup`: facts of the host, under Ansible's names, from files wherever a file will do.
+
+mod network;
+mod platform;
+mod resources;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+use super::args::{Number, TextList};
+use super::{Context, Failure, Module, Outcome};
+
+/// Gathers facts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    /// Families of facts: all, min, hardware, network, virtual, facter (none), `!x` takes x away.
+    #[serde(default)]
+    gather_subset: TextList,
+    /// Only facts whose names match one of these patterns.
+    #[serde(default)]
+    filter: TextList,
+    /// Taken for compatibility: nothing here takes long.
+    #[allow(dead_code)]
+    gather_timeout: Option<Number>,
+    /// A folder of local facts.
+    #[serde(default = "facts_d")]
+    fact_path: String,
+}
+
+fn facts_d() -> String {
+    "/etc/ansible/facts.d".to_owned()
+}
+
+impl Module for Setup {
+    const NAME: &'static str = "setup";
+
+    fn run(self, _: &Context) -> Result<Outcome, Failure> {
+        let mut facts = Map::new();
+        // What Ansible calls the minimum is always there unless it is named with a `!`.
+        if !self.without("min") {
+            platform::gather(&mut facts, &self.fact_path);
+        }
+        if self.wants("network") {
+            network::gather(&mut facts);
+        }
+        if self.wants("hardware") {
+            resources::gather(&mut facts);
+        }
+        facts.insert(
+            "gather_subset".to_owned(),
+            if self.gather_subset.0.is_empty() {
+                Json::from(vec!["all"])
+            } else {
+                Json::from(self.gather_subset.0.clone())
+            },
+        );
+        facts.insert("module_setup".to_owned(), Json::Bool(true));
+        let facts: Map<_, _> = facts
+            .into_iter()
+            .map(|(name, value)| match name.as_str() {
+                "module_setup" | "gather_subset" => (name, value),
+                _ => (format!("ansible_{name}"), value),
+            })
+            .filter(|(name, _)| self.passes(name))
+            .collect();
+        Ok(Outcome::default().with("ansible_facts", facts))
+    }
+}
+
+impl Setup {
+    fn without(&self, family: &str) -> bool {
+        self.gather_subset.0.iter().any(|word| word.strip_prefix('!') == Some(family))
+    }
+
+    fn wants(&self, family: &str) -> bool {
+        let words = &self.gather_subset.0;
+        if self.without(family) {
+            return false;
+        }
+        let named = words.iter().any(|word| word == family || word == "all");
+        let only_some = words.iter().any(|word| !word.starts_with('!'));
+        named || (!self.without("all") && !only_some)
+    }
+
+    fn passes(&self, name: &str) -> bool {
+        self.filter.0.is_empty()
+            || self.filter.0.iter().any(|pattern| {
+                let short = name.strip_prefix("ansible_").unwrap_or(name);
+                super::dpkg::matches(pattern, name) || super::dpkg::matches(pattern, short)
+            })
+    }
+}
+
+/// A file's text without its last newline; empty if it cannot be read.
+fn text(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn gather(arguments: Json) -> Json {
+        let setup: Setup = serde_json::from_value(arguments).expect("arguments");
+        setup.run(&Context::default()).expect("facts").result["ansible_facts"].clone()
+    }
+
+    #[test]
+    fn facts_have_ansibles_names() {
+        let facts = gather(json!({}));
+        for name in [
+            "ansible_distribution",
+            "ansible_os_family",
+            "ansible_hostname",
+            "ansible_kernel",
+            "ansible_architecture",
+            "ansible_pkg_mgr",
+            "ansible_memtotal_mb",
+            "ansible_processor_vcpus",
+            "ansible_date_time",
+            "ansible_user_id",
+            "ansible_mounts",
+        ] {
+            assert!(facts.get(name).is_some(), "{name} is missing");
+        }
+    }
+
+    #[test]
+    fn subset_and_filter_leave_facts_out() {
+        let facts = gather(json!({"gather_subset": ["!all"]}));
+        assert!(facts.get("ansible_distribution").is_some());
+        assert!(facts.get("ansible_memtotal_mb").is_none());
+        let facts = gather(json!({"filter": "ansible_mem*"}));
+        assert!(facts.get("ansible_memtotal_mb").is_some());
+        assert!(facts.get("ansible_kernel").is_none());
+    }
+}
