@@ -8,6 +8,7 @@ mod cluster;
 mod context;
 mod copy;
 mod debug;
+mod etcd_snapshot;
 mod fail;
 mod fetch;
 pub mod files;

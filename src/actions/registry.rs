@@ -4,8 +4,8 @@ use futures::future::{BoxFuture, FutureExt};
 use serde_json::Value as Json;
 
 use super::{
-    Action, Context, Error, Outcome, add_host, assert, copy, debug, fail, fetch, group_by,
-    include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
+    Action, Context, Error, Outcome, add_host, assert, copy, debug, etcd_snapshot, fail, fetch,
+    group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
 };
 use crate::modules::argument_names;
 
@@ -57,6 +57,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<assert::Assert>(),
     ActionSpec::of::<copy::Copy>(),
     ActionSpec::of::<debug::Debug>(),
+    ActionSpec::of::<etcd_snapshot::EtcdSnapshot>(),
     ActionSpec::of::<fail::Fail>(),
     ActionSpec::of::<fetch::Fetch>(),
     ActionSpec::of::<group_by::GroupBy>(),

@@ -99,7 +99,8 @@ fn default_ipv4(links: &Json) -> Json {
         default["mtu"] = interface["mtu"].clone();
         default["macaddress"] = interface["macaddress"].clone();
         for key in ["address", "prefix", "netmask", "network", "broadcast"] {
-            default[key] = interface.pointer(&format!("/ipv4/{key}")).cloned().unwrap_or(Json::Null);
+            default[key] =
+                interface.pointer(&format!("/ipv4/{key}")).cloned().unwrap_or(Json::Null);
         }
     }
     default

@@ -34,7 +34,10 @@ pub fn gather(facts: &mut Map<String, Json>, fact_path: &str) {
     let systemd = Path::new("/run/systemd/system").exists();
     add("service_mgr", json!(if systemd { "systemd" } else { "service" }));
     add("selinux", json!({"status": selinux()}));
-    add("apparmor", json!({"status": if Path::new("/sys/kernel/security/apparmor").exists() { "enabled" } else { "disabled" }}));
+    add(
+        "apparmor",
+        json!({"status": if Path::new("/sys/kernel/security/apparmor").exists() { "enabled" } else { "disabled" }}),
+    );
     let uid = rustix::process::getuid().as_raw();
     let gid = rustix::process::getgid().as_raw();
     add("user_uid", json!(uid));
@@ -48,9 +51,7 @@ pub fn gather(facts: &mut Map<String, Json>, fact_path: &str) {
     add("date_time", date_time());
     add("local", local(fact_path));
     add("python", json!({}));
-    for (kind, name) in
-        [("rsa", "rsa"), ("ecdsa", "ecdsa"), ("ed25519", "ed25519")]
-    {
+    for (kind, name) in [("rsa", "rsa"), ("ecdsa", "ecdsa"), ("ed25519", "ed25519")] {
         let key = text(&format!("/etc/ssh/ssh_host_{kind}_key.pub"));
         if let Some(public) = key.split_whitespace().nth(1) {
             add(&format!("ssh_host_key_{name}_public"), json!(public));
@@ -83,7 +84,9 @@ fn fqdn(node: &str) -> String {
         .filter_map(|line| line.split('#').next())
         .map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>())
         .filter(|names| names.contains(&node))
-        .find_map(|names| names.into_iter().find(|name| name.starts_with(&format!("{node}."))).map(str::to_owned));
+        .find_map(|names| {
+            names.into_iter().find(|name| name.starts_with(&format!("{node}."))).map(str::to_owned)
+        });
     named.unwrap_or_else(|| node.to_owned())
 }
 
@@ -178,7 +181,10 @@ fn local(folder: &str) -> Json {
             && let Some(name) = path.file_stem().and_then(|name| name.to_str())
             && let Ok(text) = std::fs::read_to_string(&path)
         {
-            local.insert(name.to_owned(), serde_json::from_str(&text).unwrap_or_else(|_| ini(&text)));
+            local.insert(
+                name.to_owned(),
+                serde_json::from_str(&text).unwrap_or_else(|_| ini(&text)),
+            );
         }
     }
     Json::Object(local)

@@ -75,8 +75,7 @@ fn mounts() -> Json {
 }
 
 fn entry(device: &str, mount: &str, fstype: &str, options: &str) -> Json {
-    let mut entry =
-        json!({"device": device, "mount": mount, "fstype": fstype, "options": options});
+    let mut entry = json!({"device": device, "mount": mount, "fstype": fstype, "options": options});
     if let Ok(stat) = rustix::fs::statvfs(mount) {
         entry["size_total"] = json!(stat.f_blocks * stat.f_frsize);
         entry["size_available"] = json!(stat.f_bavail * stat.f_frsize);
