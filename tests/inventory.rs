@@ -328,7 +328,9 @@ fn a_missing_source_is_a_warning() {
         warnings,
         [
             "Unable to parse /no/such/hosts as an inventory source",
-            "No inventory was parsed, only implicit localhost is available"
+            "No inventory was parsed, only implicit localhost is available",
+            "provided hosts list is empty, only localhost is available. Note that the implicit \
+             localhost does not match 'all'"
         ]
     );
     assert!(inventory.host_names().is_empty());

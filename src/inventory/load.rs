@@ -42,18 +42,22 @@ impl Inventory {
                 folders.inventory.push(folder);
             }
         }
+        // So far there is nothing else to warn of than sources that are not there.
+        let unread = warnings.len();
         inventory.folders = folders;
         warnings.extend(inventory.settle());
         warnings.extend(inventory.odd_group_names());
         inventory.load_vars_files()?;
+        if unread == sources.len() {
+            warnings
+                .push("No inventory was parsed, only implicit localhost is available".to_owned());
+        }
         if inventory.hosts.is_empty() {
-            warnings.push(if sources.is_empty() || warnings.is_empty() {
+            warnings.push(
                 "provided hosts list is empty, only localhost is available. Note that the implicit \
                  localhost does not match 'all'"
-                    .to_owned()
-            } else {
-                "No inventory was parsed, only implicit localhost is available".to_owned()
-            });
+                    .to_owned(),
+            );
         }
         Ok((inventory, warnings))
     }

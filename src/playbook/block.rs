@@ -42,7 +42,7 @@ impl Loader<'_> {
             if action.module == "import_tasks" {
                 items.extend(self.import_tasks(entry, &action, place)?);
             } else {
-                items.push(Item::Task(self.task(entry, action, place)?));
+                items.push(Item::Task(Box::new(self.task(entry, action, place)?)));
             }
         }
         Ok(items)

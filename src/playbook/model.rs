@@ -56,7 +56,7 @@ pub struct Prompt {
 /// What a list of tasks holds.
 #[derive(Debug)]
 pub enum Item {
-    Task(Task),
+    Task(Box<Task>),
     Block(Block),
 }
 

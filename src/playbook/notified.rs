@@ -11,8 +11,7 @@ pub fn check(play: &Play, names: &dyn Names) {
     let mut handlers = Vec::new();
     collect(&play.handlers, &mut handlers);
     let open = handlers.iter().any(|handler| {
-        handler.module.starts_with("include_")
-            || handler.name.as_ref().is_some_and(|name| is_template(name))
+        handler.module.starts_with("include_") || handler.name.as_ref().is_some_and(is_template)
     });
     if open {
         return;
