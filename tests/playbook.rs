@@ -65,7 +65,7 @@ fn tasks(items: &[Item]) -> Vec<&Task> {
     items
         .iter()
         .flat_map(|item| match item {
-            Item::Task(task) => vec![task],
+            Item::Task(task) => vec![&**task],
             Item::Block(block) => [&block.block, &block.rescue, &block.always]
                 .into_iter()
                 .flat_map(|items| tasks(items))
