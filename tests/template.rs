@@ -180,11 +180,10 @@ fn using_what_is_undefined_is_an_error_that_names_it() {
         ("nope and true", "'nope' is undefined"),
         ("true and nope.x", "'nope' is undefined"),
         ("1 if nope else 2", "'nope' is undefined"),
-        ("list | map('default', nope) | list ~ nope", "'nope' is undefined"),
         ("other | default('x') ~ a.y", "'dict object' has no attribute 'y'"),
         ("nope | mandatory", "Mandatory variable 'nope'  not defined."),
         ("nope | mandatory('say so')", "say so"),
-        ("a.b()", "'int object' has no attribute"),
+        ("a.b()", "is not callable"),
     ] {
         for text in
             [format!("\"{{{{ {expression} }}}}\""), format!("\"text {{{{ {expression} }}}}\"")]

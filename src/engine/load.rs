@@ -60,7 +60,7 @@ impl Prepared {
         let catalogue = Arc::new(Catalogue::load(&module_folders(directory.as_deref())));
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),
-            decrypt: None,
+            ..template::Settings::default()
         });
         let selection = Selection::new(&settings.tags, &settings.skip_tags);
         let run = RunVars {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::keywords::value_of;
 use crate::actions::Failure;
 use crate::playbook::{Loop, LoopControl};
+use crate::source;
 use crate::template::{Scope, Templar, Value, Variable};
 use crate::vars::Layer;
 
@@ -35,10 +36,9 @@ pub fn items(
             ));
             Failure::new(error.to_string())
         }),
-        "items" => Ok(list(&value).unwrap_or_else(|| vec![value])),
-        lookup => Err(Failure::new(
-            looping.node.span.error(format!("with_{lookup} is not supported yet")).to_string(),
-        )),
+        lookup => templar.loop_items(lookup, value, scope).map_err(|error| {
+            Failure::new(source::Error::from(error.at(Some(&looping.node.span))).to_string())
+        }),
     }
 }
 

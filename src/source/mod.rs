@@ -12,4 +12,5 @@ mod suggest;
 pub use error::Error;
 pub use load::{load, load_all, load_all_str, load_noting, load_str, read};
 pub use node::{Node, SourceFile, Span, Yaml};
+pub use scalar::resolve as resolve_scalar;
 pub use suggest::suggest;

@@ -65,6 +65,17 @@ pub fn get(state: &State<'_, '_>, value: &Value, key: &Value) -> Result<Value, T
     Ok(found)
 }
 
+/// Looks a dotted path up, as `map(attribute='a.b')` names it.
+pub fn path(state: &State<'_, '_>, value: &Value, path: &Value) -> Result<Value, TemplateError> {
+    let Some(text) = path.as_str() else { return get(state, value, path) };
+    let mut found = value.clone();
+    for part in text.split('.') {
+        let key = part.parse::<i64>().map_or_else(|_| Value::from(part), Value::from);
+        found = get(state, &found, &key)?;
+    }
+    Ok(found)
+}
+
 /// `value[start:stop:step]`
 fn slice(call: &mut Call) -> Result<Value, TemplateError> {
     let value = call.value()?.clone();

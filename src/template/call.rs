@@ -218,6 +218,30 @@ impl Call<'_, '_, '_> {
             self.error(format!("'{name}' has to be an integer, not {}", python::repr(value)))
         })
     }
+
+    /// The items of an argument.
+    pub fn items(&self, name: &str) -> Result<Vec<Value>, TemplateError> {
+        python::items(self.need(name)?).map_err(|error| self.error(error))
+    }
+
+    /// Runs another filter of this environment.
+    pub fn filter(&mut self, name: &str, arguments: &[Value]) -> Result<Value, TemplateError> {
+        self.state.apply_filter(name, arguments).map_err(|error| match error.kind() {
+            minijinja::ErrorKind::UndefinedError => self.undefined(),
+            _ => python::carried(&error),
+        })
+    }
+
+    /// Runs a test of this environment.
+    pub fn test(&mut self, name: &str, arguments: &[Value]) -> Result<bool, TemplateError> {
+        self.state.perform_test(name, arguments).map_err(|error| python::carried(&error))
+    }
+
+    /// The named values beyond the parameters, as one argument for another filter.
+    pub fn keyword_argument(&self) -> Option<Value> {
+        let pairs = self.keywords.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        (!self.keywords.is_empty()).then(|| Kwargs::from_iter(pairs).into())
+    }
 }
 
 pub fn add_filters(environment: &mut Environment<'static>, plugins: &[Plugin]) {

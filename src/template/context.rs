@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::State;
@@ -57,6 +58,24 @@ impl Context {
     /// The context that a template runs in.
     pub fn of(state: &State<'_, '_>) -> Option<Arc<Self>> {
         state.lookup(HANDLE)?.downcast_object()
+    }
+
+    /// The folders where files of the current task are looked for.
+    pub fn search_path(self: &Arc<Self>) -> Vec<PathBuf> {
+        let given = self.variable("ansible_search_path");
+        let given = given.map_or(Ok(Vec::new()), |paths| super::python::items(&paths));
+        let mut paths: Vec<PathBuf> = given
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|path| path.as_str().map(PathBuf::from))
+            .collect();
+        paths.push(self.templar.settings().playbook_dir.clone());
+        paths
+    }
+
+    /// The same variables, after some others.
+    pub fn with_variables(self: &Arc<Self>, extra: Value) -> Arc<Self> {
+        Self::new(self.templar.clone(), Arc::new(Overlay { extra, scope: self.scope.clone() }))
     }
 
     pub fn as_value(self: &Arc<Self>) -> Value {
@@ -207,6 +226,25 @@ impl Object for Context {
             });
         }
         None
+    }
+}
+
+/// Variables of a lookup's own before those of its task.
+#[derive(Debug)]
+struct Overlay {
+    extra: Value,
+    scope: Arc<dyn Scope>,
+}
+
+impl Scope for Overlay {
+    fn lookup(&self, name: &str) -> Option<Variable> {
+        let own = self.extra.get_attr(name).ok().filter(|value| !value.is_undefined());
+        own.map(Variable::Data).or_else(|| self.scope.lookup(name))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let own = super::python::items(&self.extra).unwrap_or_default();
+        own.iter().map(super::python::text).chain(self.scope.names()).collect()
     }
 }
 

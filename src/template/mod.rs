@@ -9,10 +9,14 @@ mod access;
 mod call;
 mod context;
 mod error;
+mod file;
 mod filters;
 mod globals;
 mod json;
 mod locate;
+mod lookups;
+mod methods;
+mod mutable;
 mod omit;
 mod python;
 mod rewrite;
@@ -20,6 +24,7 @@ mod scan;
 mod templar;
 mod tests;
 mod tokens;
+mod yaml;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -29,10 +34,12 @@ use indexmap::IndexMap;
 use crate::source::Node;
 
 pub use error::TemplateError;
+pub use file::FileOptions;
 pub use json::{from_json, to_json};
 pub use omit::is_omit;
 pub use python::text as python_text;
-pub use templar::{Decrypt, Settings, Templar};
+pub use scan::Delimiters;
+pub use templar::{Decrypt, HostPattern, Settings, Templar};
 
 /// What a template works on and gives back. Cheap to clone.
 pub type Value = minijinja::Value;

@@ -1,6 +1,9 @@
 //! Values as Python sees them: how they print, what their types are called.
 
-use minijinja::value::{Tuple, ValueKind};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, ValueKind};
 
 use super::{TemplateError, Value};
 
@@ -43,7 +46,7 @@ fn write_repr(value: &Value, out: &mut String, depth: usize) {
         ValueKind::Number if !value.is_integer() => {
             out.push_str(&float(f64::try_from(value.clone()).unwrap_or_default()));
         }
-        ValueKind::Seq | ValueKind::Iterable if value.is_tuple() => list(out, "(", ")"),
+        ValueKind::Seq | ValueKind::Iterable if is_tuple(value) => list(out, "(", ")"),
         ValueKind::Seq | ValueKind::Iterable => list(out, "[", "]"),
         ValueKind::Map => {
             out.push('{');
@@ -181,9 +184,88 @@ pub fn detail(error: &minijinja::Error) -> String {
     }
 }
 
+/// `a < b` of Python: numbers with numbers, texts with texts, lists item by item.
+pub fn compare(a: &Value, b: &Value) -> Result<Ordering, TemplateError> {
+    let number = |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool);
+    if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
+        return Ok(a.cmp(b));
+    }
+    if number(a) && number(b) {
+        return Ok(a.cmp(b));
+    }
+    if a.kind() == ValueKind::Seq && b.kind() == ValueKind::Seq && a.is_tuple() == b.is_tuple() {
+        let (a, b) = (items(a)?, items(b)?);
+        for (a, b) in a.iter().zip(&b) {
+            if a != b {
+                return compare(a, b);
+            }
+        }
+        return Ok(a.len().cmp(&b.len()));
+    }
+    Err(TemplateError::new(format!(
+        "'<' not supported between instances of '{}' and '{}'",
+        type_name(a),
+        type_name(b)
+    )))
+}
+
+/// Sorts by keys that are compared as Python does; the first failure to compare is the error.
+pub fn sort_by_key<T>(entries: &mut [(Value, T)], reverse: bool) -> Result<(), TemplateError> {
+    let mut failure = None;
+    entries.sort_by(|(a, _), (b, _)| {
+        let ordering = compare(a, b).unwrap_or_else(|error| {
+            failure.get_or_insert(error);
+            Ordering::Equal
+        });
+        if reverse { ordering.reverse() } else { ordering }
+    });
+    failure.map_or(Ok(()), Err)
+}
+
+/// `item in container` of Python.
+pub fn contains(container: &Value, item: &Value) -> Result<bool, TemplateError> {
+    Ok(match (container.kind(), container.as_str()) {
+        (_, Some(text)) => item.as_str().is_some_and(|part| text.contains(part)),
+        (ValueKind::Map, _) => {
+            !container.get_item(item).map_err(|error| carried(&error))?.is_undefined()
+        }
+        _ => items(container)?.contains(item),
+    })
+}
+
 /// A tuple of these values.
 pub fn tuple(values: Vec<Value>) -> Value {
     Value::from(Tuple::new(values))
+}
+
+/// A pair of `groupby`: a tuple whose parts are also called `grouper` and `list`.
+#[derive(Debug)]
+struct Group(Value, Value);
+
+impl Object for Group {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match (key.as_str(), key.as_i64()) {
+            (Some("grouper"), _) | (_, Some(0)) => Some(self.0.clone()),
+            (Some("list"), _) | (_, Some(1)) => Some(self.1.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(2)
+    }
+}
+
+pub fn group(grouper: Value, items: Vec<Value>) -> Value {
+    Value::from_object(Group(grouper, Value::from(items)))
+}
+
+fn is_tuple(value: &Value) -> bool {
+    value.is_tuple() || value.downcast_object_ref::<Group>().is_some()
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub const SLICE: &str = "__slice";
 pub const METHOD: &str = "__method";
 pub const INVOKE: &str = "__invoke";
 pub const PERCENT: &str = "__percent";
+pub const MUTABLE: &str = "__mutable";
+pub const DIFFERENCE: &str = "__difference";
 
 /// Collections whose filters and tests are known by their last name alone.
 const COLLECTIONS: [&str; 7] = [
@@ -59,7 +61,10 @@ pub fn short_name(name: &str) -> &str {
 }
 
 /// Rewrites a whole template.
-pub fn rewrite_template(text: &str, delimiters: &Delimiters) -> Rewritten {
+///
+/// With `literal` the texts in `{{ }}` keep their backslashes: in a playbook
+/// `'\1'` is a backslash and a one, for YAML has had its turn already.
+pub fn rewrite_template(text: &str, delimiters: &Delimiters, literal: bool) -> Rewritten {
     let mut result = Rewritten::default();
     for segment in scan(text, delimiters) {
         if matches!(segment.kind, Kind::Data | Kind::Comment) {
@@ -68,6 +73,7 @@ pub fn rewrite_template(text: &str, delimiters: &Delimiters) -> Rewritten {
         }
         result.text.push_str(&text[segment.outer.start..segment.inner.start]);
         let mut writer = Writer::new(text, segment.inner.clone());
+        writer.literal = literal && segment.kind == Kind::Expression;
         let code = match segment.kind {
             Kind::Statement => writer.statement(),
             _ => writer.expression(&[]),
@@ -80,8 +86,9 @@ pub fn rewrite_template(text: &str, delimiters: &Delimiters) -> Rewritten {
 }
 
 /// Rewrites one bare expression, as `when` has it.
-pub fn rewrite_expression(code: &str) -> Rewritten {
+pub fn rewrite_expression(code: &str, literal: bool) -> Rewritten {
     let mut writer = Writer::new(code, 0..code.len());
+    writer.literal = literal;
     let mut text = writer.expression(&[]);
     text.push_str(&code[writer.copied..]);
     Rewritten { text, uses: writer.uses }
@@ -94,6 +101,10 @@ struct Writer<'a> {
     /// Up to here the text has been written.
     copied: usize,
     uses: Vec<Use>,
+    /// Backslashes in texts mean themselves.
+    literal: bool,
+    /// Lists and maps written here can be changed later.
+    mutable: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -105,7 +116,15 @@ impl<'a> Writer<'a> {
                 range: code.start + token.range.start..code.start + token.range.end,
             })
             .collect();
-        Self { text, tokens, next: 0, copied: code.start, uses: Vec::new() }
+        Self {
+            text,
+            tokens,
+            next: 0,
+            copied: code.start,
+            uses: Vec::new(),
+            literal: false,
+            mutable: false,
+        }
     }
 
     fn word(&self, ahead: usize) -> Option<&'a str> {
@@ -132,6 +151,31 @@ impl<'a> Writer<'a> {
         out.push_str(word);
     }
 
+    /// A text in quotes.
+    fn copy_text(&mut self, out: &mut String) {
+        let (gap, word) = self.take();
+        out.push_str(gap);
+        if !self.literal {
+            out.push_str(word);
+            return;
+        }
+        let mut characters = word.chars().peekable();
+        while let Some(character) = characters.next() {
+            out.push(character);
+            if character != '\\' {
+                continue;
+            }
+            match characters.peek() {
+                // A quote that is escaped stays one.
+                Some(quote @ ('\'' | '"')) if word.starts_with(*quote) => {
+                    out.push(*quote);
+                    characters.next();
+                }
+                _ => out.push('\\'),
+            }
+        }
+    }
+
     /// A tag `{% word … %}`.
     fn statement(&mut self) -> String {
         let mut out = String::new();
@@ -141,7 +185,16 @@ impl<'a> Writer<'a> {
                 while !matches!(self.word(0), None | Some("=" | "|")) {
                     self.copy(&mut out);
                 }
-                out + &self.expression(&[])
+                if self.word(0) != Some("=") {
+                    return out + &self.expression(&[]);
+                }
+                self.copy(&mut out);
+                self.mutable = true;
+                let value = self.expression(&[","]);
+                if self.word(0).is_none() && !value.trim().is_empty() {
+                    return format!("{out} {MUTABLE}({value})");
+                }
+                out + &value + &self.expression(&[])
             }
             Some("for") => {
                 while !matches!(self.word(0), None | Some("in")) {
@@ -151,6 +204,7 @@ impl<'a> Writer<'a> {
             }
             Some("do") => {
                 let (gap, _) = self.take();
+                self.mutable = true;
                 format!("{gap}set __done = ({})", self.expression(&[]))
             }
             // The callee of a call block has to stay a call.
@@ -229,9 +283,43 @@ impl<'a> Writer<'a> {
             _ => "}",
         };
         self.copy(&mut out);
-        out.push_str(&self.expression(&[close]));
+        let first = self.next;
+        let inside = self.expression(&[close]);
+        match self.difference_of_times(first, &inside) {
+            Some(difference) => out.push_str(&difference),
+            None => out.push_str(&inside),
+        }
         self.copy(&mut out);
         out
+    }
+
+    /// `a - b` alone in brackets, where one of them is a time: minijinja
+    /// subtracts numbers only, so a filter has to do it.
+    fn difference_of_times(&self, first: usize, inside: &str) -> Option<String> {
+        if !inside.contains("to_datetime") && !inside.contains("now(") {
+            return None;
+        }
+        let mut depth = 0usize;
+        let mut minus = None;
+        for (index, token) in self.tokens.iter().enumerate().take(self.next).skip(first) {
+            match &self.text[token.range.clone()] {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                "-" if depth == 0 && minus.is_none() && index > first => minus = Some(index),
+                "|" | "." => {}
+                _ if depth > 0 || token.kind != TokenKind::Symbol => {}
+                _ => return None,
+            }
+        }
+        let minus = minus?;
+        let last = self.next;
+        let part = |from: usize, to: usize| -> Option<String> {
+            let start = self.tokens.get(from)?.range.start;
+            let end = self.tokens.get(to.checked_sub(1)?)?.range.end;
+            Some(rewrite_expression(self.text.get(start..end)?, self.literal).text)
+        };
+        let (a, b) = (part(first, minus)?, part(minus + 1, last)?);
+        Some(format!("{a}|{DIFFERENCE}({b})"))
     }
 
     /// A value and what is asked of it: `a.b['c'](d)[1:]`.
@@ -243,11 +331,16 @@ impl<'a> Writer<'a> {
         let name = self.word(0).unwrap_or_default();
         let mut chain = String::new();
         match kind {
+            Some(TokenKind::Symbol) if self.mutable && name != "(" => {
+                chain.push_str(&format!("{MUTABLE}({})", self.group()));
+            }
             Some(TokenKind::Symbol) => chain.push_str(&self.group()),
+            Some(TokenKind::Text) => {
+                while self.kind(0) == Some(TokenKind::Text) {
+                    self.copy_text(&mut chain);
+                }
+            }
             _ => self.copy(&mut chain),
-        }
-        while kind == Some(TokenKind::Text) && self.kind(0) == Some(TokenKind::Text) {
-            self.copy(&mut chain);
         }
         // These two are minijinja's own and are never undefined.
         let plain = kind == Some(TokenKind::Name) && matches!(name, "loop" | "self");
@@ -356,11 +449,11 @@ mod tests {
     use super::*;
 
     fn expression(code: &str) -> String {
-        rewrite_expression(code).text
+        rewrite_expression(code, false).text
     }
 
     fn template(text: &str) -> String {
-        rewrite_template(text, &Delimiters::default()).text
+        rewrite_template(text, &Delimiters::default(), true).text
     }
 
     #[test]
@@ -390,7 +483,7 @@ mod tests {
     #[test]
     fn names_of_collections_are_shortened_and_remembered() {
         let rewritten =
-            rewrite_expression("a | ansible.builtin.combine(b) is ansible.builtin.mapping");
+            rewrite_expression("a | ansible.builtin.combine(b) is ansible.builtin.mapping", false);
         assert_eq!(rewritten.text, "a | combine(b) is mapping");
         assert_eq!(rewritten.uses.len(), 2);
         assert_eq!(rewritten.uses.first().map(|found| found.offset), Some(4));
@@ -398,7 +491,10 @@ mod tests {
 
     #[test]
     fn statements_keep_their_targets() {
-        assert_eq!(template("{% set ns.x = a.b %}"), "{% set ns.x = (a|__attribute('b')) %}");
+        assert_eq!(
+            template("{% set ns.x = a.b %}"),
+            "{% set ns.x = __mutable( (a|__attribute('b'))) %}"
+        );
         assert_eq!(
             template("{% for k, v in a.items() if v.x -%}"),
             "{% for k, v in (a|__method('items')) if (v|__attribute('x')) -%}"
@@ -412,6 +508,28 @@ mod tests {
             template("{# a.b #}{% raw %}{{ a.b }}{% endraw %}"),
             "{# a.b #}{% raw %}{{ a.b }}{% endraw %}"
         );
+    }
+
+    #[test]
+    fn what_set_stores_can_be_changed() {
+        assert_eq!(template("{% set a = [] %}"), "{% set a = __mutable( __mutable([])) %}");
+        assert_eq!(template("{% set a, b = 1, 2 %}"), "{% set a, b = 1, 2 %}");
+        assert_eq!(template("{% set a %}x{% endset %}"), "{% set a %}x{% endset %}");
+    }
+
+    #[test]
+    fn backslashes_in_a_playbook_mean_themselves() {
+        assert_eq!(template(r"{{ x | f('\1\'') }}"), r"{{ x | f('\\1\'') }}");
+        assert_eq!(template(r"{% if x is f('\1') %}"), r"{% if x is f('\1') %}");
+    }
+
+    #[test]
+    fn times_are_subtracted_by_a_filter() {
+        assert_eq!(
+            expression("((a | to_datetime) - (b|to_datetime)).days"),
+            "(((a | to_datetime)|__difference((b|to_datetime)))|__attribute('days'))"
+        );
+        assert_eq!(expression("(a - b)"), "(a - b)");
     }
 
     #[test]

@@ -9,12 +9,18 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
 use super::context::{Context, LazyMap};
+use super::file::with_trailing_lines;
 use super::locate::{locate, name_in_code, name_in_template};
 use super::rewrite::{Rewritten, Role, Use, rewrite_expression, rewrite_template, short_name};
 use super::scan::{Delimiters, Kind, Segment, scan};
-use super::{Scope, TemplateError, Value, access, filters, globals, omit, python, tests};
+use super::{
+    Scope, TemplateError, Value, access, filters, globals, lookups, methods, omit, python, tests,
+};
 use crate::secret::Secret;
 use crate::source::{self, Node, Span, Yaml, suggest};
+
+/// The hosts of a pattern, in the order of the inventory.
+pub type HostPattern = Arc<dyn Fn(&str) -> Result<Vec<String>, String> + Send + Sync>;
 
 /// Decrypts the ciphertext of a `!vault` value.
 pub type Decrypt = Arc<dyn Fn(&str) -> Result<Secret, String> + Send + Sync>;
@@ -26,6 +32,8 @@ pub struct Settings {
     pub playbook_dir: PathBuf,
     /// None: a vault value is an error.
     pub decrypt: Option<Decrypt>,
+    /// For the lookup `inventory_hostnames`.
+    pub hosts: Option<HostPattern>,
 }
 
 /// Renders templates. Made once per run, cheap to clone, shared by all hosts.
@@ -49,7 +57,7 @@ impl fmt::Debug for Templar {
 
 /// What a text is read as.
 #[derive(Clone, Copy, PartialEq)]
-enum Reading {
+pub(super) enum Reading {
     Template,
     Expression,
 }
@@ -62,6 +70,7 @@ impl Templar {
         environment.set_debug(false);
         environment.set_syntax(syntax());
         environment.set_formatter(format_value);
+        environment.set_unknown_method_callback(methods::call);
         access::register(&mut environment);
         let filters = filters::register(&mut environment);
         let tests = tests::register(&mut environment);
@@ -125,6 +134,32 @@ impl Templar {
         scope: &Arc<dyn Scope>,
     ) -> Result<Value, TemplateError> {
         self.expression_in(expression, span, &Context::new(self.clone(), scope.clone()))
+    }
+
+    /// What a lookup finds: `lookup('NAME', terms…, options…)`, always as a list.
+    pub fn lookup(
+        &self,
+        name: &str,
+        terms: Vec<Value>,
+        options: Vec<(String, Value)>,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Vec<Value>, TemplateError> {
+        lookups::run(name, &Context::new(self.clone(), scope.clone()), terms, options)
+    }
+
+    /// The items of a loop `with_NAME: value`.
+    pub fn loop_items(
+        &self,
+        name: &str,
+        value: Value,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Vec<Value>, TemplateError> {
+        self.lookup(name, lookups::listed(value)?, Vec::new(), scope)
+    }
+
+    /// Whether a loop `with_NAME` is known.
+    pub fn has_lookup(name: &str) -> bool {
+        lookups::exists(name)
     }
 
     /// Whether a condition holds. A list holds when all of it does; a text is
@@ -199,7 +234,7 @@ impl Templar {
     }
 
     fn check_text(&self, text: &str, span: &Span, reading: Reading) -> Result<(), source::Error> {
-        let rewritten = self.rewrite(text, reading);
+        let rewritten = self.rewrite(text, reading, reading == Reading::Template);
         let environment = &self.0.environment;
         let compiled = match reading {
             Reading::Template => environment.template_from_str(&rewritten.text).map(drop),
@@ -226,6 +261,16 @@ impl Templar {
             Some(near) => error.with_help(format!("did you mean '{near}'?")),
             None => error,
         })
+    }
+
+    /// Whether there is a filter (or else a test) of this name.
+    pub(super) fn knows(&self, filter: bool, name: &str) -> bool {
+        let known = if filter { &self.0.filters } else { &self.0.tests };
+        known.contains(short_name(name))
+    }
+
+    pub(super) fn environment(&self) -> &Environment<'static> {
+        &self.0.environment
     }
 
     pub(super) fn is_global(&self, name: &str) -> bool {
@@ -284,7 +329,8 @@ impl Templar {
         }
         let segments = scan(text, &self.0.delimiters);
         if let Some(code) = only_expression(text, &segments) {
-            let value = self.run(&text[code.clone()], text, span, context, Reading::Expression)?;
+            let rewritten = self.rewrite(&text[code], Reading::Expression, true);
+            let value = self.run(&rewritten, text, span, context, Reading::Expression)?;
             // As in Ansible, line ends behind the tag belong to a text, and to nothing else.
             let ends = text.len() - text.trim_end_matches('\n').len();
             return Ok(match value.as_str() {
@@ -292,7 +338,22 @@ impl Templar {
                 _ => value,
             });
         }
-        self.run(text, text, span, context, Reading::Template)
+        let rewritten = self.rewrite(text, Reading::Template, true);
+        let rendered = self.run(&rewritten, text, span, context, Reading::Template)?;
+        Ok(Value::from(with_trailing_lines(python::text(&rendered), text, "\n")))
+    }
+
+    /// Runs what a playbook holds.
+    fn run(
+        &self,
+        rewritten: &Rewritten,
+        text: &str,
+        span: Option<&Span>,
+        context: &Arc<Context>,
+        reading: Reading,
+    ) -> Result<Value, TemplateError> {
+        let (environment, delimiters) = (&self.0.environment, &self.0.delimiters);
+        self.run_in(environment, &rewritten.text, text, delimiters, span, context, reading)
     }
 
     pub(super) fn expression_in(
@@ -301,37 +362,37 @@ impl Templar {
         span: Option<&Span>,
         context: &Arc<Context>,
     ) -> Result<Value, TemplateError> {
-        self.run(expression, expression, span, context, Reading::Expression)
+        let rewritten = self.rewrite(expression, Reading::Expression, false);
+        self.run(&rewritten, expression, span, context, Reading::Expression)
     }
 
-    fn rewrite(&self, text: &str, reading: Reading) -> Rewritten {
+    /// The text as minijinja is to read it. Only in `{{ }}` do backslashes mean themselves.
+    fn rewrite(&self, text: &str, reading: Reading, literal: bool) -> Rewritten {
         match reading {
-            Reading::Expression => rewrite_expression(text),
-            Reading::Template => rewrite_template(text, &self.0.delimiters),
+            Reading::Expression => rewrite_expression(text, literal),
+            Reading::Template => rewrite_template(text, &self.0.delimiters, literal),
         }
     }
 
-    /// Runs `code`, which stands in `text`, which begins at `span`.
-    fn run(
+    /// Runs `code`, made ready for minijinja from `text`, which begins at `span`.
+    #[allow(clippy::too_many_arguments)] // one private place where all of a rendering meets
+    pub(super) fn run_in(
         &self,
+        environment: &Environment<'static>,
         code: &str,
         text: &str,
+        delimiters: &Delimiters,
         span: Option<&Span>,
         context: &Arc<Context>,
         reading: Reading,
     ) -> Result<Value, TemplateError> {
-        let rewritten = self.rewrite(code, reading).text;
         let mark = context.mark();
         let result = match reading {
-            Reading::Expression => self
-                .0
-                .environment
-                .compile_expression_owned(rewritten)
+            Reading::Expression => environment
+                .compile_expression_owned(code.to_owned())
                 .and_then(|compiled| compiled.eval(context.as_value())),
-            Reading::Template => self
-                .0
-                .environment
-                .render_named_str("<template>", &rewritten, context.as_value())
+            Reading::Template => environment
+                .render_named_str("<template>", code, context.as_value())
                 .map(Value::from),
         };
         let result = match result {
@@ -339,24 +400,25 @@ impl Templar {
             Err(error) => Err(error),
         };
         let miss = context.take_misses(mark);
-        result.map_err(|error| {
-            if let Some(own) = TemplateError::inside(&error) {
-                if !(own.undefined && own.span.is_none()) {
-                    return own.at(span);
-                }
-            }
-            let undefined = error.kind() == ErrorKind::UndefinedError
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let place = |name: &str| {
+            let offset = name_in_template(text, delimiters, name)
+                .or_else(|| name_in_code(text, 0..text.len(), name))?;
+            Some(locate(span?, text, offset))
+        };
+        let own = TemplateError::inside(&error);
+        if let Some(own) = own.filter(|own| !own.undefined || own.span.is_some()) {
+            return Err(own.at(span));
+        }
+        let undefined =
+            matches!(error.kind(), ErrorKind::UndefinedError | ErrorKind::UnknownFunction)
                 || error.detail().is_some_and(|detail| detail.contains("undefined"));
-            match miss {
-                Some(miss) if undefined => context
-                    .explain(miss, |name| {
-                        let offset = name_in_template(text, &self.0.delimiters, name)
-                            .or_else(|| name_in_code(text, 0..text.len(), name))?;
-                        Some(locate(span?, text, offset))
-                    })
-                    .at(span),
-                _ => self.failure(&error, code, text, span, reading),
-            }
+        Err(match miss {
+            Some(miss) if undefined => context.explain(miss, place).at(span),
+            _ => self.failure(&error, text, span, reading),
         })
     }
 
@@ -364,7 +426,6 @@ impl Templar {
     fn failure(
         &self,
         error: &minijinja::Error,
-        code: &str,
         text: &str,
         span: Option<&Span>,
         reading: Reading,
@@ -376,7 +437,7 @@ impl Templar {
             ErrorKind::SyntaxError => match span {
                 Some(span) => self.syntax_error(error, text, span, reading),
                 None => TemplateError::new(format!(
-                    "template error while templating string: {}. String: {code}",
+                    "template error while templating string: {}. String: {text}",
                     python::detail(error)
                 )),
             },
@@ -416,7 +477,7 @@ impl Templar {
 /// The syntax of templates in playbooks.
 fn syntax() -> minijinja::syntax::SyntaxConfig {
     let mut builder = minijinja::syntax::SyntaxConfig::builder();
-    builder.trim_blocks(true).keep_trailing_newline(true);
+    builder.trim_blocks(true);
     builder.build().unwrap_or_default()
 }
 
@@ -490,6 +551,9 @@ fn format_value(
         return Err(error
             .unwrap_or_else(|| TemplateError::undefined("a value is undefined"))
             .into());
+    }
+    if value.is_none() {
+        return Ok(());
     }
     let value = finished(value.clone())?;
     out.write_str(&python::text(&value)).map_err(minijinja::Error::from)

@@ -1,8 +1,18 @@
 //! Filters, a file per family.
 
 mod defaults;
-mod lists;
+pub mod dicts;
+mod encoding;
+pub mod lists;
+mod numbers;
+pub mod paths;
+mod random;
+mod regex;
+pub mod select;
+mod serial;
+pub mod sets;
 pub mod text;
+pub mod time;
 
 use std::collections::HashSet;
 
@@ -10,49 +20,26 @@ use minijinja::Environment;
 
 use super::call::{Plugin, add_filters};
 
-const FAMILIES: &[&[Plugin]] = &[defaults::FILTERS, lists::FILTERS, text::FILTERS];
+pub use self::regex::{Flags, compile, is_match};
+
+const FAMILIES: &[&[Plugin]] = &[
+    defaults::FILTERS,
+    dicts::FILTERS,
+    encoding::FILTERS,
+    lists::FILTERS,
+    numbers::FILTERS,
+    paths::FILTERS,
+    random::FILTERS,
+    regex::FILTERS,
+    select::FILTERS,
+    serial::FILTERS,
+    sets::FILTERS,
+    text::FILTERS,
+    time::FILTERS,
+];
 
 /// Those of minijinja's own filters that do what Jinja2's do.
-const NATIVE: &[&str] = &[
-    "safe",
-    "escape",
-    "e",
-    "lower",
-    "upper",
-    "title",
-    "capitalize",
-    "replace",
-    "dictsort",
-    "items",
-    "reverse",
-    "trim",
-    "join",
-    "round",
-    "abs",
-    "int",
-    "float",
-    "attr",
-    "first",
-    "last",
-    "min",
-    "max",
-    "sort",
-    "batch",
-    "slice",
-    "sum",
-    "indent",
-    "select",
-    "reject",
-    "selectattr",
-    "rejectattr",
-    "map",
-    "groupby",
-    "unique",
-    "pprint",
-    "format",
-    "tojson",
-    "urlencode",
-];
+const NATIVE: &[&str] = &["safe", "escape", "e", "lower", "upper"];
 
 /// Adds the filters; returns the names of all of them.
 pub fn register(environment: &mut Environment<'static>) -> HashSet<String> {

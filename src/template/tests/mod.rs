@@ -1,6 +1,10 @@
 //! Tests (`x is defined`), a file per family.
 
 mod basics;
+mod files;
+mod results;
+mod texts;
+mod versions;
 
 use std::collections::HashSet;
 
@@ -8,48 +12,12 @@ use minijinja::Environment;
 
 use super::call::{Plugin, add_tests};
 
-const FAMILIES: &[&[Plugin]] = &[basics::TESTS];
+const FAMILIES: &[&[Plugin]] =
+    &[basics::TESTS, files::TESTS, results::TESTS, texts::TESTS, versions::TESTS];
 
 /// Those of minijinja's own tests that do what Jinja2's do.
-const NATIVE: &[&str] = &[
-    "none",
-    "boolean",
-    "odd",
-    "even",
-    "divisibleby",
-    "number",
-    "integer",
-    "float",
-    "string",
-    "sequence",
-    "iterable",
-    "mapping",
-    "safe",
-    "escaped",
-    "eq",
-    "equalto",
-    "==",
-    "ne",
-    "!=",
-    "gt",
-    "greaterthan",
-    ">",
-    "ge",
-    ">=",
-    "lt",
-    "lessthan",
-    "<",
-    "le",
-    "<=",
-    "in",
-    "true",
-    "false",
-    "sameas",
-    "lower",
-    "upper",
-    "filter",
-    "test",
-];
+const NATIVE: &[&str] =
+    &["none", "boolean", "odd", "even", "divisibleby", "integer", "float", "true", "false", "safe"];
 
 /// Adds the tests; returns the names of all of them.
 pub fn register(environment: &mut Environment<'static>) -> HashSet<String> {

@@ -1,0 +1,73 @@
+//! Tests on texts.
+
+use super::super::call::{Call, Plugin};
+use super::super::filters::{Flags, is_match};
+use super::super::{TemplateError, Value, python};
+
+pub const TESTS: &[Plugin] = &[
+    Plugin::new("match", &["value", "pattern", "ignorecase", "multiline"], |call| {
+        matches(call, true)
+    }),
+    Plugin::new("search", &["value", "pattern", "ignorecase", "multiline"], |call| {
+        matches(call, false)
+    }),
+    Plugin::new("regex", &["value", "pattern", "ignorecase", "multiline", "match_type"], regex),
+    Plugin::new("lower", &["value"], |call| has_case(call, char::is_uppercase, char::is_lowercase)),
+    Plugin::new("upper", &["value"], |call| has_case(call, char::is_lowercase, char::is_uppercase)),
+    Plugin::new("filter", &["name"], |call| known(call, true)),
+    Plugin::new("test", &["name"], |call| known(call, false)),
+    Plugin::new("uri", &["value", "schemes"], |call| uri(call, false)),
+    Plugin::new("url", &["value", "schemes"], |call| uri(call, true)),
+    Plugin::new("urn", &["value"], urn),
+    Plugin::new("vault_encrypted", &["value"], |_| Ok(Value::from(false))),
+];
+
+fn matches(call: &mut Call, anchored: bool) -> Result<Value, TemplateError> {
+    let text = python::text(call.value()?);
+    let flags = Flags { anchored, ..Flags::of(call) };
+    is_match(&text, &call.text_or("pattern", ""), flags).map(Value::from)
+}
+
+fn regex(call: &mut Call) -> Result<Value, TemplateError> {
+    match call.text_or("match_type", "search").as_str() {
+        "match" => matches(call, true),
+        "fullmatch" => {
+            let pattern = format!("(?:{})\\Z", call.text_or("pattern", ""));
+            let flags = Flags { anchored: true, ..Flags::of(call) };
+            is_match(&python::text(call.value()?), &pattern, flags).map(Value::from)
+        }
+        _ => matches(call, false),
+    }
+}
+
+/// `islower` and `isupper`: some letter of the case, none of the other.
+fn has_case(
+    call: &mut Call,
+    other: fn(char) -> bool,
+    wanted: fn(char) -> bool,
+) -> Result<Value, TemplateError> {
+    let text = python::text(call.value()?);
+    Ok(Value::from(text.chars().any(wanted) && !text.chars().any(other)))
+}
+
+/// Whether there is a filter or test of this name.
+fn known(call: &mut Call, filter: bool) -> Result<Value, TemplateError> {
+    let name = python::text(call.value()?);
+    Ok(Value::from(call.context()?.templar.knows(filter, &name)))
+}
+
+fn uri(call: &mut Call, with_host: bool) -> Result<Value, TemplateError> {
+    let text = python::text(call.value()?);
+    let Some((scheme, rest)) = text.split_once(':') else { return Ok(Value::from(false)) };
+    let allowed = match call.some("schemes") {
+        Some(schemes) => python::items(schemes)?.contains(&Value::from(scheme)),
+        None => scheme.starts_with(|c: char| c.is_ascii_alphabetic()),
+    };
+    let host = rest.strip_prefix("//").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    Ok(Value::from(allowed && !rest.is_empty() && (!with_host || !host.is_empty())))
+}
+
+fn urn(call: &mut Call) -> Result<Value, TemplateError> {
+    let text = python::text(call.value()?);
+    Ok(Value::from(text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"))))
+}

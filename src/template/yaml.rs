@@ -1,0 +1,441 @@
+//! YAML as PyYAML writes it: block style, plain texts where they stay texts,
+//! long lines folded.
+
+use minijinja::value::ValueKind;
+
+use super::{TemplateError, Value, python};
+use crate::source::{Yaml, resolve_scalar};
+
+/// How a document is written.
+#[derive(Clone, Debug)]
+pub struct Style {
+    pub indent: usize,
+    /// Lists and maps without lists and maps in them stand on one line.
+    pub flow_leaves: bool,
+    /// Everything stands in brackets.
+    pub flow_always: bool,
+    pub sorted: bool,
+    /// Columns after which texts are folded.
+    pub width: usize,
+    pub explicit_start: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self {
+            indent: 2,
+            flow_leaves: true,
+            flow_always: false,
+            sorted: true,
+            width: 80,
+            explicit_start: false,
+        }
+    }
+}
+
+/// The value as a YAML document.
+pub fn dump(value: &Value, style: &Style) -> Result<String, TemplateError> {
+    let mut emitter = Emitter { style, out: String::new(), column: 0 };
+    if style.explicit_start {
+        emitter.write("--- ");
+    }
+    emitter
+        .node(value, Place { indent: None, in_list: false, flow: style.flow_always, key: false })?;
+    let mut out = emitter.out;
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+struct Emitter<'a> {
+    style: &'a Style,
+    out: String,
+    column: usize,
+}
+
+/// Where a node is written.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Columns of the block this node stands in; None at the top.
+    indent: Option<usize>,
+    /// Right behind a `- `.
+    in_list: bool,
+    flow: bool,
+    key: bool,
+}
+
+impl Emitter<'_> {
+    fn write(&mut self, text: &str) {
+        self.out.push_str(text);
+        match text.rfind('\n') {
+            Some(at) => self.column = text[at + 1..].chars().count(),
+            None => self.column += text.chars().count(),
+        }
+    }
+
+    fn line(&mut self, indent: usize) {
+        self.write("\n");
+        self.write(&" ".repeat(indent));
+    }
+
+    fn node(&mut self, value: &Value, place: Place) -> Result<(), TemplateError> {
+        match value.kind() {
+            ValueKind::Undefined => Err(TemplateError::undefined("the value is undefined")),
+            ValueKind::Map => self.map(value, place),
+            ValueKind::Seq | ValueKind::Iterable => self.list(value, place),
+            ValueKind::String => {
+                self.text(value.as_str().unwrap_or_default(), place);
+                Ok(())
+            }
+            _ => {
+                self.write(&scalar(value));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a list or map is written in brackets.
+    fn in_brackets(&self, items: &[&Value], place: Place) -> bool {
+        let leaf = |value: &&Value| {
+            !matches!(value.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable)
+        };
+        place.flow || items.is_empty() || (self.style.flow_leaves && items.iter().all(leaf))
+    }
+
+    fn map(&mut self, value: &Value, place: Place) -> Result<(), TemplateError> {
+        let mut entries = python::entries(value)?;
+        if self.style.sorted {
+            // Python keeps the order of keys that cannot be compared.
+            let mut sorted: Vec<_> = entries
+                .iter()
+                .map(|(key, item)| (key.clone(), (key.clone(), item.clone())))
+                .collect();
+            if python::sort_by_key(&mut sorted, false).is_ok() {
+                entries = sorted.into_iter().map(|(_, entry)| entry).collect();
+            }
+        }
+        let items: Vec<&Value> = entries.iter().map(|(_, item)| item).collect();
+        if self.in_brackets(&items, place) {
+            return self.flow_map(&entries, place);
+        }
+        let indent = place.indent.map_or(0, |indent| indent + self.style.indent);
+        for (index, (key, item)) in entries.iter().enumerate() {
+            if index > 0 || (place.indent.is_some() && !place.in_list) {
+                self.line(indent);
+            }
+            self.node(key, Place { indent: Some(indent), in_list: false, flow: true, key: true })?;
+            self.write(":");
+            let below = Place { indent: Some(indent), in_list: false, flow: false, key: false };
+            if !self.begins_on_new_line(item, below)? {
+                self.write(" ");
+            }
+            self.node(item, below)?;
+        }
+        Ok(())
+    }
+
+    fn begins_on_new_line(&self, value: &Value, place: Place) -> Result<bool, TemplateError> {
+        let children: Vec<Value> = match value.kind() {
+            ValueKind::Map => python::entries(value)?.into_iter().map(|(_, item)| item).collect(),
+            ValueKind::Seq | ValueKind::Iterable => python::items(value)?,
+            _ => return Ok(false),
+        };
+        Ok(!self.in_brackets(&children.iter().collect::<Vec<_>>(), place))
+    }
+
+    fn flow_map(&mut self, entries: &[(Value, Value)], place: Place) -> Result<(), TemplateError> {
+        self.write("{");
+        for (index, (key, item)) in entries.iter().enumerate() {
+            self.flow_separator(index, place);
+            self.node(key, Place { flow: true, key: true, ..place })?;
+            self.write(": ");
+            self.node(item, Place { flow: true, key: false, ..place })?;
+        }
+        self.write("}");
+        Ok(())
+    }
+
+    /// A comma before all but the first, and a new line when this one is full.
+    fn flow_separator(&mut self, index: usize, place: Place) {
+        if index > 0 {
+            self.write(",");
+        }
+        if self.column > self.style.width {
+            self.line(place.indent.map_or(0, |indent| indent + self.style.indent));
+        } else if index > 0 {
+            self.write(" ");
+        }
+    }
+
+    fn list(&mut self, value: &Value, place: Place) -> Result<(), TemplateError> {
+        let items = python::items(value)?;
+        if self.in_brackets(&items.iter().collect::<Vec<_>>(), place) {
+            self.write("[");
+            for (index, item) in items.iter().enumerate() {
+                self.flow_separator(index, place);
+                self.node(item, Place { flow: true, key: false, ..place })?;
+            }
+            self.write("]");
+            return Ok(());
+        }
+        // A list in a map stands at the map's own column.
+        let indent = match place.indent {
+            None => 0,
+            Some(indent) if place.in_list => indent + self.style.indent,
+            Some(indent) => indent,
+        };
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 || (place.indent.is_some() && !place.in_list) {
+                self.line(indent);
+            }
+            self.write("-");
+            let below = Place { indent: Some(indent), in_list: true, flow: false, key: false };
+            let pad = if self.begins_on_new_line(item, below)? {
+                self.style.indent.max(2) - 1
+            } else {
+                1
+            };
+            self.write(&" ".repeat(pad));
+            self.node(item, below)?;
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str, place: Place) {
+        let analysis = Analysis::of(text);
+        let plain = !matches!(resolve_scalar(text), Yaml::Str(_))
+            || is_timestamp(text)
+            || text == "="
+            || text == "<<";
+        let multi_line = text.contains('\n');
+        let plain_allowed =
+            if place.flow { analysis.plain_in_flow } else { analysis.plain_in_block };
+        let indent = place.indent.map_or(0, |indent| indent + self.style.indent);
+        if !plain && plain_allowed && !(place.key && text.is_empty()) && !(place.key && multi_line)
+        {
+            self.plain(text, indent, place);
+        } else if analysis.single_quoted && !(place.key && multi_line) {
+            self.single_quoted(text, indent, place);
+        } else {
+            self.double_quoted(text, indent, place);
+        }
+    }
+
+    /// Words with spaces that may become line ends.
+    fn plain(&mut self, text: &str, indent: usize, place: Place) {
+        let mut words = text.split(' ').peekable();
+        let mut first = true;
+        let mut spaces = 0;
+        while let Some(word) = words.next() {
+            if !first {
+                spaces += 1;
+            }
+            if word.is_empty() && words.peek().is_some() {
+                first = false;
+                continue;
+            }
+            if spaces == 1 && !place.key && self.column > self.style.width {
+                self.line(indent);
+            } else {
+                self.write(&" ".repeat(spaces));
+            }
+            self.write(word);
+            spaces = 0;
+            first = false;
+        }
+    }
+
+    fn single_quoted(&mut self, text: &str, indent: usize, place: Place) {
+        self.write("'");
+        let characters: Vec<char> = text.chars().collect();
+        let mut index = 0;
+        while let Some(character) = characters.get(index).copied() {
+            let run = characters.iter().skip(index).take_while(|c| **c == character).count();
+            match character {
+                ' ' => {
+                    let inside = index > 0 && index + run < characters.len();
+                    if run == 1 && inside && !place.key && self.column > self.style.width {
+                        self.line(indent);
+                    } else {
+                        self.write(&" ".repeat(run));
+                    }
+                    index += run;
+                }
+                '\n' => {
+                    self.out.push('\n');
+                    self.out.push_str(&"\n".repeat(run));
+                    self.column = 0;
+                    self.write(&" ".repeat(indent));
+                    index += run;
+                }
+                '\'' => {
+                    self.write("''");
+                    index += 1;
+                }
+                other => {
+                    self.write(other.encode_utf8(&mut [0; 4]));
+                    index += 1;
+                }
+            }
+        }
+        self.write("'");
+    }
+
+    fn double_quoted(&mut self, text: &str, indent: usize, place: Place) {
+        self.write("\"");
+        let characters: Vec<char> = text.chars().collect();
+        for (index, character) in characters.iter().enumerate() {
+            let escaped = match character {
+                '"' => Some("\\\"".to_owned()),
+                '\\' => Some("\\\\".to_owned()),
+                '\0' => Some("\\0".to_owned()),
+                '\u{7}' => Some("\\a".to_owned()),
+                '\u{8}' => Some("\\b".to_owned()),
+                '\t' => Some("\\t".to_owned()),
+                '\n' => Some("\\n".to_owned()),
+                '\u{b}' => Some("\\v".to_owned()),
+                '\u{c}' => Some("\\f".to_owned()),
+                '\r' => Some("\\r".to_owned()),
+                '\u{1b}' => Some("\\e".to_owned()),
+                '\u{85}' => Some("\\N".to_owned()),
+                '\u{2028}' => Some("\\L".to_owned()),
+                '\u{2029}' => Some("\\P".to_owned()),
+                '\u{feff}' => Some("\\uFEFF".to_owned()),
+                c if is_printable(*c) => None,
+                c => Some(match *c as u32 {
+                    code if code <= 0xff => format!("\\x{code:02X}"),
+                    code if code <= 0xffff => format!("\\u{code:04X}"),
+                    code => format!("\\U{code:08X}"),
+                }),
+            };
+            let inside = index > 0 && index + 1 < characters.len();
+            if *character == ' ' && inside && !place.key && self.column >= self.style.width {
+                // A folded line: the space is kept by the backslash before it.
+                self.write("\\");
+                self.line(indent);
+                self.write("\\ ");
+                continue;
+            }
+            match escaped {
+                Some(escaped) => self.write(&escaped),
+                None => self.write(character.encode_utf8(&mut [0; 4])),
+            }
+        }
+        self.write("\"");
+    }
+}
+
+/// Numbers, truth and nothing in PyYAML's spelling.
+fn scalar(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::None => "null".to_owned(),
+        ValueKind::Bool => value.is_true().to_string(),
+        ValueKind::Number if !value.is_integer() => {
+            let text = python::text(value);
+            match text.as_str() {
+                "nan" => ".nan".to_owned(),
+                "inf" => ".inf".to_owned(),
+                "-inf" => "-.inf".to_owned(),
+                // `1e+20` would be a text to YAML 1.1.
+                _ if text.contains('e') && !text.contains('.') => text.replacen('e', ".0e", 1),
+                _ => text,
+            }
+        }
+        _ => python::text(value),
+    }
+}
+
+fn is_timestamp(text: &str) -> bool {
+    let digits = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let date_end = text.find(['T', 't', ' ', '\t']).unwrap_or(text.len());
+    let date: Vec<&str> = text[..date_end].split('-').collect();
+    let [year, month, day] = date.as_slice() else { return false };
+    if date_end == text.len() {
+        return digits(year, 4..=4) && digits(month, 2..=2) && digits(day, 2..=2);
+    }
+    let time = text[date_end + 1..].trim_start();
+    let clock: Vec<&str> = time.splitn(3, ':').collect();
+    digits(year, 4..=4)
+        && digits(month, 1..=2)
+        && digits(day, 1..=2)
+        && matches!(clock.as_slice(), [hour, minute, second]
+            if digits(hour, 1..=2) && digits(minute, 2..=2) && second.get(..2).is_some_and(|s| digits(s, 2..=2)))
+}
+
+fn is_printable(character: char) -> bool {
+    matches!(character,
+        '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
+        && character != '\u{feff}'
+}
+
+/// In which ways a text may be written, as PyYAML's emitter finds out.
+struct Analysis {
+    plain_in_block: bool,
+    plain_in_flow: bool,
+    single_quoted: bool,
+}
+
+impl Analysis {
+    fn of(text: &str) -> Self {
+        if text.is_empty() {
+            return Self { plain_in_block: false, plain_in_flow: false, single_quoted: true };
+        }
+        let (mut block, mut flow) = (true, true);
+        if text.starts_with("---") || text.starts_with("...") {
+            (block, flow) = (false, false);
+        }
+        let characters: Vec<char> = text.chars().collect();
+        let is_space = |character: Option<&char>| {
+            matches!(
+                character,
+                None | Some(' ' | '\t' | '\r' | '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\0')
+            )
+        };
+        let (mut breaks, mut special, mut space_break) = (false, false, false);
+        for (index, character) in characters.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|index| characters.get(index));
+            let after = characters.get(index + 1);
+            let space_follows = is_space(after);
+            if index == 0 {
+                match character {
+                    '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\''
+                    | '"' | '%' | '@' | '`' => {
+                        (block, flow) = (false, false);
+                    }
+                    '?' | ':' => {
+                        flow = false;
+                        block &= !space_follows;
+                    }
+                    '-' if space_follows => (block, flow) = (false, false),
+                    _ => {}
+                }
+            } else {
+                match character {
+                    ',' | '?' | '[' | ']' | '{' | '}' => flow = false,
+                    ':' => {
+                        flow = false;
+                        block &= !space_follows;
+                    }
+                    '#' if is_space(before) => (block, flow) = (false, false),
+                    _ => {}
+                }
+            }
+            match character {
+                '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                    breaks = true;
+                    space_break |= before == Some(&' ');
+                }
+                c if !is_printable(*c) => special = true,
+                _ => {}
+            }
+        }
+        let edge = |character: Option<&char>| matches!(character, Some(' ' | '\n'));
+        if edge(characters.first()) || edge(characters.last()) || breaks || special {
+            (block, flow) = (false, false);
+        }
+        Self { plain_in_block: block, plain_in_flow: flow, single_quoted: !special && !space_break }
+    }
+}
