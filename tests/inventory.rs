@@ -390,3 +390,18 @@ fn wrong_files_of_variables_point_at_the_place() {
         "{error}"
     );
 }
+
+proptest::proptest! {
+    /// Any text is an inventory or an error, any pattern selects hosts or is an error.
+    #[test]
+    fn any_text_can_be_an_inventory(text in "[-a-c0-2:={}\\[\\],'\"#;!~*?& \n\\\\]{0,60}", pattern in "[-a-c0-2:{}()\\[\\],!~*?&^$.]{0,12}") {
+        let files = Files::new(&[("hosts", &text)]);
+        if let Ok((inventory, _)) = Inventory::load(&[files.source("hosts")], None) {
+            for host in inventory.host_names() {
+                proptest::prop_assert!(inventory.contains_host(&host));
+                inventory.layers(&host);
+            }
+            let _ = inventory.select(&pattern);
+        }
+    }
+}

@@ -174,3 +174,16 @@ fn what_cannot_be_explained_still_has_its_place() {
         );
     }
 }
+
+proptest::proptest! {
+    /// What is read is a value or an error with a place in the text, never a panic.
+    #[test]
+    fn any_text_can_be_read(text in "[-a-c01:{}\\[\\],'\"#&*!|>%@ \t\n\\\\<é]{0,60}") {
+        if let Err(error) = load_all_str(&text, Path::new("x.yml")) {
+            let lines = text.lines().count() + 1;
+            let line = error.span.as_ref().map(|span| span.line);
+            proptest::prop_assert!(line.is_none_or(|line| line <= lines), "{error}");
+            proptest::prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}
