@@ -56,7 +56,10 @@ impl From<source::Error> for LoadError {
 impl Prepared {
     pub fn load(paths: &[PathBuf], settings: Settings, extra: Layer) -> Result<Self, LoadError> {
         let directory = paths.first().and_then(|path| absolute(path).parent().map(PathBuf::from));
-        let (inventory, warnings) = Inventory::load(&settings.inventory, directory.as_deref())?;
+        let (inventory, mut warnings) = Inventory::load(&settings.inventory, directory.as_deref())?;
+        if let Some(limit) = &settings.limit {
+            warnings.extend(inventory.check_limit(limit)?);
+        }
         let catalogue = Arc::new(Catalogue::load(&module_folders(directory.as_deref())));
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),

@@ -1,0 +1,195 @@
+//! A cluster of the lab, and kup-play run on it.
+
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+pub struct Lab {
+    name: &'static str,
+}
+
+impl Lab {
+    /// A cluster at its first version, as it was when it was new.
+    pub fn fresh(name: &'static str, control_planes: usize, workers: usize) -> Self {
+        let lab = Self { name };
+        let exists = lab.command("status", &[]).status.success();
+        if exists {
+            lab.must("reset", &[]);
+        } else {
+            let (cps, ws) = (control_planes.to_string(), workers.to_string());
+            lab.must("up", &["--control-planes", &cps, "--workers", &ws]);
+        }
+        lab
+    }
+
+    fn command(&self, command: &str, arguments: &[&str]) -> Output {
+        Command::new("tests/lab/lab")
+            .args([command, "--name", self.name])
+            .args(arguments)
+            .output()
+            .expect("the lab")
+    }
+
+    fn must(&self, command: &str, arguments: &[&str]) -> String {
+        let output = self.command(command, arguments);
+        assert!(output.status.success(), "lab {command} {arguments:?}:\n{}", text(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    pub fn hosts(&self) -> Vec<String> {
+        let nodes = self.kubectl(&["get", "nodes", "-o", "name"]);
+        nodes.lines().map(|line| line.trim_start_matches("node/").to_owned()).collect()
+    }
+
+    pub fn ssh(&self, host: &str, script: &str) -> String {
+        self.must("ssh", &[host, script])
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        // kubectl runs on cp1: words with blanks or braces have to survive its shell.
+        let quoted: Vec<_> =
+            arguments.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        let words: Vec<_> = quoted.iter().map(String::as_str).collect();
+        self.must("kubectl", &words)
+    }
+
+    pub fn cut(&self, host: &str) {
+        self.must("cut", &[host]);
+    }
+
+    pub fn heal(&self, host: &str) {
+        self.must("heal", &[host]);
+    }
+
+    /// What a script says on every host.
+    pub fn state(&self, script: &str) -> Vec<String> {
+        self.hosts().iter().map(|host| self.ssh(host, script)).collect()
+    }
+
+    /// The kubelets' versions.
+    pub fn versions(&self) -> Vec<String> {
+        let path = "jsonpath={range .items[*]}{.status.nodeInfo.kubeletVersion}{\"\\n\"}{end}";
+        let text = self.kubectl(&["get", "nodes", "-o", path]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    pub fn cordoned(&self) -> Vec<String> {
+        let path = "jsonpath={range .items[?(@.spec.unschedulable==true)]}{.metadata.name}{\"\\n\"}{end}";
+        let text = self.kubectl(&["get", "nodes", "-o", path]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The app of three replicas, and its PodDisruptionBudget.
+    pub fn start_app(&self) {
+        let script = "kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -";
+        let mut child = Command::new("tests/lab/lab")
+            .args(["ssh", "--name", self.name, "cp1", script])
+            .stdin(std::fs::File::open("tests/lab/app.yaml").expect("app.yaml"))
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the lab");
+        assert!(child.wait().expect("an end").success());
+        self.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
+    }
+
+    /// Watches the app's ready pods through the API until it is asked for the result.
+    pub fn watch_app(&self) -> Watch {
+        // A watch ends when its apiserver does; the next one begins with the state of now.
+        let script = "while :; do kubectl --kubeconfig /etc/kubernetes/admin.conf get deployment app \
+            --watch -o 'jsonpath={.status.readyReplicas}{\"\\n\"}' 2>/dev/null; sleep 0.2; done";
+        let seen = tempfile::NamedTempFile::new().expect("a file");
+        let child = Command::new("tests/lab/lab")
+            .args(["ssh", "--name", self.name, "cp1", script])
+            .stdin(Stdio::null())
+            .stdout(seen.reopen().expect("the file"))
+            .spawn()
+            .expect("the lab");
+        Watch { child, seen }
+    }
+
+    /// The arguments with this cluster's inventory.
+    fn kup_command(&self, arguments: &[&str]) -> Command {
+        let inventory = self.must("path", &["inventory"]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
+        command.args(arguments).args(["-i", inventory.trim()]).stdin(Stdio::null());
+        command
+    }
+
+    pub fn kup(&self, arguments: &[&str]) -> Output {
+        self.kup_command(arguments).output().expect("kup-play")
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.kup_command(arguments).stdout(Stdio::null()).spawn().expect("kup-play")
+    }
+}
+
+/// The counts of ready pods that were seen.
+pub struct Watch {
+    child: Child,
+    seen: tempfile::NamedTempFile,
+}
+
+impl Watch {
+    pub fn fewest_ready(mut self) -> u64 {
+        interrupt(&self.child);
+        self.child.wait().expect("an end");
+        let seen = std::fs::read_to_string(self.seen.path()).expect("what was seen");
+        let counts: Vec<u64> = seen.lines().map(|line| line.parse().unwrap_or(0)).collect();
+        assert!(counts.len() > 1, "nothing was seen of the app:\n{seen}");
+        counts.into_iter().min().unwrap_or(0)
+    }
+}
+
+pub fn run(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"))
+}
+
+/// Ctrl-C.
+pub fn interrupt(child: &Child) {
+    run("kill", &["-INT", &child.id().to_string()]);
+}
+
+/// Both outputs.
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// The counts of each host in the recap.
+pub fn recap(text: &str) -> HashMap<String, HashMap<String, u64>> {
+    let lines = text.lines().skip_while(|line| !line.starts_with("PLAY RECAP")).skip(1);
+    lines
+        .filter_map(|line| line.split_once(" : "))
+        .map(|(host, counts)| {
+            let counts = counts
+                .split_whitespace()
+                .filter_map(|field| field.split_once('='))
+                .filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?)))
+                .collect();
+            (host.trim().to_owned(), counts)
+        })
+        .collect()
+}
+
+pub fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            if let Some(found) = find_file(&path, name) {
+                return Some(found);
+            }
+        } else if path.file_name().is_some_and(|found| found == name) {
+            return Some(path);
+        }
+    }
+    None
+}
+
+pub fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("the file").permissions().mode() & 0o7777
+}
