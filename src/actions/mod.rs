@@ -23,6 +23,7 @@ mod raw;
 mod registry;
 mod session;
 mod set_fact;
+mod template;
 mod undo;
 
 use schemars::JsonSchema;

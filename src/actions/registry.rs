@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     Action, Context, Error, Outcome, add_host, assert, copy, debug, etcd_snapshot, fail, fetch,
-    group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
+    group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact, template,
 };
 use crate::modules::argument_names;
 
@@ -69,6 +69,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<pause::Pause>(),
     ActionSpec::of::<raw::Raw>(),
     ActionSpec::of::<set_fact::SetFact>(),
+    ActionSpec::of::<template::Template>(),
 ];
 
 /// The action of this short name (`_` between words).

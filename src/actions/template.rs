@@ -1,0 +1,80 @@
+//! `template`: a Jinja2 file of the operator's, rendered for the host.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+use super::copy::{Placement, place};
+use super::{Action, Context, Error, Outcome, files};
+use crate::modules::args::Flag;
+use crate::template::{Delimiters, FileOptions};
+
+/// Renders a template and puts the result on the host.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Template {
+    /// The template, looked for in `templates/` and beside the playbook.
+    src: String,
+    block_start_string: Option<String>,
+    block_end_string: Option<String>,
+    variable_start_string: Option<String>,
+    variable_end_string: Option<String>,
+    comment_start_string: Option<String>,
+    comment_end_string: Option<String>,
+    /// Remove the newline after a block.
+    trim_blocks: Option<Flag>,
+    /// Remove blanks before a block.
+    lstrip_blocks: Option<Flag>,
+    /// `\n`, `\r` or `\r\n`.
+    newline_sequence: Option<String>,
+    #[serde(flatten)]
+    placement: Placement,
+}
+
+impl Action for Template {
+    const NAME: &'static str = "template";
+
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        let path = files::find(context, "templates", &self.src)?;
+        let source = std::fs::read_to_string(&path)
+            .map_err(|e| Error::failed(format!("{} cannot be read: {e}", path.display())))?;
+        let options = self.options(context, &path);
+        let text = context
+            .templar
+            .render_file(&source, &options, &context.scope)
+            .map_err(|error| Error::failed(error.to_string()))?;
+        let mut extra = Map::new();
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            extra.insert("original_basename".to_owned(), json!(name));
+        }
+        extra.insert("diff_header".to_owned(), json!(path.display().to_string()));
+        place(context, &self.placement, text.into_bytes().into(), extra).await
+    }
+}
+
+impl Template {
+    fn options(&self, context: &Context, path: &Path) -> FileOptions {
+        let defaults = FileOptions::default();
+        let or = |given: &Option<String>, default: String| given.clone().unwrap_or(default);
+        let Delimiters { variable, block, comment } = defaults.delimiters;
+        FileOptions {
+            path: Some(path.to_owned()),
+            search_path: context.search.clone(),
+            trim_blocks: self.trim_blocks.map_or(defaults.trim_blocks, |flag| flag.0),
+            lstrip_blocks: self.lstrip_blocks.map_or(defaults.lstrip_blocks, |flag| flag.0),
+            newline_sequence: or(&self.newline_sequence, defaults.newline_sequence),
+            delimiters: Delimiters {
+                variable: (
+                    or(&self.variable_start_string, variable.0),
+                    or(&self.variable_end_string, variable.1),
+                ),
+                block: (or(&self.block_start_string, block.0), or(&self.block_end_string, block.1)),
+                comment: (
+                    or(&self.comment_start_string, comment.0),
+                    or(&self.comment_end_string, comment.1),
+                ),
+            },
+        }
+    }
+}
