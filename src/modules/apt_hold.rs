@@ -3,21 +3,18 @@
 //! Changing a held package takes three steps (unhold, install, hold) that belong
 //! together: whatever happens in the middle, what was held is held again.
 
+mod transaction;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::args::{Flag, Text, TextList};
+use super::args::{Flag, Number, Text, TextList};
 use super::dpkg;
 use super::{Context, Failure, Module, Outcome};
-
-/// Names the packages that are being changed: when it is still there at the next
-/// run, that run holds them first. It lies where a reboot leaves it.
-const MARKER: &str = "/var/lib/kup-play/apt-hold-in-progress";
+use transaction::Transaction;
 
 /// Installs packages at a version and holds them, or holds and unholds what is installed.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,11 +28,18 @@ pub struct AptHold {
     #[serde(default)]
     state: State,
     /// Read the repositories' lists first.
-    #[serde(default)]
+    #[serde(default, alias = "update-cache")]
     update_cache: Flag,
     /// Install an older version than the installed one.
-    #[serde(default)]
+    #[serde(default, alias = "allow-downgrade", alias = "allow_downgrades")]
     allow_downgrade: Flag,
+    /// Seconds to wait for another program to let go of dpkg.
+    #[serde(default = "lock_timeout")]
+    lock_timeout: Number,
+}
+
+fn lock_timeout() -> Number {
+    Number(dpkg::LOCK_TIMEOUT as i64)
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -57,25 +61,39 @@ impl Module for AptHold {
             return Err(Failure::new("apt_hold needs the names of packages"));
         }
         if !context.check {
-            finish_interrupted(context)?;
+            transaction::finish_interrupted(context)?;
         }
-        if self.update_cache.0 {
-            let update = dpkg::apt_get(context).arg("update");
-            dpkg::must(update, "the package lists cannot be updated")?;
+        if self.update_cache.0 && !context.check {
+            let update = || dpkg::apt_get(context).arg("update");
+            let output = dpkg::unlocked(self.lock_seconds(), update)?;
+            if !output.success() {
+                return Err(dpkg::explained("the package lists cannot be updated", &output));
+            }
         }
         let before = dpkg::installed(context, names)?;
         let held = dpkg::held(context, names)?;
-        let changed = match self.state {
+        let change = match self.state {
             State::Installed => self.install(context, &before, &held)?,
             State::Held => self.mark(context, true, &held)?,
             State::Unheld => self.mark(context, false, &held)?,
         };
-        let after = if context.check { before.clone() } else { dpkg::installed(context, names)? };
-        let mut outcome = Outcome::changed(changed.is_some());
-        if let Some(Change { versions, stdout }) = changed {
-            outcome = outcome.with("to_install", json!(versions)).with("stdout", stdout);
+        let mut after = before.clone();
+        let mut now_held = held;
+        match &change {
+            Some(_) if !context.check => {
+                after = dpkg::installed(context, names)?;
+                now_held = dpkg::held(context, names)?;
+            }
+            Some(change) => after.extend(change.versions.clone()),
+            None => {}
         }
-        let now_held = if context.check { held } else { dpkg::held(context, names)? };
+        let mut outcome = Outcome::changed(change.is_some());
+        if let Some(Change { versions, foreseen, stdout }) = change {
+            outcome = outcome
+                .with("to_install", json!(versions))
+                .with("changes", json!(foreseen))
+                .with("stdout", stdout);
+        }
         Ok(outcome.with("before", json!(before)).with("after", json!(after)).with("held", now_held))
     }
 }
@@ -85,10 +103,16 @@ impl Module for AptHold {
 struct Change {
     /// Package and the version it gets.
     versions: BTreeMap<String, String>,
+    /// All that apt changes, dependencies included.
+    foreseen: Vec<dpkg::Foreseen>,
     stdout: String,
 }
 
 impl AptHold {
+    fn lock_seconds(&self) -> u64 {
+        u64::try_from(self.lock_timeout.0).unwrap_or(0)
+    }
+
     fn mark(
         &self,
         context: &Context,
@@ -112,8 +136,8 @@ impl AptHold {
         before: &BTreeMap<String, String>,
         held: &[String],
     ) -> Result<Option<Change>, Failure> {
-        let wanted = self.wanted_versions(context, before)?;
-        let versions: BTreeMap<_, _> = wanted
+        let versions: BTreeMap<_, _> = self
+            .wanted_versions(context, before)?
             .into_iter()
             .filter(|(name, version)| before.get(name) != Some(version))
             .collect();
@@ -122,12 +146,27 @@ impl AptHold {
         }
         let words: Vec<_> =
             versions.iter().map(|(name, version)| format!("{name}={version}")).collect();
-        let simulated = self.apt(context, &["-s"], &words)?;
+        // What apt refuses is known before anything is unheld.
+        let simulated = self.simulate(context, &words)?;
+        let foreseen = dpkg::foreseen(&simulated);
         if context.check {
-            return Ok(Some(Change { versions, stdout: simulated }));
+            return Ok(Some(Change { versions, foreseen, stdout: simulated }));
         }
-        let stdout = self.transaction(context, &words)?;
-        Ok(Some(Change { versions, stdout }))
+        let transaction = Transaction {
+            names: &self.packages.0,
+            held,
+            words: &words,
+            flags: self.flags(),
+            lock_timeout: self.lock_seconds(),
+        };
+        let output = transaction.run(context)?;
+        if !output.success() {
+            let what = format!("{}: the installation failed", words.join(" "));
+            let mut failure = dpkg::explained(&what, &output);
+            failure.changed = dpkg::installed(context, &self.packages.0)? != *before;
+            return Err(failure);
+        }
+        Ok(Some(Change { versions, foreseen, stdout: output.stdout }))
     }
 
     /// The version that each package is to have.
@@ -139,16 +178,7 @@ impl AptHold {
         let mut wanted = BTreeMap::new();
         for name in &self.packages.0 {
             let installed = before.get(name);
-            let Some(pattern) = self.version.as_ref().map(|version| version.0.as_str()) else {
-                if let Some(version) = installed {
-                    wanted.insert(name.clone(), version.clone());
-                    continue;
-                }
-                let newest = dpkg::available(context, name)?.into_iter().next();
-                let version = newest.ok_or_else(|| not_there(name, "any version", &[]))?;
-                wanted.insert(name.clone(), version);
-                continue;
-            };
+            let pattern = self.version.as_ref().map_or("*", |version| version.0.as_str());
             // An installed version that fits stays, whatever else would fit too.
             if let Some(version) = installed.filter(|version| dpkg::matches(pattern, version)) {
                 wanted.insert(name.clone(), version.clone());
@@ -162,32 +192,23 @@ impl AptHold {
         Ok(wanted)
     }
 
-    /// Unhold, install, hold. The hold happens also when the installation fails.
-    fn transaction(&self, context: &Context, words: &[String]) -> Result<String, Failure> {
-        let names = &self.packages.0;
-        let marker = Marker::set(names)?;
-        dpkg::mark(context, false, names)?;
-        let installed = self.apt(context, &[], words);
-        let present: Vec<_> = dpkg::installed(context, names)?.into_keys().collect();
-        dpkg::mark(context, true, &present)?;
-        marker.remove()?;
-        installed
+    fn flags(&self) -> Vec<&'static str> {
+        let mut flags = vec!["--allow-change-held-packages"];
+        if self.allow_downgrade.0 {
+            flags.push("--allow-downgrades");
+        }
+        flags
     }
 
-    fn apt(&self, context: &Context, flags: &[&str], words: &[String]) -> Result<String, Failure> {
-        let mut process = dpkg::apt_get(context).args(flags).arg("install");
-        // The simulation is made while the packages are still held.
-        process = process.arg("--allow-change-held-packages");
-        if self.allow_downgrade.0 {
-            process = process.arg("--allow-downgrades");
-        }
-        let output = process.args(words).run()?;
+    fn simulate(&self, context: &Context, words: &[String]) -> Result<String, Failure> {
+        let simulation =
+            || dpkg::apt_get(context).args(["-s", "install"]).args(self.flags()).args(words);
+        let output = dpkg::unlocked(self.lock_seconds(), simulation)?;
         if output.success() {
             return Ok(output.stdout);
         }
-        let what =
-            if flags.is_empty() { "the installation failed" } else { "it cannot be installed" };
-        let failure = dpkg::explained(&format!("{}: {what}", words.join(" ")), &output);
+        let what = format!("{}: it cannot be installed", words.join(" "));
+        let failure = dpkg::explained(&what, &output);
         if output.stderr.contains("downgraded") && !self.allow_downgrade.0 {
             let msg = format!("{} (allow_downgrade permits an older version)", failure.msg);
             return Err(Failure { msg, ..failure });
@@ -205,36 +226,4 @@ fn not_there(name: &str, pattern: &str, available: &[String]) -> Failure {
         "no version of {name} matches {pattern}: {offered}; is the repository of this minor \
          configured, and its list up to date (update_cache)?"
     ))
-}
-
-/// Holds what an earlier run left unheld when it was killed.
-fn finish_interrupted(context: &Context) -> Result<(), Failure> {
-    let Ok(text) = fs::read_to_string(MARKER) else {
-        return Ok(());
-    };
-    let names: Vec<String> = text.lines().map(str::to_owned).collect();
-    let present: Vec<_> = dpkg::installed(context, &names)?.into_keys().collect();
-    dpkg::mark(context, true, &present)?;
-    Marker(PathBuf::from(MARKER)).remove()
-}
-
-struct Marker(PathBuf);
-
-impl Marker {
-    fn set(names: &[String]) -> Result<Self, Failure> {
-        let path = Path::new(MARKER);
-        let error =
-            |error: std::io::Error| Failure::new(format!("{MARKER} cannot be written: {error}"));
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(error)?;
-        }
-        fs::write(path, names.join("\n")).map_err(error)?;
-        Ok(Self(path.to_owned()))
-    }
-
-    fn remove(self) -> Result<(), Failure> {
-        fs::remove_file(&self.0).map_err(|error| {
-            Failure::new(format!("{} cannot be removed: {error}", self.0.display()))
-        })
-    }
 }

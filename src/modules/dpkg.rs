@@ -1,28 +1,75 @@
 //! dpkg and apt as the package modules use them: never asking, waiting for the lock.
 
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::process::{Output, Process};
+use super::process::{Output, Process, stop_requested};
 use super::{Context, Failure};
 
-/// Seconds that apt waits for another one to let go of dpkg.
+/// Seconds that a package module waits for another program to let go of dpkg.
 pub const LOCK_TIMEOUT: u64 = 120;
+
+/// A configuration file that was changed on the host is kept, others are replaced.
+pub const OPTIONS: [&str; 2] = ["force-confdef", "force-confold"];
 
 /// `apt-get` that asks nothing, keeps changed configuration files and waits for the lock.
 pub fn apt_get(context: &Context) -> Process {
-    Process::new("apt-get")
-        .in_context(context)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env("LC_ALL", "C.UTF-8")
-        .args([
-            "-y",
-            "-o",
-            &format!("DPkg::Lock::Timeout={LOCK_TIMEOUT}"),
-            "-o",
-            "Dpkg::Options::=--force-confdef",
-            "-o",
-            "Dpkg::Options::=--force-confold",
-        ])
+    apt_get_with(context, LOCK_TIMEOUT, &OPTIONS)
+}
+
+/// The same with another time to wait and other options of dpkg's.
+pub fn apt_get_with<S: AsRef<str>>(context: &Context, lock_timeout: u64, options: &[S]) -> Process {
+    let options = options.iter().flat_map(|option| {
+        ["-o".to_owned(), format!("Dpkg::Options::=--{}", option.as_ref().trim_start_matches("--"))]
+    });
+    let mut process = Process::new("apt-get").in_context(context).args([
+        "-y".to_owned(),
+        "-o".to_owned(),
+        format!("DPkg::Lock::Timeout={lock_timeout}"),
+    ]);
+    for (name, value) in ENVIRONMENT {
+        process = process.env(name, value);
+    }
+    process.args(options)
+}
+
+/// Nobody answers a question, and messages are read in English.
+pub const ENVIRONMENT: [(&str, &str); 4] = [
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("DEBIAN_PRIORITY", "critical"),
+    ("NEEDRESTART_SUSPEND", "1"),
+    ("LC_ALL", "C.UTF-8"),
+];
+
+/// Runs what needs dpkg's lock; while another program has it, again and again until
+/// `seconds` have passed. (apt waits by itself since 2.0, but not for the package lists.)
+pub fn unlocked(seconds: u64, make: impl Fn() -> Process) -> Result<Output, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let output = make().run()?;
+        if output.success()
+            || !is_locked(&output.stderr)
+            || Instant::now() >= deadline
+            || stop_requested()
+        {
+            return Ok(output);
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn is_locked(stderr: &str) -> bool {
+    [
+        "Could not get lock",
+        "is another process using it",
+        "frontend lock was locked by another process",
+        "dpkg status database is locked",
+        "Unable to lock",
+        "Unable to acquire the dpkg",
+    ]
+    .iter()
+    .any(|text| stderr.contains(text))
 }
 
 /// Versions of the installed ones among these packages.
@@ -59,8 +106,13 @@ pub fn mark(context: &Context, hold: bool, names: &[String]) -> Result<(), Failu
         return Ok(());
     }
     let verb = if hold { "hold" } else { "unhold" };
-    let process = Process::new("apt-mark").in_context(context).arg(verb).args(names);
-    must(process, &format!("apt-mark {verb} failed")).map(drop)
+    let output = unlocked(LOCK_TIMEOUT, || {
+        Process::new("apt-mark").in_context(context).arg(verb).args(names)
+    })?;
+    if output.success() {
+        return Ok(());
+    }
+    Err(explained(&format!("apt-mark {verb} failed"), &output))
 }
 
 /// Runs it, and fails with what it said unless it succeeds.
@@ -109,6 +161,36 @@ fn versions(madison: &str) -> Vec<String> {
     versions
 }
 
+/// A change that `apt-get -s` foresees.
+#[derive(Debug, PartialEq, serde::Serialize)]
+pub struct Foreseen {
+    pub name: String,
+    /// None: it is not installed yet.
+    pub from: Option<String>,
+    /// None: it is removed.
+    pub to: Option<String>,
+}
+
+/// The `Inst` and `Remv` lines of a simulation.
+pub fn foreseen(simulation: &str) -> Vec<Foreseen> {
+    simulation.lines().filter_map(foreseen_in).collect()
+}
+
+/// `Inst kubeadm [1.20.2-00] (1.21.2-00 lab:stable [amd64])`, `Remv x [1]`.
+fn foreseen_in(line: &str) -> Option<Foreseen> {
+    let mut words = line.split_whitespace();
+    let verb = words.next().filter(|verb| matches!(*verb, "Inst" | "Remv" | "Purg"))?;
+    let name = words.next()?.to_owned();
+    let inside = |open: char, close: char| {
+        let rest = line.split_once(open)?.1;
+        rest.split([close, ' ']).next().map(str::to_owned)
+    };
+    let before_new = line.split('(').next().unwrap_or_default();
+    let from = before_new.contains('[').then(|| inside('[', ']')).flatten();
+    let to = if verb == "Inst" { inside('(', ')') } else { None };
+    Some(Foreseen { name, from, to })
+}
+
 /// Whether a version is what a pattern with `*` asks for.
 pub fn matches(pattern: &str, version: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -141,6 +223,32 @@ mod tests {
         assert!(!matches("1.21.2-00", "1.21.2-001"));
         assert!(!matches("1.21.2-*", "1.21.20-00"));
         assert!(!matches("1.2-*", "1.21.2-00"));
+    }
+
+    #[test]
+    fn a_simulation_tells_what_would_change() {
+        let text = "Reading package lists...\nInst kubeadm [1.20.2-00] (1.21.2-00 lab:stable [amd64])\nInst new (2 x [all])\nRemv old [1]\nConf kubeadm (1.21.2-00 lab:stable [amd64])\n";
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            foreseen(text),
+            [
+                Foreseen {
+                    name: "kubeadm".to_owned(),
+                    from: some("1.20.2-00"),
+                    to: some("1.21.2-00")
+                },
+                Foreseen { name: "new".to_owned(), from: None, to: some("2") },
+                Foreseen { name: "old".to_owned(), from: some("1"), to: None },
+            ]
+        );
+    }
+
+    #[test]
+    fn only_a_lock_is_waited_for() {
+        assert!(is_locked(
+            "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt-get)"
+        ));
+        assert!(!is_locked("E: Unable to locate package nosuch"));
     }
 
     #[test]

@@ -3,25 +3,33 @@
 
 mod apt_hold;
 pub mod args;
+mod blockinfile;
 mod command;
 mod copy;
 mod dpkg;
+mod dpkg_selections;
 mod etcd_snapshot;
 mod file;
 pub mod files;
 mod find;
 mod kubeadm;
 mod lenient;
+mod lineinfile;
 mod mode;
+mod pattern;
 pub mod process;
 mod registry;
+mod replace;
 mod setup;
 mod shell;
 mod slurp;
 mod stat;
 mod systemd;
+mod tempfile;
+mod text_file;
 mod times;
 mod users;
+mod wait_for;
 pub mod words;
 
 use std::collections::BTreeMap;

@@ -44,12 +44,16 @@ impl ModuleSpec {
 /// Every host module; a new one is added here and nowhere else.
 static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::apt_hold::AptHold>(),
+    ModuleSpec::of::<super::blockinfile::BlockInFile>(),
     ModuleSpec::of::<super::command::Command>(),
     ModuleSpec::of::<super::copy::Copy>(),
+    ModuleSpec::of::<super::dpkg_selections::DpkgSelections>(),
     ModuleSpec::of::<super::etcd_snapshot::EtcdSnapshot>(),
     ModuleSpec::of::<super::file::File>(),
     ModuleSpec::of::<super::find::Find>(),
     ModuleSpec::of::<super::kubeadm::Kubeadm>(),
+    ModuleSpec::of::<super::lineinfile::LineInFile>(),
+    ModuleSpec::of::<super::replace::Replace>(),
     ModuleSpec::of::<super::setup::Setup>(),
     ModuleSpec::of::<super::shell::Shell>(),
     ModuleSpec::of::<super::slurp::Slurp>(),
@@ -57,6 +61,8 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::systemd::Service>(),
     ModuleSpec::of::<super::systemd::Systemd>(),
     ModuleSpec::of::<super::systemd::SystemdService>(),
+    ModuleSpec::of::<super::tempfile::Tempfile>(),
+    ModuleSpec::of::<super::wait_for::WaitFor>(),
 ];
 
 /// The module of this short name (`_` between words).
