@@ -114,7 +114,10 @@ fn what_is_wrong_with_a_host_is_said_and_the_others_go_on() {
 
     // A wrong key.
     let key = folder.path().join("key");
-    support::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()]);
+    support::run(
+        "ssh-keygen",
+        &["-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()],
+    );
     let wrong = format!("ansible_ssh_private_key_file={}", key.display());
     let run = lab.kup(&[&playbook, "-l", "w1", "-e", &wrong]);
     let text = support::text(&run);
@@ -123,7 +126,17 @@ fn what_is_wrong_with_a_host_is_said_and_the_others_go_on() {
 
     // A host whose key is not known.
     let unknown = "ansible_ssh_common_args=-o UserKnownHostsFile=/dev/null";
-    let run = lab.kup(&[&playbook, "-l", "w1", "-e", &format!("{{{:?}: {:?}}}", "ansible_ssh_common_args", unknown.split_once('=').expect("=").1)]);
+    let run = lab.kup(&[
+        &playbook,
+        "-l",
+        "w1",
+        "-e",
+        &format!(
+            "{{{:?}: {:?}}}",
+            "ansible_ssh_common_args",
+            unknown.split_once('=').expect("=").1
+        ),
+    ]);
     let text = support::text(&run);
     assert_eq!(run.status.code(), Some(4), "{text}");
     assert!(text.contains("Host key verification failed"), "{text}");
@@ -131,7 +144,8 @@ fn what_is_wrong_with_a_host_is_said_and_the_others_go_on() {
     // A user without sudo, one who needs a password, and one who does not.
     let as_user = |user: &str, more: &[&str]| {
         let user = format!("ansible_user={user}");
-        let mut arguments = vec![playbook.as_str(), "-l", "w1", "-e", &user, "-e", "wants_root=true"];
+        let mut arguments =
+            vec![playbook.as_str(), "-l", "w1", "-e", &user, "-e", "wants_root=true"];
         arguments.extend(more);
         lab.kup(&arguments)
     };

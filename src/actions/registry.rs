@@ -5,7 +5,8 @@ use serde_json::Value as Json;
 
 use super::{
     Action, Context, Error, Outcome, add_host, assert, copy, debug, etcd_snapshot, fail, fetch,
-    group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact, template,
+    group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
+    template,
 };
 use crate::modules::argument_names;
 

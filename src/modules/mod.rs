@@ -1,6 +1,7 @@
 //! Host modules: what a task does on a host. One file each, plain synchronous
 //! Rust over the host's files and commands; they run inside the agent.
 
+mod apt;
 mod apt_hold;
 pub mod args;
 mod blockinfile;

@@ -43,6 +43,7 @@ impl ModuleSpec {
 
 /// Every host module; a new one is added here and nowhere else.
 static MODULES: &[ModuleSpec] = &[
+    ModuleSpec::of::<super::apt::Apt>(),
     ModuleSpec::of::<super::apt_hold::AptHold>(),
     ModuleSpec::of::<super::blockinfile::BlockInFile>(),
     ModuleSpec::of::<super::command::Command>(),

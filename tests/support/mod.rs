@@ -75,7 +75,8 @@ impl Lab {
     }
 
     pub fn cordoned(&self) -> Vec<String> {
-        let path = "jsonpath={range .items[?(@.spec.unschedulable==true)]}{.metadata.name}{\"\\n\"}{end}";
+        let path =
+            "jsonpath={range .items[?(@.spec.unschedulable==true)]}{.metadata.name}{\"\\n\"}{end}";
         let text = self.kubectl(&["get", "nodes", "-o", path]);
         text.lines().map(str::to_owned).collect()
     }
