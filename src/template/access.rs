@@ -12,6 +12,7 @@ const ACCESS: &[Plugin] = &[
     Plugin::lenient(rewrite::ITEM, &["value", "key"], item),
     Plugin::lenient(rewrite::SLICE, &["value", "start", "stop", "step"], slice),
     Plugin::new(rewrite::PERCENT, &["value", "arguments"], percent),
+    Plugin::new(rewrite::ORDERED, &["a", "operator", "b"], ordered),
 ];
 
 pub fn register(environment: &mut minijinja::Environment<'static>) {
@@ -48,19 +49,15 @@ pub fn get(state: &State<'_, '_>, value: &Value, key: &Value) -> Result<Value, T
         _ => value.get_item(key).map_err(|error| python::carried(&error))?,
     };
     let found = python::valid(found).map_err(|error| python::carried(&error))?;
-    if found.is_undefined() {
-        if let Some(context) = Context::of(state) {
-            let what = if value.kind() == ValueKind::None {
-                "None".to_owned()
-            } else {
-                python::described(value)
-            };
-            let message = match key.as_str() {
-                Some(name) => format!("'{what}' has no attribute '{name}'"),
-                None => format!("{what} has no element {}", python::repr(key)),
-            };
-            context.missed_attribute(value, &python::text(key), message);
-        }
+    if found.is_undefined()
+        && let Some(context) = Context::of(state)
+    {
+        let what = python::described(value);
+        let message = match key.as_str() {
+            Some(name) => format!("'{what}' has no attribute '{name}'"),
+            None => format!("{what} has no element {}", python::repr(key)),
+        };
+        context.missed_attribute(value, &python::text(key), message);
     }
     Ok(found)
 }
@@ -124,6 +121,18 @@ fn slice(call: &mut Call) -> Result<Value, TemplateError> {
         _ if value.is_tuple() => python::tuple(chosen),
         _ => Value::from(chosen),
     })
+}
+
+/// `a < b` and the like
+fn ordered(call: &mut Call) -> Result<Value, TemplateError> {
+    let operator = call.text("operator")?;
+    let ordering = python::order(call.need("a")?, call.need("b")?, &operator)?;
+    Ok(Value::from(ordering.is_some_and(|ordering| match operator.as_str() {
+        "<" => ordering.is_lt(),
+        "<=" => ordering.is_le(),
+        ">" => ordering.is_gt(),
+        _ => ordering.is_ge(),
+    })))
 }
 
 /// `'%s' % arguments`

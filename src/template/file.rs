@@ -46,7 +46,7 @@ impl Default for FileOptions {
 
 impl FileOptions {
     /// Takes the options of a `#jinja2:` line off the text.
-    fn with_header<'t>(mut self, text: &'t str) -> Result<(Self, &'t str), TemplateError> {
+    fn with_header(mut self, text: &str) -> Result<(Self, &str), TemplateError> {
         let Some(rest) = text.strip_prefix(HEADER) else { return Ok((self, text)) };
         let (line, rest) = rest.split_once('\n').unwrap_or((rest, ""));
         for pair in line.split(',') {

@@ -7,10 +7,12 @@
 
 mod access;
 mod call;
+mod check;
 mod context;
 mod error;
 mod file;
 mod filters;
+mod finish;
 mod globals;
 mod json;
 mod locate;

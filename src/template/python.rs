@@ -184,26 +184,38 @@ pub fn detail(error: &minijinja::Error) -> String {
     }
 }
 
-/// `a < b` of Python: numbers with numbers, texts with texts, lists item by item.
+/// How two values are ordered, to sort them.
 pub fn compare(a: &Value, b: &Value) -> Result<Ordering, TemplateError> {
+    // Not a number comes nowhere; Python leaves it where it is.
+    order(a, b, "<").map(|ordering| ordering.unwrap_or(Ordering::Equal))
+}
+
+/// How two values are ordered for Python's `operator`: numbers with numbers,
+/// texts with texts, lists item by item. None when one is not a number.
+pub fn order(a: &Value, b: &Value, operator: &str) -> Result<Option<Ordering>, TemplateError> {
     let number = |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool);
+    let not_a_number = |value: &Value| f64::try_from(value.clone()).is_ok_and(f64::is_nan);
     if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
-        return Ok(a.cmp(b));
+        return Ok(Some(a.cmp(b)));
     }
     if number(a) && number(b) {
-        return Ok(a.cmp(b));
+        return Ok((!not_a_number(a) && !not_a_number(b)).then(|| a.cmp(b)));
     }
     if a.kind() == ValueKind::Seq && b.kind() == ValueKind::Seq && a.is_tuple() == b.is_tuple() {
         let (a, b) = (items(a)?, items(b)?);
         for (a, b) in a.iter().zip(&b) {
             if a != b {
-                return compare(a, b);
+                return order(a, b, operator);
             }
         }
-        return Ok(a.len().cmp(&b.len()));
+        return Ok(Some(a.len().cmp(&b.len())));
+    }
+    // Times and other objects know themselves how they are ordered.
+    if a.kind() == ValueKind::Plain && b.kind() == ValueKind::Plain {
+        return Ok(Some(a.cmp(b)));
     }
     Err(TemplateError::new(format!(
-        "'<' not supported between instances of '{}' and '{}'",
+        "'{operator}' not supported between instances of '{}' and '{}'",
         type_name(a),
         type_name(b)
     )))

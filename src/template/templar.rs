@@ -5,19 +5,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
 use super::context::{Context, LazyMap};
 use super::file::with_trailing_lines;
+use super::finish::{finished, format_value};
 use super::locate::{locate, name_in_code, name_in_template};
-use super::rewrite::{Rewritten, Role, Use, rewrite_expression, rewrite_template, short_name};
+use super::rewrite::{Rewritten, Role, rewrite_expression, rewrite_template};
 use super::scan::{Delimiters, Kind, Segment, scan};
 use super::{
     Scope, TemplateError, Value, access, filters, globals, lookups, methods, omit, python, tests,
 };
 use crate::secret::Secret;
-use crate::source::{self, Node, Span, Yaml, suggest};
+use crate::source::{Node, Span, Yaml};
 
 /// The hosts of a pattern, in the order of the inventory.
 pub type HostPattern = Arc<dyn Fn(&str) -> Result<Vec<String>, String> + Send + Sync>;
@@ -206,67 +206,12 @@ impl Templar {
         }
     }
 
-    /// Whether every template in a node can be read: its syntax, and the names
-    /// of its filters and tests.
-    pub fn check(&self, node: &Node) -> Result<(), source::Error> {
-        match &node.value {
-            Yaml::Str(text) if self.0.delimiters.found_in(text) => {
-                self.check_text(text, &node.span, Reading::Template)
-            }
-            Yaml::Seq(items) => items.iter().try_for_each(|item| self.check(item)),
-            Yaml::Map(entries) => entries.iter().try_for_each(|(key, value)| {
-                self.check(key)?;
-                self.check(value)
-            }),
-            _ => Ok(()),
+    /// The names of all filters, or of all tests.
+    pub(super) fn names(&self, role: Role) -> &HashSet<String> {
+        match role {
+            Role::Filter => &self.0.filters,
+            Role::Test => &self.0.tests,
         }
-    }
-
-    /// As [`check`](Self::check), for conditions: texts without tags are expressions.
-    pub fn check_condition(&self, node: &Node) -> Result<(), source::Error> {
-        match &node.value {
-            Yaml::Str(text) if !text.is_empty() && !self.0.delimiters.found_in(text) => {
-                self.check_text(text, &node.span, Reading::Expression)
-            }
-            Yaml::Seq(items) => items.iter().try_for_each(|item| self.check_condition(item)),
-            _ => self.check(node),
-        }
-    }
-
-    fn check_text(&self, text: &str, span: &Span, reading: Reading) -> Result<(), source::Error> {
-        let rewritten = self.rewrite(text, reading, reading == Reading::Template);
-        let environment = &self.0.environment;
-        let compiled = match reading {
-            Reading::Template => environment.template_from_str(&rewritten.text).map(drop),
-            Reading::Expression => environment.compile_expression(&rewritten.text).map(drop),
-        };
-        if let Err(error) = compiled {
-            return Err(self.syntax_error(&error, text, span, reading).into());
-        }
-        rewritten.uses.iter().try_for_each(|used| self.check_name(used, text, span))
-    }
-
-    fn check_name(&self, used: &Use, text: &str, span: &Span) -> Result<(), source::Error> {
-        let (kind, known) = match used.role {
-            Role::Filter => ("filter", &self.0.filters),
-            Role::Test => ("test", &self.0.tests),
-        };
-        let name = short_name(&used.name);
-        if known.contains(name) {
-            return Ok(());
-        }
-        let error =
-            locate(span, text, used.offset).error(format!("no {kind} named '{}'", used.name));
-        Err(match suggest(name, known.iter().map(String::as_str)) {
-            Some(near) => error.with_help(format!("did you mean '{near}'?")),
-            None => error,
-        })
-    }
-
-    /// Whether there is a filter (or else a test) of this name.
-    pub(super) fn knows(&self, filter: bool, name: &str) -> bool {
-        let known = if filter { &self.0.filters } else { &self.0.tests };
-        known.contains(short_name(name))
     }
 
     pub(super) fn environment(&self) -> &Environment<'static> {
@@ -367,7 +312,7 @@ impl Templar {
     }
 
     /// The text as minijinja is to read it. Only in `{{ }}` do backslashes mean themselves.
-    fn rewrite(&self, text: &str, reading: Reading, literal: bool) -> Rewritten {
+    pub(super) fn rewrite(&self, text: &str, reading: Reading, literal: bool) -> Rewritten {
         match reading {
             Reading::Expression => rewrite_expression(text, literal),
             Reading::Template => rewrite_template(text, &self.0.delimiters, literal),
@@ -445,33 +390,6 @@ impl Templar {
             _ => TemplateError::new(python::detail(error)).at(span),
         }
     }
-
-    /// A syntax error told about the operator's text, not about the rewritten one.
-    fn syntax_error(
-        &self,
-        error: &minijinja::Error,
-        text: &str,
-        span: &Span,
-        reading: Reading,
-    ) -> TemplateError {
-        let mut environment = self.0.environment.clone();
-        environment.set_debug(true);
-        let original = match reading {
-            Reading::Expression if !self.is_template(text) => {
-                environment.compile_expression(text).err()
-            }
-            _ => environment.template_from_str(text).err(),
-        };
-        let error = original.as_ref().unwrap_or(error);
-        let offset = error.range().map(|range| range.start).filter(|start| *start < text.len());
-        let place = offset.map_or_else(|| span.clone(), |offset| locate(span, text, offset));
-        TemplateError::new(format!(
-            "template error while templating string: {}. String: {}",
-            python::detail(error),
-            text.trim_end()
-        ))
-        .at(Some(&place))
-    }
 }
 
 /// The syntax of templates in playbooks.
@@ -492,69 +410,4 @@ fn only_expression(text: &str, segments: &[Segment]) -> Option<std::ops::Range<u
     };
     (expression.kind == Kind::Expression && rest.iter().all(nothing))
         .then(|| expression.inner.clone())
-}
-
-/// A result fit to be kept: iterators run to their end, nothing undefined in it.
-fn finished(value: Value) -> Result<Value, TemplateError> {
-    match value.kind() {
-        ValueKind::Undefined => Err(TemplateError::undefined("a value is undefined")),
-        ValueKind::Invalid => python::valid(value).map_err(|error| python::carried(&error)),
-        ValueKind::Iterable => finished(Value::from(python::items(&value)?)),
-        ValueKind::Seq if value.downcast_object_ref::<Vec<Value>>().is_some() => {
-            let items = python::items(&value)?;
-            if items.iter().any(needs_finish) {
-                return Ok(Value::from(
-                    items.into_iter().map(finished).collect::<Result<Vec<_>, _>>()?,
-                ));
-            }
-            Ok(value)
-        }
-        ValueKind::Map
-            if value.downcast_object_ref::<indexmap::IndexMap<Value, Value>>().is_some() =>
-        {
-            let entries = python::entries(&value)?;
-            if entries.iter().any(|(_, item)| needs_finish(item)) {
-                let entries = entries.into_iter().map(|(key, item)| Ok((key, finished(item)?)));
-                return Ok(Value::from_pairs(entries.collect::<Result<Vec<_>, TemplateError>>()?));
-            }
-            Ok(value)
-        }
-        _ => Ok(value),
-    }
-}
-
-fn needs_finish(value: &Value) -> bool {
-    matches!(
-        value.kind(),
-        ValueKind::Undefined
-            | ValueKind::Invalid
-            | ValueKind::Iterable
-            | ValueKind::Seq
-            | ValueKind::Map
-    )
-}
-
-/// Prints a value into text as Python would.
-fn format_value(
-    out: &mut minijinja::Output,
-    state: &mut minijinja::State<'_, '_>,
-    value: &Value,
-) -> Result<(), minijinja::Error> {
-    if value.is_undefined() {
-        let error = Context::of(state).map(|context| {
-            context.missed(
-                "the inline if-expression evaluated to false and no else section was defined."
-                    .to_owned(),
-            );
-            context.undefined()
-        });
-        return Err(error
-            .unwrap_or_else(|| TemplateError::undefined("a value is undefined"))
-            .into());
-    }
-    if value.is_none() {
-        return Ok(());
-    }
-    let value = finished(value.clone())?;
-    out.write_str(&python::text(&value)).map_err(minijinja::Error::from)
 }

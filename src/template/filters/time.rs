@@ -1,5 +1,6 @@
 //! Dates and times.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use minijinja::State;
-use minijinja::value::{Object, ObjectRepr};
+use minijinja::value::{DynObject, Object, ObjectRepr};
 
 use super::super::call::{Call, Plugin};
 use super::super::{TemplateError, Value, python, rewrite};
@@ -49,6 +50,10 @@ impl Object for Span {
             "total_seconds" => Ok(Value::from(self.0 as f64 / SECOND as f64)),
             _ => Err(minijinja::Error::from(minijinja::ErrorKind::UnknownMethod)),
         }
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        other.downcast_ref::<Self>().map(|other| self.0.cmp(&other.0))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,6 +128,10 @@ impl Object for Moment {
             }
             _ => return Err(minijinja::Error::from(minijinja::ErrorKind::UnknownMethod)),
         }))
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        other.downcast_ref::<Self>().map(|other| self.0.cmp(&other.0))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

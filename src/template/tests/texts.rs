@@ -2,6 +2,7 @@
 
 use super::super::call::{Call, Plugin};
 use super::super::filters::{Flags, is_match};
+use super::super::rewrite::{Role, short_name};
 use super::super::{TemplateError, Value, python};
 
 pub const TESTS: &[Plugin] = &[
@@ -14,8 +15,8 @@ pub const TESTS: &[Plugin] = &[
     Plugin::new("regex", &["value", "pattern", "ignorecase", "multiline", "match_type"], regex),
     Plugin::new("lower", &["value"], |call| has_case(call, char::is_uppercase, char::is_lowercase)),
     Plugin::new("upper", &["value"], |call| has_case(call, char::is_lowercase, char::is_uppercase)),
-    Plugin::new("filter", &["name"], |call| known(call, true)),
-    Plugin::new("test", &["name"], |call| known(call, false)),
+    Plugin::new("filter", &["name"], |call| known(call, Role::Filter)),
+    Plugin::new("test", &["name"], |call| known(call, Role::Test)),
     Plugin::new("uri", &["value", "schemes"], |call| uri(call, false)),
     Plugin::new("url", &["value", "schemes"], |call| uri(call, true)),
     Plugin::new("urn", &["value"], urn),
@@ -51,9 +52,9 @@ fn has_case(
 }
 
 /// Whether there is a filter or test of this name.
-fn known(call: &mut Call, filter: bool) -> Result<Value, TemplateError> {
+fn known(call: &mut Call, role: Role) -> Result<Value, TemplateError> {
     let name = python::text(call.value()?);
-    Ok(Value::from(call.context()?.templar.knows(filter, &name)))
+    Ok(Value::from(call.context()?.templar.names(role).contains(short_name(&name))))
 }
 
 fn uri(call: &mut Call, with_host: bool) -> Result<Value, TemplateError> {

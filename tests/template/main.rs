@@ -1,5 +1,8 @@
 //! Templates as playbooks use them: types, laziness, what is undefined, where errors point.
 
+mod files;
+mod robust;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -247,6 +250,19 @@ fn conditions_take_booleans_expressions_and_templates() {
     assert!(error.undefined);
     assert!(condition(variables, "'nope'").is_err());
     assert!(condition(variables, "'not nope'").is_err());
+}
+
+#[test]
+fn texts_and_numbers_are_not_ordered() {
+    for expression in ["'10' < 5", "n > 'a'", "list <= 3", "none > 1"] {
+        let error = error("n: 1\nlist: [1]", &format!("\"{{{{ {expression} }}}}\""));
+        assert!(error.message.contains("not supported between instances of"), "{}", error.message);
+    }
+    assert_eq!(render("n: 1", "'{{ n < 2 and not n >= 2 and 1 < n + 1 < 3 }}'"), json!(true));
+    assert_eq!(
+        render("n: 1", "'{% for x in [1, 2, 3] if x > n recursive %}{{ x }}{% endfor %}'"),
+        json!("23")
+    );
 }
 
 #[test]

@@ -1,106 +1,22 @@
-//! Expressions written anew for minijinja, so that they mean what they mean to Ansible.
-//!
-//! - `a.b`, `a['b']`, `a[1:]` and `a.b()` become filters of ours ([`access`](super::access)):
-//!   an attribute of something undefined is undefined, and only its use is an error.
-//! - `ansible.builtin.combine` is `combine`.
-//! - `'%s' % x` formats, and `{% do %}` takes any expression.
-//!
-//! Lines stay lines, so that an error's line is the operator's line.
+//! Writes the tokens of a tag anew.
 
 use std::ops::Range;
 
-use super::scan::{Delimiters, Kind, scan};
-use super::tokens::{Token, TokenKind, tokenize};
+use super::comparison::Comparison;
+use super::{
+    ATTRIBUTE, DIFFERENCE, INVOKE, ITEM, METHOD, MUTABLE, PERCENT, Role, SLICE, Use,
+    rewrite_expression, short_name,
+};
+use crate::template::tokens::{Token, TokenKind, tokenize};
 
-pub const ATTRIBUTE: &str = "__attribute";
-pub const ITEM: &str = "__item";
-pub const SLICE: &str = "__slice";
-pub const METHOD: &str = "__method";
-pub const INVOKE: &str = "__invoke";
-pub const PERCENT: &str = "__percent";
-pub const MUTABLE: &str = "__mutable";
-pub const DIFFERENCE: &str = "__difference";
-
-/// Collections whose filters and tests are known by their last name alone.
-const COLLECTIONS: [&str; 7] = [
-    "ansible.builtin.",
-    "ansible.legacy.",
-    "ansible.utils.",
-    "ansible.posix.",
-    "community.general.",
-    "community.crypto.",
-    "kubernetes.core.",
-];
-
-/// Whether a name was used as a filter or as a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Filter,
-    Test,
-}
-
-/// A filter or test that a template names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Use {
-    pub role: Role,
-    pub name: String,
-    /// The byte of the template's text where the name begins.
-    pub offset: usize,
-}
-
-/// A text made ready for minijinja, and what it names.
-#[derive(Debug, Default)]
-pub struct Rewritten {
-    pub text: String,
-    pub uses: Vec<Use>,
-}
-
-/// The name without the collection it comes from.
-pub fn short_name(name: &str) -> &str {
-    COLLECTIONS.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
-}
-
-/// Rewrites a whole template.
-///
-/// With `literal` the texts in `{{ }}` keep their backslashes: in a playbook
-/// `'\1'` is a backslash and a one, for YAML has had its turn already.
-pub fn rewrite_template(text: &str, delimiters: &Delimiters, literal: bool) -> Rewritten {
-    let mut result = Rewritten::default();
-    for segment in scan(text, delimiters) {
-        if matches!(segment.kind, Kind::Data | Kind::Comment) {
-            result.text.push_str(&text[segment.outer.clone()]);
-            continue;
-        }
-        result.text.push_str(&text[segment.outer.start..segment.inner.start]);
-        let mut writer = Writer::new(text, segment.inner.clone());
-        writer.literal = literal && segment.kind == Kind::Expression;
-        let code = match segment.kind {
-            Kind::Statement => writer.statement(),
-            _ => writer.expression(&[]),
-        };
-        result.text.push_str(&code);
-        result.text.push_str(&text[writer.copied..segment.outer.end]);
-        result.uses.append(&mut writer.uses);
-    }
-    result
-}
-
-/// Rewrites one bare expression, as `when` has it.
-pub fn rewrite_expression(code: &str, literal: bool) -> Rewritten {
-    let mut writer = Writer::new(code, 0..code.len());
-    writer.literal = literal;
-    let mut text = writer.expression(&[]);
-    text.push_str(&code[writer.copied..]);
-    Rewritten { text, uses: writer.uses }
-}
-
-struct Writer<'a> {
+/// Reads the tokens of a piece of code and gives them out again, changed.
+pub struct Writer<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     next: usize,
     /// Up to here the text has been written.
-    copied: usize,
-    uses: Vec<Use>,
+    pub copied: usize,
+    pub uses: Vec<Use>,
     /// Backslashes in texts mean themselves.
     literal: bool,
     /// Lists and maps written here can be changed later.
@@ -108,7 +24,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(text: &'a str, code: Range<usize>) -> Self {
+    pub fn new(text: &'a str, code: Range<usize>, literal: bool) -> Self {
         let tokens = tokenize(&text[code.clone()])
             .into_iter()
             .map(|token| Token {
@@ -122,12 +38,12 @@ impl<'a> Writer<'a> {
             next: 0,
             copied: code.start,
             uses: Vec::new(),
-            literal: false,
+            literal,
             mutable: false,
         }
     }
 
-    fn word(&self, ahead: usize) -> Option<&'a str> {
+    pub fn word(&self, ahead: usize) -> Option<&'a str> {
         self.tokens.get(self.next + ahead).map(|token| &self.text[token.range.clone()])
     }
 
@@ -145,7 +61,7 @@ impl<'a> Writer<'a> {
         (gap, word)
     }
 
-    fn copy(&mut self, out: &mut String) {
+    pub fn copy(&mut self, out: &mut String) {
         let (gap, word) = self.take();
         out.push_str(gap);
         out.push_str(word);
@@ -177,7 +93,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A tag `{% word … %}`.
-    fn statement(&mut self) -> String {
+    pub fn statement(&mut self) -> String {
         let mut out = String::new();
         match self.word(0) {
             Some("set") => {
@@ -197,6 +113,8 @@ impl<'a> Writer<'a> {
                 out + &value + &self.expression(&[])
             }
             Some("for") => {
+                // The last word is no part of the condition before it.
+                self.tokens.pop_if(|token| &self.text[token.range.clone()] == "recursive");
                 while !matches!(self.word(0), None | Some("in")) {
                     self.copy(&mut out);
                 }
@@ -223,8 +141,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Everything up to (not with) one of these symbols, or to the end.
-    fn expression(&mut self, stops: &[&str]) -> String {
+    pub fn expression(&mut self, stops: &[&str]) -> String {
         let mut out = String::new();
+        let mut operand = Comparison::default();
         while let Some(word) = self.word(0) {
             if stops.contains(&word) {
                 break;
@@ -241,8 +160,16 @@ impl<'a> Writer<'a> {
                     }
                     self.named(Role::Test, &mut out);
                 }
-                (Some(TokenKind::Name), "and" | "or" | "not" | "in" | "if" | "else") => {
+                (Some(TokenKind::Name), "in") | (Some(TokenKind::Symbol), "==" | "!=") => {
+                    operand.chained = true;
                     self.copy(&mut out);
+                }
+                (Some(TokenKind::Symbol), "<" | ">" | "<=" | ">=") => operand.order(self, &mut out),
+                (Some(TokenKind::Name), "and" | "or" | "not" | "if" | "else")
+                | (Some(TokenKind::Symbol), "," | ":" | "=") => {
+                    operand.end(&mut out);
+                    self.copy(&mut out);
+                    operand = Comparison::from(out.len());
                 }
                 (Some(TokenKind::Symbol), symbol) if !matches!(symbol, "(" | "[" | "{") => {
                     self.copy(&mut out);
@@ -250,6 +177,7 @@ impl<'a> Writer<'a> {
                 _ => self.chain(&mut out),
             }
         }
+        operand.end(&mut out);
         out
     }
 
@@ -441,103 +369,5 @@ impl<'a> Writer<'a> {
             self.named(Role::Filter, &mut operand);
         }
         chain.push_str(&format!("|{PERCENT}({operand})"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn expression(code: &str) -> String {
-        rewrite_expression(code, false).text
-    }
-
-    fn template(text: &str) -> String {
-        rewrite_template(text, &Delimiters::default(), true).text
-    }
-
-    #[test]
-    fn attributes_and_items_become_filters() {
-        assert_eq!(expression("a.b"), "(a|__attribute('b'))");
-        assert_eq!(
-            expression("a['b'][0].c | default(d.e)"),
-            "(a|__item('b')|__item(0)|__attribute('c')) | default((d|__attribute('e')))"
-        );
-        assert_eq!(expression("x.items() | list"), "(x|__method('items')) | list");
-        assert_eq!(expression("x.get('a', y.z)"), "(x|__method('get', 'a', (y|__attribute('z'))))");
-        assert_eq!(expression("a[1:]"), "(a|__slice(1, none))");
-        assert_eq!(expression("a[::-1]"), "(a|__slice(none, none, -1))");
-        assert_eq!(expression("f(x)"), "f(x)");
-        assert_eq!(expression("'a.b' ~ [1, 2]"), "'a.b' ~ [1, 2]");
-    }
-
-    #[test]
-    fn operators_before_a_list_do_not_make_it_a_subscript() {
-        assert_eq!(expression("x in ['a']"), "x in ['a']");
-        assert_eq!(expression("a if b else [c]"), "a if b else [c]");
-        assert_eq!(expression("x is in [1]"), "x is in [1]");
-        assert_eq!(expression("x is subset(y.z)"), "x is subset((y|__attribute('z')))");
-        assert_eq!(expression("x is sameas y.z"), "x is sameas (y|__attribute('z'))");
-    }
-
-    #[test]
-    fn names_of_collections_are_shortened_and_remembered() {
-        let rewritten =
-            rewrite_expression("a | ansible.builtin.combine(b) is ansible.builtin.mapping", false);
-        assert_eq!(rewritten.text, "a | combine(b) is mapping");
-        assert_eq!(rewritten.uses.len(), 2);
-        assert_eq!(rewritten.uses.first().map(|found| found.offset), Some(4));
-    }
-
-    #[test]
-    fn statements_keep_their_targets() {
-        assert_eq!(
-            template("{% set ns.x = a.b %}"),
-            "{% set ns.x = __mutable( (a|__attribute('b'))) %}"
-        );
-        assert_eq!(
-            template("{% for k, v in a.items() if v.x -%}"),
-            "{% for k, v in (a|__method('items')) if (v|__attribute('x')) -%}"
-        );
-        assert_eq!(
-            template("{% do a.append(1) %}"),
-            "{% set __done = ( (a|__method('append', 1))) %}"
-        );
-        assert_eq!(template("{{ loop.index }}"), "{{ loop.index }}");
-        assert_eq!(
-            template("{# a.b #}{% raw %}{{ a.b }}{% endraw %}"),
-            "{# a.b #}{% raw %}{{ a.b }}{% endraw %}"
-        );
-    }
-
-    #[test]
-    fn what_set_stores_can_be_changed() {
-        assert_eq!(template("{% set a = [] %}"), "{% set a = __mutable( __mutable([])) %}");
-        assert_eq!(template("{% set a, b = 1, 2 %}"), "{% set a, b = 1, 2 %}");
-        assert_eq!(template("{% set a %}x{% endset %}"), "{% set a %}x{% endset %}");
-    }
-
-    #[test]
-    fn backslashes_in_a_playbook_mean_themselves() {
-        assert_eq!(template(r"{{ x | f('\1\'') }}"), r"{{ x | f('\\1\'') }}");
-        assert_eq!(template(r"{% if x is f('\1') %}"), r"{% if x is f('\1') %}");
-    }
-
-    #[test]
-    fn times_are_subtracted_by_a_filter() {
-        assert_eq!(
-            expression("((a | to_datetime) - (b|to_datetime)).days"),
-            "(((a | to_datetime)|__difference((b|to_datetime)))|__attribute('days'))"
-        );
-        assert_eq!(expression("(a - b)"), "(a - b)");
-    }
-
-    #[test]
-    fn percent_formats_a_text() {
-        assert_eq!(
-            expression("'%02d-%s' % (a, b.c) ~ 'x'"),
-            "('%02d-%s' |__percent( (a, (b|__attribute('c'))))) ~ 'x'"
-        );
-        assert_eq!(expression("a % 2"), "a % 2");
     }
 }
