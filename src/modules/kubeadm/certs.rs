@@ -1,7 +1,27 @@
 //! `kubeadm certs check-expiration`: a table up to 1.29, then JSON.
 
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
+
+use super::Kubeadm;
+use crate::modules::{Context, Failure, Outcome};
+
+impl Kubeadm {
+    pub(super) fn certs(&self, context: &Context) -> Result<Outcome, Failure> {
+        let program = self.program_version(context)?;
+        let mut words = ["certs", "check-expiration"].map(str::to_owned).to_vec();
+        words.push(format!("--kubeconfig={}", self.kubeconfig));
+        if program.minor >= 30 {
+            words.push("-o=json".to_owned());
+        }
+        let output = self.must(self.process(context, &words), "certs check-expiration")?;
+        let certs = parse(&output.stdout).map_err(Failure::new)?;
+        Ok(Outcome::default()
+            .with("certificates", json!(certs.certificates))
+            .with("authorities", json!(certs.authorities))
+            .with("stdout", output.stdout))
+    }
+}
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Certificates {
@@ -138,7 +158,7 @@ mod tests {
 
     #[test]
     fn json_of_1_30_is_read() {
-        let text = r#"{"kind":"CertificateExpirationInfo","certificates":[{"name":"apiserver","expirationDate":"2027-01-01T00:00:00Z","residualTime":864000,"externallyManaged":false,"caName":"ca","missing":false}],"certificateAuthorities":[{"name":"ca","missing":true}]}"#;
+        let text = include_str!("../../../tests/data/kubeadm/1.30-certs-json.txt");
         let found = parse(text).expect("certificates");
         assert_eq!(found.certificates[0].days, Some(10));
         assert_eq!(found.authorities[0].expires, None);

@@ -1,7 +1,33 @@
 //! `kubeadm upgrade plan`: a table up to 1.24, JSON of two shapes after that.
 
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
+
+use super::{Kubeadm, preflight};
+use crate::modules::{Context, Failure, Outcome};
+
+impl Kubeadm {
+    pub(super) fn plan(&self, context: &Context) -> Result<Outcome, Failure> {
+        let program = self.program_version(context)?;
+        let mut words = ["upgrade", "plan"].map(str::to_owned).to_vec();
+        if self.version.is_some() {
+            // With a version kubeadm does not ask the internet for one.
+            words.push(format!("v{}", self.target()?));
+        }
+        words.extend(self.common_flags(program)?);
+        if program.minor >= 25 {
+            words.push("-o=json".to_owned());
+        }
+        let output = self.must(self.process(context, &words), "upgrade plan")?;
+        let plan = parse(&output.stdout).map_err(Failure::new)?;
+        Ok(Outcome::default()
+            .with("components", json!(plan.components))
+            .with("manual_upgrades", json!(plan.manual))
+            .with("preflight", json!(preflight::findings(&output.stderr)))
+            .with("stdout", output.stdout)
+            .with("stderr", output.stderr))
+    }
+}
 
 /// What the plan says.
 #[derive(Debug, Default, PartialEq)]
@@ -17,9 +43,12 @@ pub struct Component {
     /// None when the component is not there.
     pub current: Option<String>,
     pub target: String,
-    /// Only of kubelets: how many run `current`.
+    /// Only of kubelets, up to 1.29: how many run `current`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// From 1.30 on: the node that it runs on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// Reads either form.
@@ -35,7 +64,8 @@ pub fn parse(stdout: &str) -> Result<Plan, String> {
         };
     }
     let plan = of_table(stdout);
-    if plan.components.is_empty() && !stdout.contains("up to date") {
+    // No table at all: kubeadm found nothing newer.
+    if plan.components.is_empty() && !stdout.contains("[upgrade/versions]") {
         return Err("kubeadm upgrade plan printed no table of components".to_owned());
     }
     Ok(plan)
@@ -51,6 +81,7 @@ fn of_json(value: &Json) -> Plan {
             current: text(value, "currentVersion"),
             target: text(value, "newVersion")?,
             count: None,
+            node: text(value, "nodeName"),
         })
     };
     let list = |value: &Json, key: &str| -> Vec<Json> {
@@ -68,60 +99,98 @@ fn of_json(value: &Json) -> Plan {
     Plan { components, manual }
 }
 
-/// Columns begin where their headings do.
+/// A table has its headings, and columns that begin where these do.
+struct Table {
+    columns: Vec<(&'static str, usize)>,
+}
+
+/// The headings of all versions; the third is AVAILABLE up to 1.20, then TARGET, and NODE
+/// came with 1.30.
+const HEADINGS: [&str; 9] = [
+    "COMPONENT",
+    "NODE",
+    "CURRENT VERSION",
+    "PREFERRED VERSION",
+    "MANUAL UPGRADE REQUIRED",
+    "API GROUP",
+    "CURRENT",
+    "AVAILABLE",
+    "TARGET",
+];
+
+impl Table {
+    fn of(line: &str) -> Option<Self> {
+        if !line.starts_with("COMPONENT ") && !line.starts_with("API GROUP ") {
+            return None;
+        }
+        let mut columns: Vec<(&str, usize)> = Vec::new();
+        for heading in HEADINGS {
+            if let Some(at) = line.find(heading)
+                && columns.iter().all(|(_, other)| *other != at)
+            {
+                columns.push((heading, at));
+            }
+        }
+        columns.sort_by_key(|(_, at)| *at);
+        Some(Self { columns })
+    }
+
+    fn field<'a>(&self, line: &'a str, heading: &str) -> &'a str {
+        let Some(index) = self.columns.iter().position(|(name, _)| *name == heading) else {
+            return "";
+        };
+        let from = self.columns.get(index).map_or(0, |(_, at)| *at);
+        let to = self.columns.get(index + 1).map_or(line.len(), |(_, at)| *at).min(line.len());
+        line.get(from.min(to)..to).unwrap_or_default().trim()
+    }
+}
+
 fn of_table(stdout: &str) -> Plan {
     let mut plan = Plan::default();
-    let mut columns: Option<(bool, Vec<usize>)> = None;
+    let mut table: Option<Table> = None;
     for line in stdout.lines() {
-        if line.starts_with("COMPONENT") {
-            columns = Some((false, heads(line, &["CURRENT", "AVAILABLE", "TARGET"])));
-        } else if line.starts_with("API GROUP") {
-            columns = Some((
-                true,
-                heads(line, &["CURRENT VERSION", "PREFERRED VERSION", "MANUAL UPGRADE REQUIRED"]),
-            ));
-        } else if line.trim().is_empty() {
-            columns = None;
-        } else if let Some((configs, starts)) = &columns {
-            let fields = cut(line, starts);
-            match fields.as_slice() {
-                [group, _, _, manual] if *configs => {
-                    if *manual == "yes" {
-                        plan.manual.push((*group).to_owned());
-                    }
+        if let Some(begun) = Table::of(line) {
+            table = Some(begun);
+        } else if line.trim().is_empty() || line.starts_with("___") {
+            table = None;
+        } else if let Some(table) = &table {
+            let field = |heading: &str| table.field(line, heading);
+            if !field("API GROUP").is_empty() {
+                if field("MANUAL UPGRADE REQUIRED") == "yes" {
+                    plan.manual.push(field("API GROUP").to_owned());
                 }
-                [name, current, target] if !*configs => {
-                    plan.components.push(row(name, current, target))
-                }
-                _ => {}
+                continue;
             }
+            let target = [field("TARGET"), field("AVAILABLE")].concat();
+            // Several versions of kubelets: the name stands in the first row alone.
+            let name = match (field("COMPONENT"), plan.components.last()) {
+                ("", Some(last)) => last.name.clone(),
+                (name, _) => name.to_owned(),
+            };
+            plan.components.push(row(&name, field("NODE"), field("CURRENT"), target));
         }
     }
     plan
 }
 
-fn heads(line: &str, names: &[&str]) -> Vec<usize> {
-    names.iter().filter_map(|name| line.find(name)).collect()
-}
-
-fn cut<'a>(line: &'a str, starts: &[usize]) -> Vec<&'a str> {
-    let mut fields = Vec::new();
-    let mut from = 0;
-    for to in starts.iter().copied().chain([line.len()]) {
-        fields.push(line.get(from..to.min(line.len())).unwrap_or_default().trim());
-        from = to;
-    }
-    fields
-}
-
-/// A kubelet's row counts the nodes: `2 x v1.20.2`.
-fn row(name: &str, current: &str, target: &str) -> Component {
+/// `2 x v1.20.2` counts kubelets; `kubelet (w1)` names the node.
+fn row(name: &str, node: &str, current: &str, target: String) -> Component {
     let (count, current) = match current.split_once(" x ") {
         Some((count, version)) => (count.trim().parse().ok(), version),
         None => (None, current),
     };
-    let current = (!current.is_empty()).then(|| current.to_owned());
-    Component { name: name.to_owned(), current, target: target.to_owned(), count }
+    let (name, in_brackets) = match name.split_once(" (") {
+        Some((name, node)) => (name, node.trim_end_matches(')')),
+        None => (name, ""),
+    };
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Component {
+        name: name.to_owned(),
+        current: some(current),
+        target,
+        count,
+        node: some(node).or_else(|| some(in_brackets)),
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +222,45 @@ mod tests {
         let new = "{\"kind\":\"UpgradePlan\",\"availableUpgrades\":[{\"description\":\"x\",\"components\":[{\"name\":\"etcd\",\"currentVersion\":\"3.5.10-0\",\"newVersion\":\"3.5.12-0\"}]}]}";
         let plan = parse(new).expect("a plan");
         assert_eq!(component(&plan, "etcd").current.as_deref(), Some("3.5.10-0"));
+    }
+
+    #[test]
+    fn a_cluster_with_its_dns_and_one_without_news_are_read() {
+        let text = include_str!("../../../tests/data/kubeadm/1.21.2-plan-coredns.txt");
+        let plan = parse(text).expect("a plan");
+        assert_eq!(component(&plan, "CoreDNS").current.as_deref(), Some("1.7.0"));
+        assert_eq!(plan.components.len(), 7);
+        let text = include_str!("../../../tests/data/kubeadm/1.20.2-plan-up-to-date.txt");
+        assert_eq!(parse(text), Ok(Plan::default()));
+    }
+
+    #[test]
+    fn kubelets_of_several_versions_have_a_row_each() {
+        let text = include_str!("../../../tests/data/kubeadm/1.28-plan.txt");
+        let kubelets: Vec<_> = parse(text)
+            .expect("a plan")
+            .components
+            .into_iter()
+            .filter(|component| component.name == "kubelet")
+            .map(|component| (component.count, component.current.unwrap_or_default()))
+            .collect();
+        assert_eq!(kubelets, [(Some(1), "v1.27.3".to_owned()), (Some(2), "v1.27.4".to_owned())]);
+    }
+
+    #[test]
+    fn from_1_30_on_the_nodes_are_named() {
+        let table = parse(include_str!("../../../tests/data/kubeadm/1.30-plan.txt")).expect("text");
+        let json =
+            parse(include_str!("../../../tests/data/kubeadm/1.30-plan-json.txt")).expect("JSON");
+        for plan in [table, json] {
+            let kubelet = component(&plan, "kubelet");
+            assert_eq!(kubelet.node.as_deref(), Some("cp1"));
+            assert_eq!(
+                (kubelet.current.as_deref(), kubelet.target.as_str()),
+                (Some("v1.29.6"), "v1.30.2")
+            );
+            assert_eq!(component(&plan, "etcd").target, "3.5.12-0");
+        }
     }
 
     #[test]

@@ -10,7 +10,6 @@ use crate::modules::{Context, Failure};
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const COMPONENTS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-const LOG_LINES: usize = 10;
 
 /// The static pods of a control plane, by the tags of their images.
 #[derive(Debug, PartialEq)]
@@ -41,6 +40,12 @@ impl ControlPlane {
         Ok(Self { tags })
     }
 
+    #[cfg(test)]
+    pub fn of<const N: usize>(tags: [(&str, &str); N]) -> Self {
+        let owned = tags.map(|(name, tag)| (name.to_owned(), tag.to_owned()));
+        Self { tags: BTreeMap::from(owned) }
+    }
+
     pub fn versions(&self) -> &BTreeMap<String, String> {
         &self.tags
     }
@@ -59,10 +64,14 @@ fn image_tag(manifest: &str, component: &str) -> Option<String> {
     manifest
         .lines()
         .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("image:"))
-        .map(|image| image.trim().trim_matches('"'))
-        .filter_map(|image| image.rsplit_once(':'))
-        .find(|(name, _)| name.ends_with(component))
-        .map(|(_, tag)| tag.split('@').next().unwrap_or(tag).to_owned())
+        .map(|image| image.trim().trim_matches(['"', '\'']))
+        .find(|image| {
+            let name = image.split('@').next().unwrap_or_default();
+            let name = name.rsplit('/').next().unwrap_or_default();
+            name.split(':').next() == Some(component)
+        })
+        .and_then(tag_of)
+        .map(str::to_owned)
 }
 
 pub fn kubelet_version(context: &Context) -> Result<Option<Version>, Failure> {
@@ -70,9 +79,10 @@ pub fn kubelet_version(context: &Context) -> Result<Option<Version>, Failure> {
     Ok(output.stdout.split_whitespace().last().and_then(Version::parse))
 }
 
-/// Whether `apply` got to its end: the configuration in the cluster and kube-proxy, the
-/// last thing it changes, are of the version. Without kubectl the answer is no.
-pub fn cluster_is_at(context: &Context, kubeconfig: &str, target: Version) -> bool {
+/// The version that the cluster as a whole has: that of its configuration, when
+/// kube-proxy, the last thing that `apply` changes, has it too. None when it is torn
+/// between two, or cannot be asked.
+pub fn cluster_version(context: &Context, kubeconfig: &str) -> Option<Version> {
     let get = |words: &[&str]| {
         Process::new("kubectl")
             .in_context(context)
@@ -83,17 +93,26 @@ pub fn cluster_is_at(context: &Context, kubeconfig: &str, target: Version) -> bo
             .filter(|output| output.success())
             .map(|output| output.stdout)
     };
-    let wanted = format!("v{target}");
     let configuration =
-        get(&["configmap", "kubeadm-config", "-o", "jsonpath={.data.ClusterConfiguration}"]);
-    let configured = configuration.is_some_and(|text| {
-        text.lines().any(|line| line.trim() == format!("kubernetesVersion: {wanted}"))
-    });
-    let images = "jsonpath={.spec.template.spec.containers[*].image}";
-    let proxy = get(&["daemonset", "kube-proxy", "--ignore-not-found", "-o", images]);
-    configured
-        && proxy
-            .is_some_and(|image| image.is_empty() || image.trim().ends_with(&format!(":{wanted}")))
+        get(&["configmap", "kubeadm-config", "-o", "jsonpath={.data.ClusterConfiguration}"])?;
+    let version = configured_version(&configuration)?;
+    let images = "jsonpath={.spec.template.spec.containers[?(@.name==\"kube-proxy\")].image}";
+    let proxy = get(&["daemonset", "kube-proxy", "--ignore-not-found", "-o", images])?;
+    // A cluster may have no kube-proxy at all.
+    let proxy = proxy.trim();
+    (proxy.is_empty() || tag_of(proxy).and_then(Version::parse) == Some(version)).then_some(version)
+}
+
+fn configured_version(configuration: &str) -> Option<Version> {
+    let mut lines = configuration.lines();
+    lines.find_map(|line| Version::parse(line.trim().strip_prefix("kubernetesVersion:")?))
+}
+
+/// `registry:5000/kube-proxy:v1.21.2@sha256:…`
+fn tag_of(image: &str) -> Option<&str> {
+    let image = image.split('@').next().unwrap_or(image);
+    let (name, tag) = image.rsplit_once(':')?;
+    (!tag.contains('/') && !name.is_empty()).then_some(tag)
 }
 
 /// The files that an upgrade writes, with their contents.
@@ -111,38 +130,6 @@ pub fn files() -> BTreeMap<String, String> {
     files
 }
 
-/// The static pod that kubeadm waited for in vain, as its messages name it.
-pub fn pod_waited_for(stdout: &str, stderr: &str) -> Option<String> {
-    let timed_out = ["timed out waiting", "did not change after", "couldn't upgrade control plane"];
-    if !timed_out.iter().any(|text| stderr.contains(text)) {
-        return None;
-    }
-    let component = |line: &str| {
-        let rest = line.split_once("Preparing for \"")?.1;
-        rest.split_once('"').map(|(name, _)| name.to_owned())
-    };
-    stdout.lines().rev().find_map(component)
-}
-
-/// The end of a static pod's newest log.
-pub fn last_log_lines(component: &str) -> Vec<String> {
-    let newest = |folder: &Path, matches: &dyn Fn(&str) -> bool| {
-        let entries = fs::read_dir(folder).ok()?.flatten();
-        entries
-            .filter(|entry| matches(&entry.file_name().to_string_lossy()))
-            .max_by_key(|entry| entry.metadata().and_then(|metadata| metadata.modified()).ok())
-            .map(|entry| entry.path())
-    };
-    let prefix = format!("kube-system_{component}-");
-    let log = newest(Path::new("/var/log/pods"), &|name| name.starts_with(&prefix))
-        .and_then(|pod| newest(&pod, &|name| name == component))
-        .and_then(|container| newest(&container, &|name| name.ends_with(".log")))
-        .and_then(|path| fs::read_to_string(path).ok())
-        .unwrap_or_default();
-    let lines: Vec<_> = log.lines().rev().take(LOG_LINES).map(str::to_owned).collect();
-    lines.into_iter().rev().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,10 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn a_time_out_names_the_last_pod_that_was_prepared() {
-        let stdout = "[upgrade/staticpods] Preparing for \"etcd\" upgrade\n[upgrade/staticpods] Preparing for \"kube-apiserver\" upgrade\n";
-        let stderr = "[upgrade/apply] FATAL: couldn't upgrade control plane. kubeadm has tried to recover everything into the earlier state. Errors faced: [timed out waiting for the condition]";
-        assert_eq!(pod_waited_for(stdout, stderr).as_deref(), Some("kube-apiserver"));
-        assert_eq!(pod_waited_for(stdout, "[preflight] Some fatal errors occurred"), None);
+    fn tags_are_told_from_ports_and_digests() {
+        let manifest = "    image: \"r:5000/kube-scheduler:v1.30.2@sha256:00\"\n";
+        assert_eq!(image_tag(manifest, "kube-scheduler").as_deref(), Some("v1.30.2"));
+        assert_eq!(tag_of("r:5000/kube-proxy"), None);
+    }
+
+    #[test]
+    fn the_configurations_version_is_found() {
+        let text = "apiServer: {}\nkind: ClusterConfiguration\nkubernetesVersion: v1.21.2\n";
+        assert_eq!(configured_version(text), Version::parse("1.21.2"));
     }
 }
