@@ -60,7 +60,7 @@ impl Action for Assert {
                 .with("msg", msg)
                 .with("assertion", condition)
                 .with("evaluated_to", false)
-                .with("_ansible_verbose_always", true)
+                .with("_ansible_verbose_always", !self.quiet)
                 .into());
             }
         }

@@ -39,7 +39,7 @@ pub struct Batch<'a> {
     pub over: bool,
     /// `meta: end_play`: no further batch runs either.
     pub ends_play: bool,
-    /// It has been said that no host is left.
+    /// max_fail_percentage has stopped it.
     pub told: bool,
     /// Too many hosts failed, or one that all depend on: no further play runs.
     pub broken: bool,

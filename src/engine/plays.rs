@@ -94,7 +94,8 @@ impl Run {
             let nobody_left = batch.failed_all();
             ran?;
             if batch.broken || nobody_left {
-                if nobody_left && !batch.told {
+                // Ansible says it once for the task and once for the play.
+                if batch.told {
                     self.events.emit(Event::NoMoreHosts);
                 }
                 return Ok(false);

@@ -132,6 +132,7 @@ impl DefaultReporter {
                 Some(format!("failed: [{host}] (item={item}) => {}", self.dump(outcome))),
                 Colour::Error,
             ),
+            Status::Failed | Status::FailedIgnored if summary => (None, Colour::Error),
             Status::Failed | Status::FailedIgnored => {
                 (Some(format!("fatal: [{host}]: FAILED! => {}", self.dump(outcome))), Colour::Error)
             }
