@@ -140,7 +140,7 @@ pub fn run(options: Options) -> u8 {
 async fn run_playbooks(options: Options) -> u8 {
     let prepared = settings(&options).and_then(|settings| {
         let extra = extra_vars::parse(&options.extra_vars)?;
-        Ok(engine::Prepared::load(&options.playbooks, settings, extra)?)
+        engine::Prepared::load(&options.playbooks, settings, extra)
     });
     let prepared = match prepared {
         Ok(prepared) => prepared,

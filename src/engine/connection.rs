@@ -1,6 +1,5 @@
 //! How a host is reached: its `ansible_*` variables, the task's keywords, the flags.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +78,7 @@ impl Resolver<'_> {
             private_key: self
                 .text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?
                 .map(|path| expand_home(&path))
-                .or_else(|| self.settings.private_key.clone().map(PathBuf::from)),
+                .or_else(|| self.settings.private_key.clone()),
             ssh_args,
             timeout: Duration::from_secs(timeout),
             host_key_checking: self.host_key_checking()?,

@@ -108,6 +108,10 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
     }
     let (run, playbooks) = Run::start(prepared, events, interrupt);
     let ended = run.playbooks(&playbooks).await;
+    if ended.is_ok() && !run.lost_any() {
+        // It ended as its playbook wants: a playbook may cordon a node and leave it so.
+        run.session.undo.forget();
+    }
     run.session.undo.run(&run.events).await;
     let code = run.finish(ended);
     run.session.pool.close().await;
@@ -171,6 +175,10 @@ impl Run {
 
     fn is_lost(&self, host: &str) -> bool {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+    }
+
+    fn lost_any(&self) -> bool {
+        !self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn lose<'a>(&self, hosts: impl Iterator<Item = &'a String>) {

@@ -58,7 +58,7 @@ impl Run {
                     return Ok(());
                 }
             }
-            if !self.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty() {
+            if self.lost_any() {
                 // As Ansible: a playbook after one that lost hosts is not started.
                 return Ok(());
             }

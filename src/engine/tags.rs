@@ -28,7 +28,7 @@ impl Selection {
             || (has(&self.only, "tagged") && !tags.is_empty() && !has(tags, "never"))
             || (has(&self.only, "untagged") && tags.is_empty());
         let skipped = any(&self.skip)
-            || (has(&self.skip, "all") && !(has(tags, "always") && !has(&self.skip, "always")))
+            || (has(&self.skip, "all") && (has(&self.skip, "always") || !has(tags, "always")))
             || (has(&self.skip, "tagged") && !tags.is_empty())
             || (has(&self.skip, "untagged") && tags.is_empty());
         wanted && !skipped

@@ -189,7 +189,7 @@ impl Copy {
         };
         let after = self.diff_header.clone().or_else(|| self.original_basename.clone());
         Some(Diff {
-            before_header: dest.exists().then(|| dest.display().to_string()).unwrap_or_default(),
+            before_header: if dest.exists() { dest.display().to_string() } else { String::new() },
             after_header: after.unwrap_or_else(|| dest.display().to_string()),
             before: text(dest)?,
             after: text(src)?,

@@ -63,13 +63,16 @@ impl Attributes {
     }
 }
 
+/// Says whether a new file may take the place of the old one.
+pub type Validate<'a> = dyn Fn(&Path) -> Result<(), Failure> + 'a;
+
 /// Puts `contents` at `path`: written beside it, synced, then renamed over it, so that
 /// a full disk or a lost connection leaves the old file. Owner and mode of the old
 /// file are kept, its extended attributes too; `validate` is a command that must accept the new one (`%s`).
 pub fn write(
     path: &Path,
     contents: &mut dyn Read,
-    validate: Option<&dyn Fn(&Path) -> Result<(), Failure>>,
+    validate: Option<&Validate<'_>>,
 ) -> Result<(), Failure> {
     let error = |error: io::Error| failed("cannot be written", path, &error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
