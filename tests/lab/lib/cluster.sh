@@ -95,26 +95,32 @@ CONFIG
         say "$host joins"
         quietly host_ssh "$host" "$join"
     done
-    await_cluster
+    await_cluster ''
 }
 
-# After a start, what the API says of a node or a pod is old until its kubelet has spoken:
-# a lease renewed since is the sign.
+# await_cluster [SINCE]: all Ready, as the kubelets see it now and not before a restart:
+# they have renewed their leases, and the containers of the system run since SINCE.
+# shellcheck disable=SC2120 # given by template.sh
 await_cluster() {
-    wait_for 180 "all nodes and the pods of kube-system to be Ready" cluster_ready "$(date -u +%FT%T)" ||
+    wait_for 180 "all nodes and the pods of kube-system to be Ready" \
+        cluster_ready "$(now)" "${1:-}" ||
         { cluster_get nodes,pods -A >&2 || true; die "the cluster is not Ready"; }
 }
+
+# As the API writes a time.
+now() { date -u +%FT%TZ; }
 
 cluster_get() { host_ssh cp1 kubectl --kubeconfig /etc/kubernetes/admin.conf get "$@"; }
 
 cluster_ready() {
-    local since=$1 nodes leases pods
+    local leases_since=$1 since=$2 nodes leases pods
     nodes=$(cluster_get nodes --no-headers) || return 1
     leases=$(cluster_get leases -n kube-node-lease --no-headers -o custom-columns=:.spec.renewTime) || return 1
-    pods=$(cluster_get pods -n kube-system --no-headers) || return 1
+    pods=$(cluster_get pods -n kube-system --no-headers \
+        -o 'custom-columns=:.status.containerStatuses[*].ready,:.status.containerStatuses[*].state.running.startedAt') || return 1
     awk -v want="$(lab_hosts | wc -l)" '$2 ~ /^Ready/ { n++ } END { exit n != want }' <<<"$nodes" &&
-        awk -v since="$since" '$1 "" < since "" { exit 1 }' <<<"$leases" &&
-        awk '{ split($2, n, "/"); if (n[1] != n[2]) exit 1 }' <<<"$pods"
+        awk -v since="$leases_since" '$1 "" < since "" { exit 1 }' <<<"$leases" &&
+        awk -v since="$since" '$1 != "true" || $2 "" < since "" { exit 1 }' <<<"$pods"
 }
 
 write_access() {

@@ -2,6 +2,7 @@
 # Container images as docker-archive tars of one layer each; there is no registry.
 
 APP_IMAGE=docker.io/library/app:1
+PROXY_TOOLS=(/usr/sbin/{iptables,ip6tables}{,-save,-restore} /usr/sbin/conntrack)
 
 # image NAME TREE: the archive of an image whose root is TREE.
 image() {
@@ -18,6 +19,14 @@ image() {
     rm -rf "$work"
 }
 
+# copy_libraries TREE FILE: what the dynamic linker loads for it.
+copy_libraries() {
+    local library
+    while read -r library; do
+        [[ -e $1$library ]] || install -D "$library" "$1$library"
+    done < <(ldd "$2" 2>/dev/null | grep -oE '/[^ ]+')
+}
+
 # image_of NAME PROGRAM...: programs at /usr/local/bin, with the libraries that they load.
 image_of() {
     local name=$1 tree program library
@@ -27,10 +36,15 @@ image_of() {
     mkdir -p "$tree/tmp" "$tree/bin"
     for program in "$@"; do
         install -D "$program" "$tree/usr/local/bin/$(basename "$program")"
+        copy_libraries "$tree" "$program"
+    done
+    if [[ -e $tree/usr/local/bin/iptables ]]; then
+        # Its matches and targets are loaded at run time.
         while read -r library; do
             install -D "$library" "$tree$library"
-        done < <(ldd "$program" 2>/dev/null | grep -oE '/[^ ]+')
-    done
+            copy_libraries "$tree" "$library"
+        done < <(dpkg -L libxtables12 iptables | grep '/xtables/.*\.so$')
+    fi
     if [[ -x $tree/usr/local/bin/busybox ]]; then
         local applet
         for applet in sh httpd sleep wget cat ls; do ln -s /usr/local/bin/busybox "$tree/bin/$applet"; done
@@ -47,11 +61,15 @@ ensure_images() {
     say "making the container images"
     rm -rf "$LAB_CACHE/images.tmp"
     mkdir -p "$LAB_CACHE/images.tmp"
-    local version component binaries
+    local version component binaries programs
     for version in "$OLD_VERSION" "$NEW_VERSION"; do
         binaries=$(kubernetes_binaries "$version")
         for component in "${COMPONENTS[@]}"; do
-            image_of "k8s.gcr.io/$component:v$version" "$binaries/$component"
+            case $component in
+            kube-proxy) programs=("${PROXY_TOOLS[@]}") ;;
+            *) programs=() ;;
+            esac
+            image_of "k8s.gcr.io/$component:v$version" "$binaries/$component" "${programs[@]}"
         done
     done
     image_of k8s.gcr.io/etcd:3.4.13-0 "$(command -v etcd)" "$(command -v etcdctl)" "$(command -v busybox)"

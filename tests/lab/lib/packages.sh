@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # used by commands.sh
 LAB_PACKAGES=(debootstrap systemd-container haproxy containerd etcd-server etcd-client apt-utils
     busybox-static iproute2 openssh-client iptables
-    gcc libc6-dev procps)
+    gcc libc6-dev procps conntrack)
 
 ensure_packages() {
     local package missing=()

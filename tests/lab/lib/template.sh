@@ -10,7 +10,7 @@ template() {
 template_there() { [[ -d $1/hosts && -d $(cat "$1/base" 2>/dev/null) ]]; }
 
 save() {
-    local host to
+    local host to since
     to=$(template)
     say "keeping the new cluster for later"
     stop_all
@@ -23,16 +23,19 @@ save() {
     cp -a "$LAB"/{base,id_ed25519,id_ed25519.pub,kubeconfig} "$to.tmp/"
     mv "$to.tmp" "$to"
     echo "$to" >"$LAB/template"
+    since=$(now)
     start_all
-    await_cluster
+    await_cluster "$since"
 }
 
 # restore TEMPLATE: the lab as that one was.
 restore() {
+    local since
     remove_hosts
     cp -a --reflink=auto "$1"/. "$LAB/"
     echo "$1" >"$LAB/template"
+    since=$(now)
     start_all
-    await_cluster
+    await_cluster "$since"
     write_access
 }
