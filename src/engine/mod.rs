@@ -107,7 +107,10 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
         events.emit(Event::Warning { text: text.clone() });
     }
     let (run, playbooks) = Run::start(prepared, events, interrupt);
-    let ended = run.playbooks(&playbooks).await;
+    let mut ended = run.playbooks(&playbooks).await;
+    if ended.is_ok() && run.interrupt.requested() {
+        ended = Err(Stop::Interrupted);
+    }
     if ended.is_ok() && !run.lost_any() {
         // It ended as its playbook wants: a playbook may cordon a node and leave it so.
         run.session.undo.forget();
