@@ -14,7 +14,7 @@ const NEW: &str = "v1.21.2";
 /// What an upgrade would change on a host.
 const STATE: &str = "find /etc/kubernetes /var/lib/kubelet/config.yaml /etc/cni /usr/bin/kube* \
     -type f -not -path '*/tmp/*' -print0 | sort -z | xargs -0 sha256sum; apt-mark showhold; \
-    dpkg-query -W; ls /var/lib/kup-play /var/backups 2>/dev/null";
+    dpkg-query -W; ls /var/lib/kup-play /var/backups 2>/dev/null; true";
 
 #[test]
 fn three_control_planes_and_two_workers_are_upgraded_under_a_budget() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -104,6 +105,8 @@ impl Lab {
             .args(["ssh", "--name", self.name, "cp1", script])
             .stdin(Stdio::null())
             .stdout(seen.reopen().expect("the file"))
+            // A group of its own: the shell and the ssh below it end together.
+            .process_group(0)
             .spawn()
             .expect("the lab");
         Watch { child, seen }
@@ -134,7 +137,7 @@ pub struct Watch {
 
 impl Watch {
     pub fn fewest_ready(mut self) -> u64 {
-        interrupt(&self.child);
+        run("kill", &["-TERM", "--", &format!("-{}", self.child.id())]);
         self.child.wait().expect("an end");
         let seen = std::fs::read_to_string(self.seen.path()).expect("what was seen");
         let counts: Vec<u64> = seen.lines().map(|line| line.parse().unwrap_or(0)).collect();
