@@ -102,8 +102,19 @@ prepare() {
     exec 9>"$LAB_CACHE/build.lock"
     flock 9
     ensure_packages "${LAB_PACKAGES[@]}"
+    raise_limits
     ensure_base
     exec 9>&-
+}
+
+# Every host's systemd, kubelet and containerd watch files: a machine's usual limit of
+# 128 watchers is gone after a few hosts, and the next one does not boot.
+raise_limits() {
+    local limit
+    for limit in max_user_instances=8192 max_user_watches=524288; do
+        local file=/proc/sys/fs/inotify/${limit%%=*}
+        (($(cat "$file") >= ${limit#*=})) || echo "${limit#*=}" >"$file"
+    done
 }
 
 # One command at a time raises or removes a lab.
