@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::args::{Flag, Number, TextList};
-use super::{Context, Failure, Module, Outcome, dpkg};
+use super::{Context, Failure, Module, Outcome, glob};
 
 /// Finds files by name and kind.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -125,7 +125,7 @@ impl Find {
                         .map_err(|error| Failure::new(format!("'{pattern}': {error}")))?;
                     regex.is_match(name).unwrap_or(false)
                 } else {
-                    dpkg::matches(pattern, name)
+                    glob::matches(pattern, name)
                 };
                 if matched {
                     return Ok(true);

@@ -14,6 +14,7 @@ mod etcd_snapshot;
 mod file;
 pub mod files;
 mod find;
+mod glob;
 mod hostname;
 mod kubeadm;
 mod lenient;

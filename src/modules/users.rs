@@ -39,10 +39,14 @@ pub fn id_of(database: Database, name: &str) -> Result<u32, Failure> {
 
 /// The name of a user or group; nothing if it has none.
 pub fn name_of(database: Database, id: u32) -> Option<String> {
+    entry_of(database, id)?.split(':').next().map(str::to_owned)
+}
+
+/// The whole line of a user or group, fields with `:` between.
+pub fn entry_of(database: Database, id: u32) -> Option<String> {
     let number = id.to_string();
     find(database, |fields| fields.get(2).copied() == Some(number.as_str()))
         .or_else(|| ask(database, &number))
-        .and_then(|line| line.split(':').next().map(str::to_owned))
 }
 
 fn find(database: Database, matches: impl Fn(&[&str]) -> bool) -> Option<String> {

@@ -6,20 +6,28 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::member::Member;
 use crate::modules::files::failed;
 use crate::modules::process::{Output, Process};
 use crate::modules::{Context, Failure};
 
-/// The only folder that the host and the static pod both see.
-const SHARED: &str = "/var/lib/etcd";
-
 /// How to run etcdctl, and with what.
 pub struct Client {
-    /// The container of the static pod; none: the host's own program.
-    container: Option<String>,
+    place: Place,
     /// etcdutl reads snapshots from 3.5 on; etcdctl's own reading is gone in 3.6.
     etcdutl: bool,
     flags: Vec<String>,
+    /// The only folder that the host and the static pod both see.
+    shared: PathBuf,
+}
+
+/// Where the programs are.
+enum Place {
+    Host,
+    /// A container of containerd's, by its id.
+    Ctr(String),
+    /// A container of another runtime's.
+    Crictl(String),
 }
 
 /// What `snapshot status` says.
@@ -32,33 +40,37 @@ pub struct Status {
 }
 
 impl Client {
-    pub fn find(context: &Context, endpoint: &str, pki: &Path) -> Result<Self, Failure> {
-        let key = |name: &str| pki.join(name).display().to_string();
-        let pair = ["healthcheck-client", "server"]
-            .into_iter()
-            .find(|name| pki.join(format!("{name}.crt")).exists())
-            .ok_or_else(|| {
-                Failure::new(format!("{} has no client certificate of etcd", pki.display()))
-            })?;
-        let flags = vec![
-            format!("--endpoints={endpoint}"),
-            format!("--cacert={}", key("ca.crt")),
-            format!("--cert={}", key(&format!("{pair}.crt"))),
-            format!("--key={}", key(&format!("{pair}.key"))),
-        ];
-        let on_host = |program: &str| {
-            Process::shell(format!("command -v {program}"))
-                .in_context(context)
-                .run()
-                .is_ok_and(|output| output.success())
+    pub fn find(context: &Context, member: &Member) -> Result<Self, Failure> {
+        let place = if on_host(context, "etcdctl") { Place::Host } else { container(context)? };
+        let mut client =
+            Self { place, etcdutl: false, flags: member.flags()?, shared: member.data_dir.clone() };
+        client.etcdutl = match client.place {
+            Place::Host => on_host(context, "etcdutl"),
+            _ => client.exec(context, &["etcdutl", "version"]).is_ok_and(|o| o.success()),
         };
-        let container =
-            if on_host("etcdctl") { None } else { Some(static_pod_container(context)?) };
-        let etcdutl = match &container {
-            None => on_host("etcdutl"),
-            Some(id) => exec(context, id, &["etcdutl", "version"]).is_ok_and(|o| o.success()),
+        Ok(client)
+    }
+
+    /// Whether snapshots go through the folder that the static pod shares.
+    pub fn shared_folder(&self) -> Option<&Path> {
+        (!matches!(self.place, Place::Host)).then_some(self.shared.as_path())
+    }
+
+    fn exec(&self, context: &Context, words: &[&str]) -> Result<Output, Failure> {
+        let process = match (&self.place, words) {
+            (Place::Host, [program, words @ ..]) => {
+                Process::new(program).env("ETCDCTL_API", "3").args(words)
+            }
+            (Place::Host, []) => return Err(Failure::new("there is nothing to run")),
+            (Place::Ctr(id), words) => {
+                let name = format!("kup-play-{}", std::process::id());
+                Process::new("ctr")
+                    .args(["-n", "k8s.io", "tasks", "exec", "--exec-id", &name, id])
+                    .args(words)
+            }
+            (Place::Crictl(id), words) => Process::new("crictl").args(["exec", id]).args(words),
         };
-        Ok(Self { container, etcdutl, flags })
+        process.in_context(context).run()
     }
 
     fn run(&self, context: &Context, program: &str, words: &[&str]) -> Result<Output, Failure> {
@@ -67,17 +79,7 @@ impl Client {
             all.extend(self.flags.iter().map(String::as_str));
         }
         all.extend(words);
-        let output = match &self.container {
-            Some(id) => exec(context, id, &all)?,
-            None => match all.split_first() {
-                Some((program, words)) => Process::new(program)
-                    .in_context(context)
-                    .env("ETCDCTL_API", "3")
-                    .args(words)
-                    .run()?,
-                None => return Err(Failure::new("there is nothing to run")),
-            },
-        };
+        let output = self.exec(context, &all)?;
         if output.success() {
             return Ok(output);
         }
@@ -103,12 +105,14 @@ impl Client {
         let saved = self.run(context, "etcdctl", &["snapshot", "save", &shown]);
         if inside != path {
             let moved = saved.and_then(|_| {
-                fs::copy(&inside, path).map_err(|error| failed("cannot be written", path, &error))
+                fs::copy(&inside, path)
+                    .and_then(|_| fs::File::open(path)?.sync_all())
+                    .map_err(|error| failed("cannot be written", path, &error))
             });
             // In etcd's own folder nothing may be left.
             let _ = fs::remove_file(&inside);
             let _ = fs::remove_file(format!("{shown}.part"));
-            return moved.map(drop);
+            return moved;
         }
         saved.map(drop)
     }
@@ -131,57 +135,45 @@ impl Client {
 
     /// Where the program sees a file of this name.
     fn visible(&self, path: &Path) -> PathBuf {
-        match (&self.container, path.file_name()) {
-            (Some(_), Some(name)) => Path::new(SHARED).join(name),
+        match (self.shared_folder(), path.file_name()) {
+            (Some(shared), Some(name)) => shared.join(name),
             _ => path.to_owned(),
         }
     }
 }
 
-/// The container of etcd's static pod, from crictl or, without it, from ctr.
-fn static_pod_container(context: &Context) -> Result<String, Failure> {
-    let crictl = Process::new("crictl")
+fn on_host(context: &Context, program: &str) -> bool {
+    Process::shell(format!("command -v {program}"))
         .in_context(context)
-        .args(["ps", "--quiet", "--name", "^etcd$", "--state", "Running"])
-        .run();
-    let listed = crictl.ok().filter(Output::success).and_then(|output| {
-        let id = output.stdout.lines().next()?.trim().to_owned();
-        (!id.is_empty() && !id.contains(char::is_whitespace)).then_some(id)
-    });
-    let through_ctr = || {
-        let filter = "labels.\"io.kubernetes.container.name\"==etcd";
-        let output = Process::new("ctr")
-            .in_context(context)
-            .args(["-n", "k8s.io", "containers", "list", "-q", filter])
-            .run()
-            .ok()?;
-        let running = Process::new("ctr")
-            .in_context(context)
-            .args(["-n", "k8s.io", "tasks", "list", "-q"])
-            .run()
-            .ok()?;
-        let alive: Vec<_> = running.stdout.lines().collect();
-        output.stdout.lines().find(|id| alive.contains(id)).map(str::to_owned)
-    };
-    listed.or_else(through_ctr).ok_or_else(|| {
-        Failure::new(
-            "there is no etcdctl on this host, and no running etcd container was found with \
-             crictl or ctr: install etcd-client, or run this on a control plane",
-        )
-    })
+        .run()
+        .is_ok_and(|output| output.success())
 }
 
-fn exec(context: &Context, id: &str, words: &[&str]) -> Result<Output, Failure> {
-    let ctr = Process::shell("command -v ctr").in_context(context).run();
-    if ctr.is_ok_and(|output| output.success()) {
-        let name = format!("kup-play-{}", std::process::id());
-        return Process::new("ctr")
-            .in_context(context)
-            .args(["-n", "k8s.io", "tasks", "exec", "--exec-id", &name, id])
-            .args(words)
-            .run();
+/// The container of etcd's static pod, from containerd itself or, with another runtime,
+/// from crictl.
+fn container(context: &Context) -> Result<Place, Failure> {
+    let ask = |program: &str, words: &[&str]| -> Vec<String> {
+        let output = Process::new(program).in_context(context).args(words).run();
+        let text = output.ok().filter(Output::success).map(|output| output.stdout);
+        text.unwrap_or_default().lines().map(|line| line.trim().to_owned()).collect()
+    };
+    let filter = "labels.\"io.kubernetes.container.name\"==etcd";
+    let named = ask("ctr", &["-n", "k8s.io", "containers", "list", "-q", filter]);
+    if !named.is_empty() {
+        let running = ask("ctr", &["-n", "k8s.io", "tasks", "list", "-q"]);
+        if let Some(id) = named.into_iter().find(|id| running.contains(id)) {
+            return Ok(Place::Ctr(id));
+        }
     }
-    Process::new("crictl").in_context(context).args(["exec", id]).args(words).run()
+    let label = "io.kubernetes.container.name=etcd";
+    let listed = ask("crictl", &["ps", "-q", "--label", label, "--state", "Running"]);
+    match listed.into_iter().find(|id| !id.is_empty() && !id.contains(char::is_whitespace)) {
+        Some(id) => Ok(Place::Crictl(id)),
+        None => Err(Failure::new(
+            "there is no etcdctl on this host, and no running etcd container was found with ctr \
+             or crictl: install etcd-client, or run this on a control plane",
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `etcd_snapshot`, the host's half: a snapshot of etcd taken and proved whole.
 
 mod client;
+mod member;
 mod verify;
 
 use std::fs;
@@ -14,6 +15,7 @@ use super::args::Number;
 use super::files::failed;
 use super::{Context, Failure, Module, Outcome};
 use client::Client;
+use member::Member;
 
 /// What the names of snapshots begin with; only these are ever removed.
 const PREFIX: &str = "etcd-snapshot-";
@@ -30,11 +32,10 @@ pub struct EtcdSnapshot {
     /// The folder for snapshots on the host.
     #[serde(default = "backup_folder")]
     folder: PathBuf,
-    #[serde(default = "endpoint")]
-    endpoint: String,
-    /// The folder of etcd's certificates.
-    #[serde(default = "certificates")]
-    pki: PathBuf,
+    /// The address to ask; as etcd's manifest says otherwise.
+    endpoint: Option<String>,
+    /// The folder of etcd's certificates; as etcd's manifest says otherwise.
+    pki: Option<PathBuf>,
     /// How many snapshots of this module's to leave in the folder.
     keep: Option<Number>,
 }
@@ -50,14 +51,6 @@ fn backup_folder() -> PathBuf {
     PathBuf::from("/var/backups/kup-play")
 }
 
-fn endpoint() -> String {
-    "https://127.0.0.1:2379".to_owned()
-}
-
-fn certificates() -> PathBuf {
-    PathBuf::from("/etc/kubernetes/pki/etcd")
-}
-
 impl Module for EtcdSnapshot {
     const NAME: &'static str = "etcd_snapshot";
 
@@ -69,7 +62,7 @@ impl Module for EtcdSnapshot {
                     .path
                     .as_deref()
                     .ok_or_else(|| Failure::new("state checked needs the path of a snapshot"))?;
-                let client = Client::find(context, &self.endpoint, &self.pki)?;
+                let client = self.client(context)?;
                 self.described(Outcome::default(), path, &client, context)
             }
         }
@@ -77,10 +70,17 @@ impl Module for EtcdSnapshot {
 }
 
 impl EtcdSnapshot {
+    fn client(&self, context: &Context) -> Result<Client, Failure> {
+        Client::find(context, &Member::find(self.endpoint.clone(), self.pki.clone()))
+    }
+
     fn save(&self, context: &Context) -> Result<Outcome, Failure> {
-        let client = Client::find(context, &self.endpoint, &self.pki)?;
+        let client = self.client(context)?;
         let database = client.database_size(context)?;
-        self.require_space(database)?;
+        require_space(&self.folder, database)?;
+        if let Some(shared) = client.shared_folder() {
+            require_space(shared, database)?;
+        }
         if context.check {
             return Ok(Outcome::changed(true).with("database_size", database));
         }
@@ -109,25 +109,6 @@ impl EtcdSnapshot {
         fs::rename(&partial, &path).map_err(|error| failed("cannot be named", &path, &error))?;
         let removed = self.remove_old()?;
         Ok(outcome.with("path", path.display().to_string()).with("removed", removed))
-    }
-
-    fn require_space(&self, database: u64) -> Result<(), Failure> {
-        let existing = self.folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-        let stat = rustix::fs::statvfs(existing)
-            .map_err(|error| Failure::new(format!("{}: {error}", existing.display())))?;
-        let free = stat.f_bavail * stat.f_frsize;
-        if free >= database * HEADROOM {
-            return Ok(());
-        }
-        Err(Failure::new(format!(
-            "{} has {} MB free; a snapshot of etcd's database of {} MB wants {HEADROOM} times its size: \
-             make room, or name another folder",
-            existing.display(),
-            free >> 20,
-            database >> 20
-        ))
-        .with("free", free)
-        .with("database_size", database))
     }
 
     /// The snapshot's own check sum, and what etcd says of it.
@@ -178,6 +159,26 @@ impl EtcdSnapshot {
     }
 }
 
+/// Asks the file system of the folder, or of the one that it will be made in.
+fn require_space(folder: &Path, database: u64) -> Result<(), Failure> {
+    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let stat = rustix::fs::statvfs(existing)
+        .map_err(|error| Failure::new(format!("{}: {error}", existing.display())))?;
+    let free = stat.f_bavail * stat.f_frsize;
+    if free >= database * HEADROOM {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+            "{} has {} MB free; a snapshot of etcd's database of {} MB wants {HEADROOM} times its size: \
+             make room, or name another folder",
+            existing.display(),
+            free >> 20,
+            database >> 20
+        ))
+        .with("free", free)
+        .with("database_size", database))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,10 +201,7 @@ mod tests {
     #[test]
     fn too_little_room_is_said_with_both_figures() {
         let folder = tempfile::tempdir().expect("a folder");
-        let module: EtcdSnapshot =
-            serde_json::from_value(json!({"state": "saved", "folder": folder.path()}))
-                .expect("arguments");
-        let failure = module.require_space(u64::MAX / 4).expect_err("no room");
+        let failure = require_space(&folder.path().join("new"), u64::MAX / 4).expect_err("no room");
         assert!(failure.msg.contains("MB free") && failure.result.contains_key("database_size"));
     }
 }

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::state::{self, ControlPlane};
-use super::{Kubeadm, upgrade};
+use super::{Kubeadm, running, upgrade};
 use crate::modules::{Context, Failure, Outcome};
 
 impl Kubeadm {
     pub(super) fn apply(&self, context: &Context) -> Result<Outcome, Failure> {
         let target = self.target()?;
+        running::wait(self.timeout.0)?;
         let before = ControlPlane::read()?;
         upgrade::refuse_jumps(&before, target, self.force.0)?;
         // The pods alone do not tell: what comes after them may be missing still.

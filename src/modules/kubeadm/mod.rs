@@ -11,6 +11,7 @@ mod logs;
 mod node;
 mod plan;
 mod preflight;
+mod running;
 mod state;
 mod upgrade;
 mod version;

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::state::{self, ControlPlane};
-use super::{Kubeadm, upgrade};
+use super::{Kubeadm, running, upgrade};
 use crate::modules::{Context, Failure, Outcome};
 
 impl Kubeadm {
     pub(super) fn node(&self, context: &Context) -> Result<Outcome, Failure> {
         let target = self.target()?;
+        running::wait(self.timeout.0)?;
         let mut pods_are_done = true;
         if state::is_control_plane() {
             let before = ControlPlane::read()?;

@@ -1,15 +1,19 @@
 //! `setup`: facts of the host, under Ansible's names, from files wherever a file will do.
 
+mod local;
+mod machine;
 mod network;
 mod platform;
 mod resources;
+mod user;
+mod virtualization;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::args::{Number, TextList};
-use super::{Context, Failure, Module, Outcome};
+use super::{Context, Failure, Module, Outcome, glob};
 
 /// Gathers facts.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,9 +25,9 @@ pub struct Setup {
     /// Only facts whose names match one of these patterns.
     #[serde(default)]
     filter: TextList,
-    /// Taken for compatibility: nothing here takes long.
-    #[allow(dead_code)]
-    gather_timeout: Option<Number>,
+    // Taken for compatibility: nothing here takes long.
+    #[serde(default, rename = "gather_timeout")]
+    _gather_timeout: Option<Number>,
     /// A folder of local facts.
     #[serde(default = "facts_d")]
     fact_path: String,
@@ -38,15 +42,20 @@ impl Module for Setup {
 
     fn run(self, _: &Context) -> Result<Outcome, Failure> {
         let mut facts = Map::new();
+        self.refuse_unknown()?;
         // What Ansible calls the minimum is always there unless it is named with a `!`.
-        if !self.without("min") {
+        if !self.without("min") || self.names_one_of(&MINIMUM) {
             platform::gather(&mut facts, &self.fact_path);
+        }
+        if self.wants("virtual") {
+            virtualization::gather(&mut facts);
         }
         if self.wants("network") {
             network::gather(&mut facts);
         }
         if self.wants("hardware") {
             resources::gather(&mut facts);
+            machine::gather(&mut facts);
         }
         facts.insert(
             "gather_subset".to_owned(),
@@ -69,7 +78,58 @@ impl Module for Setup {
     }
 }
 
+/// Parts of the minimum that a task may name by themselves.
+const MINIMUM: [&str; 18] = [
+    "apparmor",
+    "caps",
+    "cmdline",
+    "date_time",
+    "distribution",
+    "dns",
+    "env",
+    "fips",
+    "loadavg",
+    "local",
+    "lsb",
+    "pkg_mgr",
+    "platform",
+    "python",
+    "selinux",
+    "service_mgr",
+    "ssh_pub_keys",
+    "user",
+];
+
+/// The other families, with the parts that belong to them.
+const FAMILIES: [(&str, &[&str]); 3] = [
+    ("hardware", &["devices", "mounts", "processor", "memory", "dmi", "uptime"]),
+    ("network", &["interfaces", "default_ipv4", "default_ipv6", "all_ipv4_addresses"]),
+    ("virtual", &["virtualization_type", "virtualization_role"]),
+];
+
 impl Setup {
+    fn names_one_of(&self, parts: &[&str]) -> bool {
+        self.gather_subset.0.iter().any(|word| parts.contains(&word.as_str()))
+    }
+
+    fn refuse_unknown(&self) -> Result<(), Failure> {
+        let others = ["all", "min", "facter", "ohai"];
+        let known = |word: &str| {
+            others.contains(&word)
+                || MINIMUM.contains(&word)
+                || FAMILIES.iter().any(|(family, parts)| *family == word || parts.contains(&word))
+        };
+        let names = self.gather_subset.0.iter().map(|word| word.trim_start_matches('!'));
+        match names.into_iter().find(|word| !known(word)) {
+            Some(word) => Err(Failure::new(format!(
+                "Bad subset '{word}' given to Ansible. gather_subset options allowed: all, min, \
+                 hardware, network, virtual, {}",
+                MINIMUM.join(", ")
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn without(&self, family: &str) -> bool {
         self.gather_subset.0.iter().any(|word| word.strip_prefix('!') == Some(family))
     }
@@ -79,7 +139,9 @@ impl Setup {
         if self.without(family) {
             return false;
         }
-        let named = words.iter().any(|word| word == family || word == "all");
+        let parts = FAMILIES.iter().find(|(name, _)| *name == family).map_or(&[][..], |(_, p)| p);
+        let named =
+            words.iter().any(|word| word == family || word == "all") || self.names_one_of(parts);
         let only_some = words.iter().any(|word| !word.starts_with('!'));
         named || (!self.without("all") && !only_some)
     }
@@ -88,7 +150,7 @@ impl Setup {
         self.filter.0.is_empty()
             || self.filter.0.iter().any(|pattern| {
                 let short = name.strip_prefix("ansible_").unwrap_or(name);
-                super::dpkg::matches(pattern, name) || super::dpkg::matches(pattern, short)
+                glob::matches(pattern, name) || glob::matches(pattern, short)
             })
     }
 }
@@ -126,6 +188,19 @@ mod tests {
         ] {
             assert!(facts.get(name).is_some(), "{name} is missing");
         }
+    }
+
+    #[test]
+    fn a_part_may_be_asked_for_alone_and_an_unknown_one_is_refused() {
+        let facts = gather(json!({"gather_subset": "!all,!min,network"}));
+        assert!(facts.get("ansible_interfaces").is_some());
+        assert!(facts.get("ansible_kernel").is_none() && facts.get("ansible_mounts").is_none());
+        let facts = gather(json!({"gather_subset": ["!all", "!min", "distribution"]}));
+        assert!(facts.get("ansible_distribution").is_some());
+        let setup: Setup =
+            serde_json::from_value(json!({"gather_subset": "nosuch"})).expect("arguments");
+        let failure = setup.run(&Context::default()).expect_err("refused");
+        assert!(failure.msg.starts_with("Bad subset 'nosuch' given to Ansible."));
     }
 
     #[test]

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::text;
-use crate::modules::users::{Database, name_of};
+use super::{local, text, user};
 
 pub fn gather(facts: &mut Map<String, Json>, fact_path: &str) {
     let mut add = |name: &str, value: Json| facts.insert(name.to_owned(), value);
@@ -20,46 +19,40 @@ pub fn gather(facts: &mut Map<String, Json>, fact_path: &str) {
     add("kernel_version", json!(part(system.version())));
     add("machine", json!(machine));
     add("architecture", json!(machine));
-    add("userspace_bits", json!("64"));
+    add("userspace_bits", json!(if machine.ends_with("64") { "64" } else { "32" }));
     add("nodename", json!(node));
     add("hostname", json!(node.split('.').next()));
     add("domain", json!(fqdn.split_once('.').map_or("", |(_, domain)| domain)));
     add("fqdn", json!(fqdn));
     add("machine_id", json!(text("/etc/machine-id")));
     add("cmdline", cmdline());
+    add("proc_cmdline", cmdline());
+    add("userspace_architecture", json!(machine));
+    let mut family = String::new();
     for (name, value) in distribution() {
+        if name == "os_family" {
+            family = value.as_str().unwrap_or_default().to_owned();
+        }
         add(name, value);
     }
-    add("pkg_mgr", json!(first_of(&PACKAGE_MANAGERS).unwrap_or("unknown")));
-    let systemd = Path::new("/run/systemd/system").exists();
-    add("service_mgr", json!(if systemd { "systemd" } else { "service" }));
-    add("selinux", json!({"status": selinux()}));
+    add("pkg_mgr", json!(package_manager(&family)));
+    add("service_mgr", json!(service_manager()));
+    add("selinux", selinux());
     add(
         "apparmor",
         json!({"status": if Path::new("/sys/kernel/security/apparmor").exists() { "enabled" } else { "disabled" }}),
     );
-    let uid = rustix::process::getuid().as_raw();
-    let gid = rustix::process::getgid().as_raw();
-    add("user_uid", json!(uid));
-    add("user_gid", json!(gid));
-    add("effective_user_id", json!(rustix::process::geteuid().as_raw()));
-    add("real_user_id", json!(uid));
-    add("user_id", json!(name_of(Database::Users, uid).unwrap_or_else(|| uid.to_string())));
-    add("user_dir", json!(std::env::var("HOME").unwrap_or_default()));
-    add("user_shell", json!(std::env::var("SHELL").unwrap_or_default()));
     add("env", json!(std::env::vars().collect::<BTreeMap<_, _>>()));
     add("date_time", date_time());
-    add("local", local(fact_path));
-    add("python", json!({}));
-    for (kind, name) in [("rsa", "rsa"), ("ecdsa", "ecdsa"), ("ed25519", "ed25519")] {
-        let key = text(&format!("/etc/ssh/ssh_host_{kind}_key.pub"));
-        if let Some(public) = key.split_whitespace().nth(1) {
-            add(&format!("ssh_host_key_{name}_public"), json!(public));
-        }
-    }
+    add("local", local::gather(fact_path));
+    add("lsb", lsb());
+    add("fips", json!(text("/proc/sys/crypto/fips_enabled") == "1"));
+    add("loadavg", loadavg());
+    user::gather(facts);
 }
 
-const PACKAGE_MANAGERS: [(&str, &str); 7] = [
+/// Programs, and Ansible's name for what they belong to.
+const PACKAGE_MANAGERS: [(&str, &str); 8] = [
     ("/usr/bin/dnf5", "dnf5"),
     ("/usr/bin/dnf", "dnf"),
     ("/usr/bin/yum", "yum"),
@@ -67,10 +60,28 @@ const PACKAGE_MANAGERS: [(&str, &str); 7] = [
     ("/usr/bin/zypper", "zypper"),
     ("/sbin/apk", "apk"),
     ("/usr/bin/pacman", "pacman"),
+    ("/usr/bin/rpm-ostree", "atomic_container"),
 ];
 
-fn first_of(candidates: &[(&str, &'static str)]) -> Option<&'static str> {
-    candidates.iter().find(|(path, _)| Path::new(path).exists()).map(|(_, name)| *name)
+/// The distribution's own comes before any other that is installed there.
+fn package_manager(family: &str) -> &'static str {
+    let exists = |path: &str| Path::new(path).exists();
+    if family == "Debian" && exists("/usr/bin/apt-get") {
+        return "apt";
+    }
+    let known = PACKAGE_MANAGERS.iter().find(|(path, _)| exists(path));
+    known.map_or("unknown", |(_, name)| *name)
+}
+
+/// systemd when it runs; otherwise what the first process is called.
+fn service_manager() -> String {
+    if Path::new("/run/systemd/system").exists() {
+        return "systemd".to_owned();
+    }
+    match text("/proc/1/comm").as_str() {
+        "" | "init" => "service".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// The full name that /etc/hosts gives, as a lookup would find it.
@@ -141,18 +152,61 @@ fn distribution() -> Vec<(&'static str, Json)> {
             version = precise;
         }
     }
-    let major = version.split('.').next().unwrap_or_default().to_owned();
+    let mut parts = version.split('.');
+    let major = parts.next().unwrap_or_default().to_owned();
+    let minor = parts.next().map(str::to_owned);
     vec![
         ("distribution", json!(name)),
         ("distribution_version", json!(version)),
         ("distribution_major_version", json!(major)),
+        ("distribution_minor_version", json!(minor)),
+        ("distribution_file_parsed", json!(true)),
+        ("distribution_file_path", json!("/etc/os-release")),
+        ("distribution_file_variety", json!(family)),
         ("distribution_release", json!(get("VERSION_CODENAME"))),
         ("os_family", json!(family)),
     ]
 }
 
-fn selinux() -> &'static str {
-    if Path::new("/sys/fs/selinux/enforce").exists() { "enabled" } else { "disabled" }
+fn selinux() -> Json {
+    let enforce = text("/sys/fs/selinux/enforce");
+    if enforce.is_empty() {
+        return json!({"status": "disabled"});
+    }
+    let config = text("/etc/selinux/config");
+    let configured = |key: &str| {
+        let mut lines = config.lines();
+        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned))
+    };
+    json!({
+        "status": "enabled",
+        "mode": if enforce == "1" { "enforcing" } else { "permissive" },
+        "config_mode": configured("SELINUX").unwrap_or_else(|| "unknown".to_owned()),
+        "type": configured("SELINUXTYPE").unwrap_or_else(|| "unknown".to_owned()),
+        "policyvers": text("/sys/fs/selinux/policyvers").parse().unwrap_or(0),
+    })
+}
+
+/// As lsb_release would tell it, from the file that it reads.
+fn lsb() -> Json {
+    let release = os_release();
+    let get = |key: &str| release.get(key).cloned().unwrap_or_default();
+    let name = match distribution().into_iter().find(|(name, _)| *name == "distribution") {
+        Some((_, name)) => name,
+        None => Json::Null,
+    };
+    let version = get("VERSION_ID");
+    json!({
+        "id": name, "description": get("PRETTY_NAME"), "release": version,
+        "major_release": version.split('.').next(), "codename": get("VERSION_CODENAME"),
+    })
+}
+
+fn loadavg() -> Json {
+    let text = text("/proc/loadavg");
+    let mut values = text.split_whitespace().map(|value| value.parse::<f64>().unwrap_or(0.0));
+    let mut next = || values.next().unwrap_or(0.0);
+    json!({"1m": next(), "5m": next(), "15m": next()})
 }
 
 fn date_time() -> Json {
@@ -170,36 +224,4 @@ fn date_time() -> Json {
         "iso8601_basic_short": format("%Y%m%dT%H%M%S"),
         "tz": format("%Z"), "tz_dst": format("%Z"), "tz_offset": format("%z"),
     })
-}
-
-/// Files of facts.d: JSON, or key=value lines under a heading. Programs are not run.
-fn local(folder: &str) -> Json {
-    let mut local = Map::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|ending| ending == "fact")
-            && let Some(name) = path.file_stem().and_then(|name| name.to_str())
-            && let Ok(text) = std::fs::read_to_string(&path)
-        {
-            local.insert(
-                name.to_owned(),
-                serde_json::from_str(&text).unwrap_or_else(|_| ini(&text)),
-            );
-        }
-    }
-    Json::Object(local)
-}
-
-fn ini(text: &str) -> Json {
-    let mut sections: Map<String, Json> = Map::new();
-    let mut section = String::new();
-    for line in text.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = name.to_owned();
-        } else if let Some((key, value)) = line.split_once('=') {
-            let values = sections.entry(section.clone()).or_insert_with(|| json!({}));
-            values[key.trim()] = json!(value.trim());
-        }
-    }
-    Json::Object(sections)
 }

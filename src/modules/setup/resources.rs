@@ -65,25 +65,43 @@ fn mounts() -> Json {
         .lines()
         .filter_map(|line| {
             let fields: Vec<_> = line.split(' ').collect();
-            let [device, mount, fstype, options, ..] = fields.as_slice() else {
+            let [device, mount, fstype, options, dump, passno, ..] = fields.as_slice() else {
                 return None;
             };
             let real = device.starts_with('/') || *fstype == "overlay" || device.contains(":/");
-            real.then(|| entry(device, &mount.replace("\\040", " "), fstype, options))
+            real.then(|| {
+                let mut entry = entry(device, &mount.replace("\\040", " "), fstype, options);
+                entry["dump"] = json!(dump.parse::<u8>().unwrap_or(0));
+                entry["passno"] = json!(passno.parse::<u8>().unwrap_or(0));
+                entry
+            })
         })
         .collect()
 }
 
 fn entry(device: &str, mount: &str, fstype: &str, options: &str) -> Json {
     let mut entry = json!({"device": device, "mount": mount, "fstype": fstype, "options": options});
+    entry["uuid"] = json!(uuid_of(device).unwrap_or_else(|| "N/A".to_owned()));
     if let Ok(stat) = rustix::fs::statvfs(mount) {
         entry["size_total"] = json!(stat.f_blocks * stat.f_frsize);
         entry["size_available"] = json!(stat.f_bavail * stat.f_frsize);
         entry["block_size"] = json!(stat.f_bsize);
         entry["block_total"] = json!(stat.f_blocks);
         entry["block_available"] = json!(stat.f_bavail);
+        entry["block_used"] = json!(stat.f_blocks.saturating_sub(stat.f_bavail));
+        entry["inode_used"] = json!(stat.f_files.saturating_sub(stat.f_favail));
         entry["inode_total"] = json!(stat.f_files);
         entry["inode_available"] = json!(stat.f_favail);
     }
     entry
+}
+
+/// udev's link to the device.
+fn uuid_of(device: &str) -> Option<String> {
+    let device = std::fs::canonicalize(device).ok()?;
+    let links = std::fs::read_dir("/dev/disk/by-uuid").ok()?.flatten();
+    links
+        .filter(|link| std::fs::canonicalize(link.path()).is_ok_and(|target| target == device))
+        .map(|link| link.file_name().to_string_lossy().into_owned())
+        .next()
 }

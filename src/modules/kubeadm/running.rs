@@ -1,0 +1,55 @@
+//! An upgrade that runs already: one whose kup-play is gone goes on to its end.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::modules::Failure;
+use crate::modules::process::stop_requested;
+
+/// Waits until no `kubeadm upgrade apply` or `node` runs on this host.
+pub fn wait(seconds: i64) -> Result<(), Failure> {
+    let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let deadline = Instant::now() + limit;
+    while let Some(process) = find() {
+        if stop_requested() || Instant::now() >= deadline {
+            return Err(Failure::new(format!(
+                "kubeadm upgrade runs on this host already, as process {process}: let it end"
+            )));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    Ok(())
+}
+
+fn find() -> Option<String> {
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        name.parse::<u32>().ok()?;
+        let command = fs::read(entry.path().join("cmdline")).ok()?;
+        upgrades(&command).then_some(name)
+    })
+}
+
+/// The words of a command, each with a zero byte behind it.
+fn upgrades(command: &[u8]) -> bool {
+    let words: Vec<_> = command.split(|byte| *byte == 0).collect();
+    matches!(
+        words.as_slice(),
+        [program, b"upgrade", b"apply" | b"node", ..]
+            if *program == b"kubeadm" || program.ends_with(b"/kubeadm")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_upgrades_of_kubeadm_count() {
+        assert!(upgrades(b"kubeadm\0upgrade\0apply\0v1.21.2\0--yes\0"));
+        assert!(upgrades(b"/usr/bin/kubeadm\0upgrade\0node\0"));
+        assert!(!upgrades(b"kubeadm\0upgrade\0plan\0"));
+        assert!(!upgrades(b"vi\0kubeadm\0upgrade\0apply\0"));
+    }
+}
