@@ -78,6 +78,9 @@ failSwapOn: false
 syncFrequency: 10s
 enforceNodeAllocatable: []
 evictionHard: {nodefs.available: "1%", imagefs.available: "1%", memory.available: "50Mi"}
+# There is no registry to get a removed image back from.
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
 ---
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
