@@ -95,11 +95,10 @@ impl Module for BlockInFile {
         let block = self.lines();
         let had = self.block_in(&lines);
         self.edit(&mut lines, had, &block)?;
-        let msg = match (had, block.is_empty()) {
-            (_, true) => "Block removed",
-            (Some(_), false) => "Block changed",
-            (None, false) if file.existed => "Block inserted",
-            (None, false) => "File created",
+        let msg = match (block.is_empty(), file.existed) {
+            (true, _) => "Block removed",
+            (false, true) => "Block inserted",
+            (false, false) => "File created",
         };
         let writing = Writing {
             backup: self.backup.0,

@@ -1,11 +1,16 @@
 //! `copy`, the host's half: puts a file that the controller sent, or that is on
 //! the host already, in its place.
 
+mod tree;
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
 
 use super::args::{Flag, HostPath, Text};
 use super::files::{self, Attributes};
@@ -17,7 +22,8 @@ use super::{Context, Diff, Failure, Module, Outcome};
 const MAX_DIFF: u64 = 100 * 1024;
 
 /// Puts a file in its place when its contents differ.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Copy {
     /// The file on the host (in the agent's scratch folder when it was sent).
     src: Option<HostPath>,
@@ -43,17 +49,48 @@ pub struct Copy {
     remote_src: Flag,
     /// SHA-1 that the source must have.
     checksum: Option<String>,
-    #[serde(flatten)]
-    attributes: Attributes,
+    /// Name or number of the owner.
+    owner: Option<Text>,
+    /// Name or number of the group.
+    group: Option<Text>,
+    /// Octal text or symbolic; `preserve` is the mode of a source on the host.
+    mode: Option<CopyMode>,
+}
+
+/// A mode, or that of the source.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(with = "String")]
+enum CopyMode {
+    Preserve,
+    Given(Mode),
+}
+
+impl<'de> Deserialize<'de> for CopyMode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Json::deserialize(deserializer)?;
+        if value == "preserve" {
+            return Ok(Self::Preserve);
+        }
+        Mode::deserialize(value).map(Self::Given).map_err(D::Error::custom)
+    }
 }
 
 impl Module for Copy {
     const NAME: &'static str = "copy";
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
-        let dest = self.destination()?;
+        self.put(context)
+    }
+}
+
+impl Copy {
+    fn put(&self, context: &Context) -> Result<Outcome, Failure> {
         let wanted = match (&self.source_checksum, &self.src) {
             (Some(checksum), _) => checksum.clone(),
+            (None, Some(src)) if !src.exists() => {
+                return Err(Failure::new(format!("Source {} not found", src.display())));
+            }
+            (None, Some(src)) if src.is_dir() => return tree::copy(self, src, context),
             (None, Some(src)) => files::checksum(src)
                 .map_err(|error| files::failed("cannot be read", src, &error))?,
             (None, None) => return Err(Failure::new("src (or content) is required")),
@@ -63,8 +100,9 @@ impl Module for Copy {
                 "Copied file does not match the expected checksum. Transfer failed.",
             )
             .with("checksum", wanted)
-            .with("expected_checksum", self.checksum));
+            .with("expected_checksum", self.checksum.clone()));
         }
+        let dest = self.destination()?;
         if dest.is_dir() {
             return Err(Failure::new(format!("{} is a directory", dest.display())));
         }
@@ -83,13 +121,30 @@ impl Module for Copy {
             }
             outcome = self.place(src, &dest, outcome, old.is_some(), context)?;
         }
-        outcome.changed |= self.attributes.apply(&dest, true, context.check)?;
+        outcome.changed |= self.attributes()?.apply(&dest, true, context.check)?;
         outcome = outcome.with("dest", dest.display().to_string()).with("checksum", wanted);
+        if !replace {
+            outcome = outcome.with("path", dest.display().to_string());
+        }
         Ok(if context.check && !dest.exists() { outcome } else { files::describe(outcome, &dest) })
     }
 }
 
 impl Copy {
+    /// A file that is on the host already keeps its mode unless told otherwise.
+    fn attributes(&self) -> Result<Attributes, Failure> {
+        let mode = match (&self.mode, &self.src) {
+            (Some(CopyMode::Given(mode)), _) => Some(mode.clone()),
+            (Some(CopyMode::Preserve) | None, Some(src)) if self.remote_src.0 => {
+                let metadata = fs::metadata(src)
+                    .map_err(|error| files::failed("cannot be read", src, &error))?;
+                Some(Mode::of(metadata.permissions().mode()))
+            }
+            _ => None,
+        };
+        Ok(Attributes { owner: self.owner.clone(), group: self.group.clone(), mode })
+    }
+
     /// `Path` does not tell a slash at the end.
     fn is_folder(&self) -> bool {
         self.dest.as_os_str().as_encoded_bytes().ends_with(b"/")
@@ -155,8 +210,7 @@ impl Copy {
         }
         fs::create_dir_all(folder)
             .map_err(|error| files::failed("cannot be made", folder, &error))?;
-        let attributes =
-            Attributes { mode: self.directory_mode.clone(), ..self.attributes.clone() };
+        let attributes = Attributes { mode: self.directory_mode.clone(), ..self.attributes()? };
         attributes.apply(folder, true, false).map(drop)
     }
 
@@ -234,6 +288,24 @@ mod tests {
         let same = files::checksum(&dest).expect("checksum");
         assert!(ask(&same).result.get("needs_source").is_none());
         assert_eq!(ask("0000").result["needs_source"], true);
+    }
+
+    #[test]
+    fn a_folder_of_the_host_is_copied_with_its_modes_once() {
+        let base = tempfile::tempdir().expect("a folder");
+        let (src, dest) = (base.path().join("src"), base.path().join("dest"));
+        fs::create_dir_all(src.join("sub")).expect("made");
+        fs::write(src.join("sub/f"), "x").expect("written");
+        fs::set_permissions(src.join("sub/f"), fs::Permissions::from_mode(0o604)).expect("mode");
+        let arguments = json!({
+            "src": format!("{}/", src.display()), "dest": dest, "remote_src": true,
+            "mode": "preserve",
+        });
+        let context = Context::default();
+        assert!(copy(arguments.clone(), &context).expect("copied").changed);
+        let metadata = fs::metadata(dest.join("sub/f")).expect("there");
+        assert_eq!(metadata.permissions().mode() & 0o7777, 0o604);
+        assert!(!copy(arguments, &context).expect("copied").changed);
     }
 
     #[test]

@@ -67,6 +67,20 @@ impl Module for File {
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let path = self.path.0.clone();
+        self.ensure(context).map_err(|mut failure| {
+            // What is there says why it was refused.
+            if path.symlink_metadata().is_ok() {
+                failure.result.insert("path".to_owned(), path.display().to_string().into());
+                failure.result.extend(files::describe(Outcome::default(), &path).result);
+            }
+            failure
+        })
+    }
+}
+
+impl File {
+    fn ensure(self, context: &Context) -> Result<Outcome, Failure> {
+        let path = self.path.0.clone();
         if self.recurse.0 && !matches!(self.state, None | Some(State::Directory)) {
             return Err(Failure::new("recurse option requires state to be 'directory'"));
         }
@@ -213,7 +227,7 @@ impl File {
 
     fn source(&self) -> Result<&Path, Failure> {
         self.src.as_deref().ok_or_else(|| {
-            Failure::new("src is required for creating new links")
+            Failure::new("src is required for creating new symlinks")
                 .with("dest", self.path.display().to_string())
         })
     }
@@ -236,7 +250,7 @@ impl File {
         if fs::read_link(&self.path).is_ok_and(|old| old == src) {
             return self.attributes().apply(&self.path, false, context.check);
         }
-        self.clear_way(context, "link")?;
+        self.clear_way(context, "symlink")?;
         if !context.check {
             self.in_place(|path| symlink(src, path))?;
             self.attributes().apply(&self.path, false, false)?;
@@ -253,7 +267,7 @@ impl File {
         if same {
             return self.attributes().apply(&self.path, true, context.check);
         }
-        self.clear_way(context, "hard")?;
+        self.clear_way(context, "hard link")?;
         if !context.check {
             self.in_place(|path| fs::hard_link(src, path))?;
             self.attributes().apply(&self.path, true, false)?;
@@ -316,7 +330,9 @@ impl File {
         };
         let access = wanted(&self.access_time, &self.access_time_format)?;
         let modification = wanted(&self.modification_time, &self.modification_time_format)?;
-        times::apply(&self.path, self.follow.0, access, modification, context.check)
+        // A link's own times, whether or not it points to something.
+        let follow = self.follow.0 && self.state != Some(State::Link) && self.path.exists();
+        times::apply(&self.path, follow, access, modification, context.check)
             .map_err(|error| failed("Error while updating times", &self.path, &error))
     }
 

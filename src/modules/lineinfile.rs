@@ -99,7 +99,8 @@ impl Module for LineInFile {
                 mode: self.mode.clone(),
             },
         };
-        let outcome = file.finish(&lines.concat(), &msg, &writing, context)?;
+        let mut outcome = file.finish(&lines.concat(), &msg, &writing, context)?;
+        outcome.result.shift_remove("backup_file");
         let outcome = if outcome.result.contains_key("backup") {
             outcome
         } else {

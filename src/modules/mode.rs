@@ -25,6 +25,11 @@ impl<'de> Deserialize<'de> for Mode {
 }
 
 impl Mode {
+    /// The mode of these bits.
+    pub fn of(bits: u32) -> Self {
+        Self(format!("{:04o}", bits & 0o7777))
+    }
+
     fn parse(text: String) -> Result<Self, String> {
         let mode = Self(text);
         match mode.apply(0, false) {

@@ -52,7 +52,7 @@ impl Module for Replace {
                 "Pattern for before/after params did not match the given file: {}",
                 self.section_pattern().unwrap_or_default()
             );
-            return Ok(Outcome::default().with("msg", msg));
+            return Ok(Outcome::default().with("msg", msg).with("rc", 0));
         };
         let part = |from, to| file.text.get(from..to).unwrap_or_default();
         let (new, count) = self.replaced(part(start, end))?;
@@ -76,10 +76,10 @@ impl Replace {
     fn section_pattern(&self) -> Option<String> {
         match (&self.after, &self.before) {
             (Some(after), Some(before)) => {
-                Some(format!("(?s){}(?P<subsection>.*?){}", after.0, before.0))
+                Some(format!("{}(?P<subsection>.*?){}", after.0, before.0))
             }
-            (Some(after), None) => Some(format!("(?s){}(?P<subsection>.*)", after.0)),
-            (None, Some(before)) => Some(format!("(?s)(?P<subsection>.*){}", before.0)),
+            (Some(after), None) => Some(format!("{}(?P<subsection>.*)", after.0)),
+            (None, Some(before)) => Some(format!("(?P<subsection>.*){}", before.0)),
             (None, None) => None,
         }
     }
@@ -88,7 +88,7 @@ impl Replace {
         let Some(section) = self.section_pattern() else {
             return Ok(Some((0, text.len())));
         };
-        let regex = pattern::compile(&section, false)?;
+        let regex = pattern::compile(&format!("(?s){section}"), false)?;
         let captures = pattern::search(&regex, text)?;
         Ok(captures.and_then(|found| {
             found.name("subsection").map(|section| (section.start(), section.end()))

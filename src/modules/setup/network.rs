@@ -45,7 +45,9 @@ fn interface(link: &Json, name: &str, all4: &mut Vec<String>, all6: &mut Vec<Str
         "type": kind(name, link),
         "promisc": promiscuous(name),
     });
-    if let Ok(speed) = text(&format!("/sys/class/net/{name}/speed")).parse::<i64>() {
+    if let Ok(speed) = text(&format!("/sys/class/net/{name}/speed")).parse::<i64>()
+        && speed > 0
+    {
         interface["speed"] = json!(speed);
     }
     let members = members(name);
