@@ -158,7 +158,11 @@ fn outcome(mut result: Map<String, Json>) -> Result<Outcome, Error> {
         return Err(Failure { msg, changed, result }.into());
     }
     let diff = match result.shift_remove("diff") {
-        Some(diff) => serde_json::from_value::<Vec<Diff>>(diff).unwrap_or_default(),
+        Some(Json::Array(diffs)) => {
+            diffs.into_iter().filter_map(|diff| serde_json::from_value::<Diff>(diff).ok()).collect()
+        }
+        // One change comes as it is, not in a list.
+        Some(diff) => serde_json::from_value::<Diff>(diff).into_iter().collect(),
         None => Vec::new(),
     };
     Ok(Outcome { changed, result, diff })
