@@ -1,21 +1,16 @@
 # make demo    a cluster of three hosts on this machine, upgraded by kup-play
 # make test    all tests, those on the lab included
-# make ha      the upgrade of a cluster of three control planes, tested
 # make lint    formatting, clippy, licences and advisories of the dependencies
 
 CARGO ?= cargo
 
-.PHONY: build test ha demo lint
+.PHONY: build test demo lint
 
 build:
 	$(CARGO) build --release --locked
 
 test: deps
 	tests/run
-
-# The upgrade of three control planes and two workers: needs 3 GB of memory and ten minutes.
-ha: deps
-	$(CARGO) nextest run --locked -E 'test(three_control_planes)'
 
 demo: deps build
 	tests/demo

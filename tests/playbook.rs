@@ -62,16 +62,7 @@ fn task_error(task: &str) -> String {
 }
 
 fn tasks(items: &[Item]) -> Vec<&Task> {
-    items
-        .iter()
-        .flat_map(|item| match item {
-            Item::Task(task) => vec![&**task],
-            Item::Block(block) => [&block.block, &block.rescue, &block.always]
-                .into_iter()
-                .flat_map(|items| tasks(items))
-                .collect(),
-        })
-        .collect()
+    items.iter().flat_map(|item| item.tasks(true)).map(|task| &**task).collect()
 }
 
 fn task(items: &[Item], name: &str) -> Task {
@@ -395,7 +386,7 @@ fn wrong_plays_are_explained_at_their_place() {
         ("- hosts: all\n  max_fail_percentage: x\n", "2:24", "converted to percent"),
         ("- hosts: all\n  user: a\n  remote_user: b\n", "2:9", "both 'user' and 'remote_user'"),
         ("- hosts: all\n  vars_prompt: [{nme: x}]\n", "2:18", "unsupported key 'nme'"),
-        ("- hosts: all\n  roles: [x]\n", "2:3", "roles are not supported yet"),
+        ("- hosts: all\n  roles: [x]\n", "2:11", "the role 'x' was not found in "),
         ("- import_playbook: nosuch.yml\n", "1:20", "nosuch.yml could not be found"),
         ("- import_playbook: site.yml\n", "1:20", "import each other without an end"),
         (
@@ -455,7 +446,7 @@ fn wrong_tasks_are_explained_at_their_place() {
             "4:7",
             "'become' is not a valid attribute for a TaskInclude",
         ),
-        ("- include_role: {name: x}", "3:7", "roles are not supported yet"),
+        ("- import_role: {name: x}", "3:27", "the role 'x' was not found in "),
         ("- command: ls\n  module_defaults: {copy: x}", "4:31", "the defaults of a module"),
         ("- 1: 2", "3:7", "a keyword of a task must be a string"),
     ] {

@@ -38,7 +38,9 @@ pub struct Context {
 /// What an action changes in the run itself; the engine does it when the task is done.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Variables of the level of set_fact and include_vars.
+    /// Variables of include_vars.
+    Included(Vec<(String, Variable)>),
+    /// Variables of set_fact.
     Variables(Vec<(String, Variable)>),
     /// Facts that outlive the play too (`cacheable`).
     Facts(Map<String, Json>),

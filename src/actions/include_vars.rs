@@ -71,7 +71,7 @@ impl Action for IncludeVars {
                     layer_of(&node).into_iter().collect()
                 }
             };
-            context.effect(Effect::Variables(variables));
+            context.effect(Effect::Included(variables));
         }
         Ok(Outcome::default()
             .with("ansible_facts", facts)

@@ -3,6 +3,7 @@
 //! for what is done on the host.
 
 mod add_host;
+mod argument_spec;
 mod assert;
 mod cluster;
 mod context;
@@ -25,6 +26,7 @@ mod session;
 mod set_fact;
 mod template;
 mod undo;
+mod validate_argument_spec;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{
     Action, Context, Error, Outcome, add_host, assert, copy, debug, etcd_snapshot, fail, fetch,
     group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
-    template,
+    template, validate_argument_spec,
 };
 use crate::modules::argument_names;
 
@@ -71,6 +71,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<raw::Raw>(),
     ActionSpec::of::<set_fact::SetFact>(),
     ActionSpec::of::<template::Template>(),
+    ActionSpec::of::<validate_argument_spec::ValidateArgumentSpec>(),
 ];
 
 /// The action of this short name (`_` between words).

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::exit;
 use super::playbook::Options;
 use crate::engine::{Prepared, play_hosts};
-use crate::playbook::{Item, Play, Task};
+use crate::playbook::{Play, Task};
 use crate::source::Node;
 
 /// Prints what was asked for; returns the exit code.
@@ -58,7 +58,10 @@ fn list_play(
     if options.list_tasks {
         let _ = writeln!(out, "    tasks:");
         for task in &tasks {
-            let name = task.name.as_ref().and_then(Node::as_str).unwrap_or(&task.written_module);
+            let name = match task.name.as_ref().and_then(Node::as_str) {
+                Some(name) => task.title(Some(name)),
+                None => task.written_module.clone(),
+            };
             let _ = writeln!(out, "      {name}\tTAGS: [{}]", task.tags().join(", "));
         }
     }
@@ -81,19 +84,11 @@ fn pattern_of(play: &Play) -> Vec<String> {
 
 /// The selected tasks of a play; what rescues and handlers do is not listed.
 fn tasks_of<'a>(prepared: &Prepared, play: &'a Play) -> Vec<&'a Task> {
-    let mut tasks = Vec::new();
-    for items in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
-        collect(items, &mut tasks);
-    }
-    tasks.retain(|task| prepared.selection.selects(task.tags()));
-    tasks
-}
-
-fn collect<'a>(items: &'a [Item], tasks: &mut Vec<&'a Task>) {
-    for item in items {
-        match item {
-            Item::Task(task) => tasks.push(task),
-            Item::Block(block) => collect(&block.block, tasks),
-        }
-    }
+    [&play.pre_tasks, &play.tasks, &play.post_tasks]
+        .into_iter()
+        .flatten()
+        .flat_map(|item| item.tasks(false))
+        .map(|task| &**task)
+        .filter(|task| prepared.selection.selects(task.tags()))
+        .collect()
 }

@@ -1,25 +1,24 @@
 //! A play on one batch of its hosts: sections, blocks, tasks in lockstep.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture};
-use indexmap::IndexSet;
 use serde_json::{Value as Json, json};
 
+use super::connection::Resolver;
 use super::handlers::Handlers;
-use super::host_task::{Finished, HostTask, Include};
+use super::host_task::{Finished, HostTask};
 use super::keywords::{flag_of, number_of};
 use super::result;
 use super::{Run, Stop, meta};
-use crate::actions::{Effect, Failure};
+use crate::actions::Effect;
 use crate::events::{Event, HostResult, Status, TaskInfo};
-use crate::playbook::{Block, Item, Play, Task};
+use crate::playbook::{Block, Item, Play, Role, RoleTasks, Task};
 use crate::source::Node;
 use crate::template::{self, Scope, Variable};
-use crate::vars::{BatchVars, Layer, TaskLayers, TaskScope};
+use crate::vars::{Layer, TaskLayers};
 
 /// The state of a batch while its play runs.
 pub struct Batch<'a> {
@@ -27,12 +26,18 @@ pub struct Batch<'a> {
     pub play: &'a Play,
     /// All hosts of the batch, in order.
     pub hosts: Vec<String>,
-    pub handlers: Handlers<'a>,
+    pub handlers: Handlers,
+    /// Roles whose variables all tasks see.
+    pub roles: Vec<Arc<Role>>,
+    /// Which role has run to its end on which host.
+    completed: HashSet<(String, String)>,
+    /// Which role was ended on which host by `meta: end_role`.
+    ended_roles: HashSet<(String, String)>,
     /// Play vars and vars_files of each host; highest first.
-    layers: HashMap<String, Vec<Arc<Layer>>>,
-    play_hosts_all: Vec<String>,
-    failed: HashSet<String>,
-    unreachable: HashSet<String>,
+    pub layers: HashMap<String, Vec<Arc<Layer>>>,
+    pub play_hosts_all: Vec<String>,
+    pub failed: HashSet<String>,
+    pub unreachable: HashSet<String>,
     /// Hosts that `meta: end_host` took out.
     ended: HashSet<String>,
     /// `meta: end_play` or `end_batch`.
@@ -51,7 +56,15 @@ pub struct Place {
     /// A block around has a rescue that would take a failure.
     rescuable: bool,
     /// Variables of the includes around; highest first.
-    includes: Vec<Arc<Layer>>,
+    pub includes: Vec<Arc<Layer>>,
+    /// The role around.
+    role: Option<Arc<Role>>,
+}
+
+impl Place {
+    pub fn role_name(&self) -> &str {
+        self.role.as_ref().map_or("", |role| &role.body.name)
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -65,6 +78,9 @@ impl<'a> Batch<'a> {
             run,
             play,
             handlers: Handlers::of(play),
+            roles: play.roles.clone(),
+            completed: HashSet::new(),
+            ended_roles: HashSet::new(),
             layers: HashMap::new(),
             play_hosts_all,
             failed: HashSet::new(),
@@ -102,7 +118,7 @@ impl<'a> Batch<'a> {
             && !self.over
     }
 
-    pub fn failed(&self) -> impl Iterator<Item = &String> {
+    pub fn lost(&self) -> impl Iterator<Item = &String> {
         self.failed.iter().chain(&self.unreachable)
     }
 
@@ -132,19 +148,78 @@ impl<'a> Batch<'a> {
                 if self.run.interrupt.requested() {
                     return Err(Stop::Interrupted);
                 }
-                let active: Vec<_> =
-                    hosts.iter().filter(|host| self.is_alive(host)).cloned().collect();
+                let active: Vec<_> = hosts
+                    .iter()
+                    .filter(|host| self.is_alive(host) && !self.is_role_over(host, &place))
+                    .cloned()
+                    .collect();
                 if active.is_empty() {
                     break;
                 }
                 match item {
                     Item::Task(task) => self.task(task, active, &place).await?,
                     Item::Block(block) => self.block(block, active, &place).await?,
+                    Item::Role(tasks) => self.role(tasks, active, &place).await?,
                 }
             }
             Ok(())
         }
         .boxed_local()
+    }
+
+    /// A role's tasks on the hosts where it has not run yet.
+    async fn role(
+        &mut self,
+        tasks: &RoleTasks,
+        mut hosts: Vec<String>,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let role = &tasks.role;
+        let mark = |host: &String| (role.identity.clone(), host.clone());
+        if !role.allow_duplicates {
+            hosts.retain(|host| !self.completed.contains(&mark(host)));
+        }
+        self.ended_roles.retain(|(identity, _)| *identity != role.identity);
+        let inner = Place { role: Some(role.clone()), ..place.clone() };
+        self.items(&tasks.items, hosts.clone(), inner).await?;
+        let done: Vec<_> = hosts.iter().filter(|host| self.is_alive(host)).map(mark).collect();
+        self.completed.extend(done);
+        Ok(())
+    }
+
+    fn is_role_over(&self, host: &str, place: &Place) -> bool {
+        place.role.as_ref().is_some_and(|role| {
+            self.ended_roles.contains(&(role.identity.clone(), host.to_owned()))
+        })
+    }
+
+    /// `meta: reset_connection`: the next task connects anew.
+    pub async fn reset_connections(
+        &self,
+        task: &Task,
+        hosts: &[String],
+        place: &Place,
+    ) -> Result<(), Stop> {
+        for host in hosts {
+            let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, place));
+            let resolver = Resolver {
+                settings: &self.run.settings,
+                templar: self.run.templar(),
+                scope: &scope,
+                keywords: Some(&task.keywords),
+            };
+            let pool = &self.run.session.pool;
+            let remote = resolver.remote(host, pool).map_err(Stop::of_failure)?;
+            pool.reset(&remote.endpoint).await;
+        }
+        Ok(())
+    }
+
+    /// `meta: end_role`
+    pub fn end_role(&mut self, host: &str, place: &Place) {
+        if let Some(role) = &place.role {
+            self.ended_roles.insert((role.identity.clone(), host.to_owned()));
+        }
     }
 
     async fn block(
@@ -153,10 +228,8 @@ impl<'a> Batch<'a> {
         hosts: Vec<String>,
         place: &Place,
     ) -> Result<(), Stop> {
-        let inner = Place {
-            rescuable: place.rescuable || !block.rescue.is_empty(),
-            includes: place.includes.clone(),
-        };
+        let inner =
+            Place { rescuable: place.rescuable || !block.rescue.is_empty(), ..place.clone() };
         self.items(&block.block, hosts.clone(), inner).await?;
         if !block.rescue.is_empty() {
             let rescued: Vec<_> =
@@ -276,7 +349,7 @@ impl<'a> Batch<'a> {
         Ok(finished)
     }
 
-    fn report(&self, info: &Arc<TaskInfo>, done: &Finished) {
+    pub fn report(&self, info: &Arc<TaskInfo>, done: &Finished) {
         if !done.includes.is_empty() && done.status == Status::Ok {
             return;
         }
@@ -346,6 +419,11 @@ impl<'a> Batch<'a> {
     fn apply(&self, effect: &Effect, done: &Finished, targets: &[String]) -> Result<(), Stop> {
         let manager = &self.run.manager;
         match effect {
+            Effect::Included(variables) => {
+                for host in targets {
+                    manager.include(host, variables.iter().cloned());
+                }
+            }
             Effect::Variables(variables) => {
                 for host in targets {
                     manager.set(host, variables.iter().cloned());
@@ -372,11 +450,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Counts a result for the recap and takes a failed host out.
-    fn count(&mut self, task: &Task, done: &Finished, place: &Place) {
+    pub fn count(&mut self, task: &Task, done: &Finished, place: &Place) {
         let rescuable = place.rescuable;
         self.run.count(&done.host, |stats| match done.status {
             // An include is counted by the tasks that it brings.
-            Status::Ok if done.result.contains_key("include") => {}
+            Status::Ok if matches!(task.module.as_str(), "include_tasks" | "include_role") => {}
             Status::Ok => stats.ok += 1,
             Status::Changed => {
                 stats.ok += 1;
@@ -457,102 +535,6 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Runs the files that include_tasks asked for: each file once, with all the
-    /// hosts that asked for it alike.
-    async fn included(
-        &mut self,
-        task: &Task,
-        wanted: Vec<(Vec<String>, Vec<Include>)>,
-        place: &Place,
-    ) -> Result<(), Stop> {
-        let mut groups: Vec<(Include, Vec<String>)> = Vec::new();
-        for (hosts, includes) in wanted {
-            for include in includes {
-                let same = groups
-                    .iter_mut()
-                    .find(|(other, _)| other.file == include.file && other.item == include.item);
-                match same {
-                    Some((_, members)) => members.extend(hosts.iter().cloned()),
-                    None => groups.push((include, hosts.clone())),
-                }
-            }
-        }
-        for (include, hosts) in groups {
-            self.include(task, &include, hosts, place).await?;
-        }
-        Ok(())
-    }
-
-    async fn include(
-        &mut self,
-        task: &Task,
-        include: &Include,
-        hosts: Vec<String>,
-        place: &Place,
-    ) -> Result<(), Stop> {
-        let loaded = self.include_path(task, &include.file).and_then(|path| {
-            let items = self.run.load_tasks(&path, task).map_err(|error| error.to_string())?;
-            Ok((path, items))
-        });
-        let (path, items) = match loaded {
-            Ok(loaded) => loaded,
-            Err(reason) => {
-                self.include_failed(task, &hosts, reason, place);
-                return Ok(());
-            }
-        };
-        self.run.events.emit(Event::Included {
-            file: path.display().to_string(),
-            hosts: hosts.clone(),
-            item: include.item.clone(),
-        });
-        for host in &hosts {
-            self.run.count(host, |stats| stats.ok += 1);
-        }
-        let mut inner = place.clone();
-        inner.includes.insert(0, Arc::new(include.locals.clone()));
-        self.items(&items, hosts, inner).await
-    }
-
-    fn include_failed(&mut self, task: &Task, hosts: &[String], reason: String, place: &Place) {
-        for host in hosts {
-            let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, place));
-            let info = Arc::new(self.info(task, &scope));
-            let mut result = result::of_failure(Failure::new(reason.clone()));
-            result.insert("reason".to_owned(), json!(reason));
-            result.shift_remove("msg");
-            let done = Finished::failed(host, result);
-            self.report(&info, &done);
-            self.count(task, &done, place);
-        }
-    }
-
-    /// Beside the including file first, then beside the playbook, in `tasks/` too.
-    fn include_path(&self, task: &Task, file: &str) -> Result<PathBuf, String> {
-        let candidates: Vec<PathBuf> = if file.starts_with('/') {
-            vec![PathBuf::from(file)]
-        } else {
-            let bases = self.search(task).into_iter();
-            bases.flat_map(|base| [base.join(file), base.join("tasks").join(file)]).collect()
-        };
-        candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
-            let place = candidates.first().map(|path| path.display().to_string());
-            format!(
-                "Could not find or access '{}' on the Ansible Controller.",
-                place.unwrap_or_else(|| file.to_owned())
-            )
-        })
-    }
-
-    /// Folders for the files of a task: of its own file, then of the playbook.
-    fn search(&self, task: &Task) -> Vec<PathBuf> {
-        let own = task.span.path().parent().map(PathBuf::from);
-        let mut folders = IndexSet::new();
-        folders.extend(own);
-        folders.insert(self.play.directory());
-        folders.into_iter().collect()
-    }
-
     pub async fn flush_handlers(&mut self) -> Result<(), Stop> {
         for index in 0..self.handlers.len() {
             let hosts = self.handlers.take(index);
@@ -572,7 +554,7 @@ impl<'a> Batch<'a> {
             let Some(handler) = self.handlers.get(index) else {
                 continue;
             };
-            self.task(handler, runs, &Place::default()).await?;
+            self.task(&handler, runs, &Place::default()).await?;
         }
         Ok(())
     }
@@ -584,7 +566,7 @@ impl<'a> Batch<'a> {
         let Some(host) = self.hosts.first() else {
             return Ok(false);
         };
-        let layers = TaskLayers { play: self.layers(host), ..TaskLayers::default() };
+        let layers = TaskLayers { play: self.layers_of(host), ..TaskLayers::default() };
         let scope = self.run.manager.task_scope(host, &self.vars(), &layers);
         let scope: Arc<dyn Scope> = Arc::new(scope);
         self.flag(Some(node), &scope)
@@ -594,78 +576,6 @@ impl<'a> Batch<'a> {
         match node {
             Some(node) => flag_of(self.run.templar(), node, scope).map_err(Stop::of_failure),
             None => Ok(false),
-        }
-    }
-
-    /// What a host sees in a task.
-    pub fn scope(&self, host: &str, task: &Task, place: &Place) -> TaskScope {
-        let layers = TaskLayers {
-            play: self.layers(host),
-            task: task.keywords.vars.iter().rev().cloned().collect(),
-            include: place.includes.clone(),
-        };
-        self.run.manager.task_scope(host, &self.vars(), &layers)
-    }
-
-    fn layers(&self, host: &str) -> Vec<Arc<Layer>> {
-        self.layers.get(host).cloned().unwrap_or_default()
-    }
-
-    fn vars(&self) -> Arc<BatchVars> {
-        let alive =
-            |host: &&String| !self.failed.contains(*host) && !self.unreachable.contains(*host);
-        Arc::new(BatchVars {
-            play_name: self.play.name.clone(),
-            playbook_dir: self.play.directory().display().to_string(),
-            play_hosts: self.play_hosts_all.iter().filter(alive).cloned().collect(),
-            play_hosts_all: self.play_hosts_all.clone(),
-            batch: self.hosts.iter().filter(alive).cloned().collect(),
-        })
-    }
-
-    /// The variables of the play for a host; vars_files are named by templates that may need it.
-    fn play_layers(&self, host: &str) -> Result<Vec<Arc<Layer>>, Stop> {
-        let mut layers = vec![self.play.vars.clone()];
-        for node in &self.play.vars_files {
-            let known = TaskLayers { play: layers.clone(), ..TaskLayers::default() };
-            let scope = self.run.manager.task_scope(host, &self.vars(), &known);
-            let scope: Arc<dyn Scope> = Arc::new(scope);
-            if let Some(layer) = self.run.vars_file(node, &self.play.directory(), &scope)? {
-                layers.insert(0, layer);
-            }
-        }
-        Ok(layers)
-    }
-
-    fn info(&self, task: &Task, scope: &Arc<dyn Scope>) -> TaskInfo {
-        let name = match &task.name {
-            Some(node) => match self.run.templar().render(node, scope) {
-                Ok(value) => template::python_text(&value),
-                Err(_) => node.as_str().unwrap_or_default().to_owned(),
-            },
-            None => task.written_module.clone(),
-        };
-        TaskInfo {
-            name,
-            module: task.module.clone(),
-            handler: task.handler,
-            path: format!("{}:{}", task.span.path().display(), task.span.line),
-            no_log: task.keywords.no_log.is_some(),
-        }
-    }
-}
-
-impl Finished {
-    fn failed(host: &str, result: result::Result) -> Self {
-        Self {
-            host: host.to_owned(),
-            status: Status::Failed,
-            result,
-            delegated_to: None,
-            effects: Vec::new(),
-            includes: Vec::new(),
-            no_log: false,
-            duration: std::time::Duration::ZERO,
         }
     }
 }

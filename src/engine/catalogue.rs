@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::actions::{self, ActionSpec};
 use crate::modules::{self, ModuleSpec};
+use crate::playbook::ROLE_ARGUMENTS;
 
 /// The modules of a run.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub enum Found {
     External(PathBuf),
     /// include_tasks
     Include,
+    IncludeRole,
     Meta,
 }
 
@@ -43,6 +45,7 @@ impl Catalogue {
         }
         match name {
             "include_tasks" => Some(Found::Include),
+            "include_role" => Some(Found::IncludeRole),
             "meta" => Some(Found::Meta),
             _ => actions::find(name)
                 .map(Found::Action)
@@ -57,7 +60,9 @@ impl Catalogue {
 
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
-            ["include_tasks", "import_tasks", "meta"].map(str::to_owned).to_vec();
+            ["include_tasks", "import_tasks", "include_role", "import_role", "meta"]
+                .map(str::to_owned)
+                .to_vec();
         names.extend(actions::names().map(str::to_owned));
         names.extend(modules::names().map(str::to_owned));
         names.extend(self.external.keys().cloned());
@@ -71,7 +76,7 @@ impl Found {
             Self::Action(spec) => spec.free_form,
             Self::Module(spec) => spec.free_form,
             Self::Include | Self::Meta => Some("_raw_params"),
-            Self::External(_) => None,
+            Self::External(_) | Self::IncludeRole => None,
         }
     }
 
@@ -81,6 +86,7 @@ impl Found {
             Self::Action(spec) => (spec.arguments)(),
             Self::Module(spec) => (spec.arguments)(),
             Self::Include => &["file", "apply", "_raw_params"],
+            Self::IncludeRole => ROLE_ARGUMENTS,
             Self::Meta => &["_raw_params"],
             Self::External(_) => &[],
         }

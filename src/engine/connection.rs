@@ -8,6 +8,7 @@ use super::keywords::{flag_of, text_of};
 use crate::actions::{Failure, Remote, files::expand_home};
 use crate::playbook::Keywords;
 use crate::secret::Secret;
+use crate::source;
 use crate::template::{Scope, Templar, Value, Variable};
 use crate::transport::{Become, ConnectionKind, Endpoint, Pool};
 
@@ -175,9 +176,7 @@ fn number(host: &str, name: &str, value: &Value) -> Result<u64, Failure> {
 /// What Ansible's configuration takes for true.
 pub fn truth(value: &Value) -> bool {
     match value.as_str() {
-        Some(text) => {
-            matches!(text.to_lowercase().as_str(), "true" | "yes" | "on" | "1" | "y" | "t")
-        }
+        Some(text) => source::boolean(text) == Some(true),
         None => value.is_true(),
     }
 }

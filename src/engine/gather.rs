@@ -51,6 +51,7 @@ fn task(play: &Play) -> Task {
         notify: Vec::new(),
         listen: Vec::new(),
         handler: false,
+        role: None,
         span: play.span.clone(),
     }
 }

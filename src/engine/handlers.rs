@@ -10,28 +10,35 @@ use crate::source::Node;
 use crate::template::{self, Scope, Templar};
 
 /// The handlers of a play, in the order in which they run.
-pub struct Handlers<'a> {
-    entries: Vec<Entry<'a>>,
+pub struct Handlers {
+    entries: Vec<Entry>,
 }
 
-struct Entry<'a> {
-    task: &'a Task,
+struct Entry {
+    task: Arc<Task>,
     notified: HashSet<String>,
 }
 
-impl<'a> Handlers<'a> {
-    pub fn of(play: &'a Play) -> Self {
-        let mut entries = Vec::new();
-        collect(&play.handlers, &mut entries);
-        Self { entries }
+impl Handlers {
+    pub fn of(play: &Play) -> Self {
+        let mut handlers = Self { entries: Vec::new() };
+        handlers.add(&play.handlers);
+        handlers
+    }
+
+    /// Takes in what an include brings.
+    pub fn add(&mut self, items: &[Item]) {
+        let tasks = items.iter().flat_map(|item| item.tasks(false));
+        self.entries
+            .extend(tasks.map(|task| Entry { task: task.clone(), notified: HashSet::new() }));
     }
 
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub fn get(&self, index: usize) -> Option<&'a Task> {
-        self.entries.get(index).map(|entry| entry.task)
+    pub fn get(&self, index: usize) -> Option<Arc<Task>> {
+        self.entries.get(index).map(|entry| entry.task.clone())
     }
 
     /// The hosts that notified this handler; they are forgotten with this.
@@ -80,8 +87,14 @@ impl<'a> Handlers<'a> {
             let Some(node) = &entry.task.name else {
                 return false;
             };
-            node.as_str() == Some(name)
-                || templar.render(node, scope).is_ok_and(|v| template::python_text(&v) == name)
+            let plain = match &entry.task.role {
+                // `role : name` names the handler of that role.
+                Some(role) => name.strip_prefix(&format!("{} : ", role.body.name)).unwrap_or(name),
+                None => name,
+            };
+            let is = |text: &str| text == name || text == plain;
+            node.as_str().is_some_and(is)
+                || templar.render(node, scope).is_ok_and(|v| is(&template::python_text(&v)))
         });
         if let Some(entry) = named.and_then(|index| self.entries.get_mut(index)) {
             entry.notified.insert(host.to_owned());
@@ -94,14 +107,5 @@ impl<'a> Handlers<'a> {
             }
         }
         found
-    }
-}
-
-fn collect<'a>(items: &'a [Item], entries: &mut Vec<Entry<'a>>) {
-    for item in items {
-        match item {
-            Item::Task(task) => entries.push(Entry { task, notified: HashSet::new() }),
-            Item::Block(block) => collect(&block.block, entries),
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value as Json, json};
 
 use super::connection::Resolver;
-use super::invoke::{self, Invocation};
+use super::invoke::{self, Invocation, Target};
 use super::keywords::{flag_of, number_of, text_of, value_of};
 use super::result::{self, Result as TaskResult};
 use super::{Run, loops};
@@ -45,7 +45,7 @@ pub struct Finished {
 /// A file of tasks to go on with.
 #[derive(Clone, Debug)]
 pub struct Include {
-    pub file: String,
+    pub target: Target,
     /// The loop's variables of the item that asked for it.
     pub locals: Layer,
     /// What the item is called in the output.
@@ -253,14 +253,15 @@ impl HostTask<'_> {
     ) -> Result<(), Failure> {
         let templar = self.run.templar();
         let invocation = Invocation::of(self.run, self.task, templar, dynamic)?;
-        if let Invocation::Include { file } = &invocation {
+        if let Invocation::Include(target) = &invocation {
             once.include = Some(Include {
-                file: file.clone(),
+                target: target.clone(),
                 locals: item.map(|(locals, _)| locals.clone()).unwrap_or_default(),
                 item: item.map(|(_, label)| label.to_owned()),
             });
             once.result.insert("changed".to_owned(), json!(false));
-            once.result.insert("include".to_owned(), json!(file));
+            let (Target::Tasks(name) | Target::Role { name, .. }) = target;
+            once.result.insert("include".to_owned(), json!(name));
             return Ok(());
         }
         let remote = self.remote(dynamic, once)?;

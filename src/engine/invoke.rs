@@ -14,6 +14,13 @@ use crate::playbook::Task;
 use crate::template::{self, Scope, Templar};
 use crate::transport::FileSource;
 
+/// What an include names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    Tasks(String),
+    Role { name: String, arguments: Map<String, Json> },
+}
+
 /// What a task comes down to.
 pub enum Invocation {
     Action {
@@ -29,9 +36,8 @@ pub enum Invocation {
         path: PathBuf,
         arguments: Map<String, Json>,
     },
-    Include {
-        file: String,
-    },
+    /// include_tasks: a file; include_role: the arguments, templated.
+    Include(Target),
 }
 
 impl Invocation {
@@ -53,8 +59,18 @@ impl Invocation {
             catalogue::Found::Include => {
                 let file = arguments.get("file").or_else(|| arguments.get("_raw_params"));
                 match file.and_then(Json::as_str) {
-                    Some(file) => Self::Include { file: file.to_owned() },
+                    Some(file) => Self::Include(Target::Tasks(file.to_owned())),
                     None => return Err(Failure::new("include_tasks needs the name of a file")),
+                }
+            }
+            catalogue::Found::IncludeRole => {
+                let name = arguments.get("name").or_else(|| arguments.get("role"));
+                match name.and_then(Json::as_str).map(str::to_owned) {
+                    Some(name) => Self::Include(Target::Role { name, arguments }),
+                    None => {
+                        let missing = "'name' is a required field for include_role.";
+                        return Err(Failure::new(missing));
+                    }
                 }
             }
             catalogue::Found::Meta => return Err(Failure::new("meta tasks are not run on hosts")),
@@ -121,9 +137,7 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
             let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];
             context.module("external", arguments, files).await
         }
-        Invocation::Include { .. } => {
-            Err(actions::Error::failed("an include is not run on a host"))
-        }
+        Invocation::Include(_) => Err(actions::Error::failed("an include is not run on a host")),
     };
     match outcome {
         Ok(outcome) => result::of_outcome(outcome),

@@ -1,18 +1,19 @@
 //! Everything that is read and checked before a host is touched.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value as Json;
 
 use super::Settings;
 use super::catalogue::{Catalogue, Found};
 use super::tags::Selection;
+use crate::actions::files::expand_home;
 use crate::cli::exit;
 use crate::inventory::Inventory;
 use crate::playbook::{Loader, Module, Names, Play};
 use crate::source::{self, Node};
-use crate::template::{self, Templar};
+use crate::template::{self, Scope, Templar, Variable};
 use crate::vars::{Layer, Manager, RunVars};
 
 /// Playbooks and inventory, read and found right.
@@ -76,13 +77,20 @@ impl Prepared {
             limit: settings.limit.clone(),
             inventory_sources: settings.inventory.clone(),
         };
-        let names = Checker { catalogue: &catalogue, templar: &templar };
-        let loader = Loader { names: &names };
+        let extra = Arc::new(extra);
+        let names = Checker {
+            catalogue: &catalogue,
+            templar: &templar,
+            extra: &extra,
+            warnings: Mutex::default(),
+        };
+        let loader = Loader::new(&names);
         let mut playbooks = Vec::new();
         for path in paths {
             playbooks.push((path.clone(), loader.playbook(&absolute(path))?));
         }
-        let manager = Arc::new(Manager::new(inventory, templar, run, extra));
+        warnings.extend(names.take_warnings());
+        let manager = Arc::new(Manager::new(inventory, templar, run, (*extra).clone()));
         Ok(Self { settings, playbooks, manager, selection, warnings, catalogue })
     }
 }
@@ -110,6 +118,32 @@ fn module_folders(directory: Option<&Path>) -> Vec<PathBuf> {
 pub struct Checker<'a> {
     pub catalogue: &'a Catalogue,
     pub templar: &'a Templar,
+    /// The variables of `-e`, for names of files to import.
+    pub extra: &'a Arc<Layer>,
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl Checker<'_> {
+    fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Variables that are known before any host is.
+#[derive(Debug)]
+struct Known {
+    /// Highest first.
+    layers: Vec<Arc<Layer>>,
+}
+
+impl Scope for Known {
+    fn lookup(&self, name: &str) -> Option<Variable> {
+        self.layers.iter().find_map(|layer| layer.get(name).cloned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.layers.iter().flat_map(|layer| layer.keys().cloned()).collect()
+    }
 }
 
 impl Names for Checker<'_> {
@@ -118,7 +152,9 @@ impl Names for Checker<'_> {
         let validate: Box<dyn Fn(Json) -> Result<(), String>> = match found {
             Found::Action(spec) => Box::new(spec.validate),
             Found::Module(spec) => Box::new(spec.validate),
-            Found::Include | Found::Meta | Found::External(_) => Box::new(|_| Ok(())),
+            Found::Include | Found::IncludeRole | Found::Meta | Found::External(_) => {
+                Box::new(|_| Ok(()))
+            }
         };
         Some(Module { free_form: found.free_form(), arguments: found.arguments(), validate })
     }
@@ -129,6 +165,46 @@ impl Names for Checker<'_> {
 
     fn check_template(&self, node: &Node) -> Result<(), source::Error> {
         self.templar.check(node)
+    }
+
+    fn has_lookup(&self, name: &str) -> bool {
+        Templar::has_lookup(name)
+    }
+
+    fn file_name(&self, node: &Node, vars: &[Arc<Layer>]) -> Result<String, source::Error> {
+        let mut layers = vec![self.extra.clone()];
+        layers.extend(vars.iter().rev().cloned());
+        let scope: Arc<dyn Scope> = Arc::new(Known { layers });
+        let value = self.templar.render(node, &scope).map_err(|error| {
+            let written = node.as_str().unwrap_or_default();
+            let error = source::Error::from(error.at(Some(&node.span)));
+            let error = node.span.error(format!(
+                "Error when evaluating variable in import path: {written}.\n\n{}",
+                error.message
+            ));
+            error.with_help(
+                "what is imported is read before hosts are known: only extra vars and the play's \
+                 own variables can name it; include_tasks and include_role are read when they run",
+            )
+        })?;
+        Ok(template::python_text(&value))
+    }
+
+    fn roles_path(&self) -> Vec<PathBuf> {
+        let named = std::env::var_os("ANSIBLE_ROLES_PATH").unwrap_or_default();
+        let named: Vec<_> =
+            std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        ["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"]
+            .map(expand_home)
+            .to_vec()
+    }
+
+    fn warn(&self, warning: source::Error) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(warning.to_string());
     }
 
     fn check_condition(&self, node: &Node) -> Result<(), source::Error> {

@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::Stop;
 use super::batch::{Batch, Place};
-use crate::events::Event;
+use crate::events::{Event, HostResult, Status};
 use crate::playbook::Task;
 use crate::source::Node;
 use crate::template::Scope;
+
+/// What one host's condition decides for that host alone.
+const PER_HOST: &[&str] = &["noop", "flush_handlers", "end_host", "end_role", "reset_connection"];
+/// What is done whatever `when` says.
+const UNCONDITIONAL: &[&str] = &["noop", "flush_handlers", "refresh_inventory", "reset_connection"];
 
 pub async fn run(
     batch: &mut Batch<'_>,
@@ -19,16 +26,38 @@ pub async fn run(
         let error = task.span.error("meta needs the name of what to do");
         return Err(Stop::Error(error.to_string()));
     };
+    let asked = if PER_HOST.contains(&name) { hosts } else { hosts.get(..1).unwrap_or_default() };
     let mut wanted = Vec::new();
-    for host in hosts {
+    for host in asked {
         let scope: Arc<dyn Scope> = Arc::new(batch.scope(host, task, place));
-        if holds(batch, task, &scope)? {
+        let info = Arc::new(batch.info(task, &scope));
+        let event = Event::TaskStarted { task: info.clone(), hosts: 1 };
+        batch.run.events.emit(event);
+        if UNCONDITIONAL.contains(&name) || holds(batch, task, &scope)? {
             wanted.push(host.clone());
+            continue;
         }
+        let result = skipped(name, host, place);
+        batch.run.events.emit(Event::HostFinished(HostResult {
+            task: info,
+            host: host.clone(),
+            delegated_to: None,
+            status: Status::Skipped,
+            item: None,
+            result,
+            duration: std::time::Duration::ZERO,
+        }));
     }
-    if wanted.is_empty() {
-        return Ok(());
-    }
+    if wanted.is_empty() { Ok(()) } else { act(batch, task, name, &wanted, place).await }
+}
+
+async fn act(
+    batch: &mut Batch<'_>,
+    task: &Task,
+    name: &str,
+    wanted: &[String],
+    place: &Place,
+) -> Result<(), Stop> {
     match name {
         "flush_handlers" => {
             tell(batch, "triggered running handlers");
@@ -36,11 +65,12 @@ pub async fn run(
         }
         "noop" => {}
         "end_host" => {
-            for host in &wanted {
+            for host in wanted {
                 tell(batch, &format!("ending play for {host}"));
                 batch.end_host(host);
             }
         }
+        "end_role" => wanted.iter().for_each(|host| batch.end_role(host, place)),
         "end_play" | "end_batch" => {
             tell(batch, &format!("ending {}", name.trim_start_matches("end_")));
             batch.over = true;
@@ -48,16 +78,42 @@ pub async fn run(
         }
         "clear_host_errors" => batch.clear_errors(),
         "clear_facts" => {
-            for host in &wanted {
-                batch.run.manager.clear_facts(host);
+            for host in batch.hosts.clone() {
+                batch.run.manager.clear_facts(&host);
             }
         }
+        "refresh_inventory" => {
+            let read = batch.run.refresh_inventory();
+            read.map_err(|error| Stop::Error(error.to_string()))?;
+        }
+        "reset_connection" => batch.reset_connections(task, wanted, place).await?,
         other => {
             let error = task.span.error(format!("invalid meta action requested: {other}"));
             return Err(Stop::Error(error.to_string()));
         }
     }
     Ok(())
+}
+
+/// What is said of a host whose condition does not hold.
+fn skipped(name: &str, host: &str, place: &Place) -> super::result::Result {
+    let consequence = match name {
+        "end_host" => format!("continuing execution for {host}"),
+        "end_role" => format!("continuing role {} for {host}", place.role_name()),
+        "end_play" => "continuing play".to_owned(),
+        "end_batch" => "continuing current batch".to_owned(),
+        "clear_facts" => format!("not clearing facts and fact cache for {host}"),
+        _ => format!("not clearing host error state for {host}"),
+    };
+    let msg = match name {
+        "end_host" => format!("end_host conditional evaluated to false, {consequence}"),
+        _ => name.to_owned(),
+    };
+    let reason = format!("{name} conditional evaluated to False, {consequence}");
+    super::result::Result::from_iter([
+        ("msg".to_owned(), json!(msg)),
+        ("skip_reason".to_owned(), json!(reason)),
+    ])
 }
 
 fn holds(batch: &Batch<'_>, task: &Task, scope: &Arc<dyn Scope>) -> Result<bool, Stop> {

@@ -7,6 +7,7 @@ mod gather;
 mod handlers;
 mod host_task;
 mod hosts;
+mod includes;
 mod interrupt;
 mod invoke;
 mod keywords;
@@ -15,6 +16,7 @@ mod loops;
 mod meta;
 mod plays;
 mod result;
+mod scopes;
 mod serial;
 mod tags;
 
@@ -23,11 +25,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
 
 use crate::actions::{Failure, Session};
 use crate::cli::exit;
 use crate::events::{Event, Stats};
-use crate::playbook::{Item, Loader, Task};
+use crate::inventory::Inventory;
+use crate::playbook::{Brought, Loader, Play, Task};
 use crate::report::Events;
 use crate::secret::Secret;
 use crate::source::{self, Node};
@@ -131,9 +135,38 @@ impl Run {
         self.selection.selects(task.tags())
     }
 
-    fn load_tasks(&self, path: &Path, parent: &Task) -> Result<Vec<Item>, source::Error> {
-        let names = load::Checker { catalogue: &self.catalogue, templar: self.templar() };
-        Loader { names: &names }.tasks_file(path, parent)
+    /// Reads the inventory's sources anew.
+    fn refresh_inventory(&self) -> Result<(), source::Error> {
+        let directory = &self.templar().settings().playbook_dir;
+        let (inventory, warnings) = Inventory::load(&self.settings.inventory, Some(directory))?;
+        for text in warnings {
+            self.events.emit(Event::Warning { text });
+        }
+        self.manager.change_inventory(|old| *old = inventory);
+        Ok(())
+    }
+
+    fn checker(&self) -> load::Checker<'_> {
+        load::Checker {
+            catalogue: &self.catalogue,
+            templar: self.templar(),
+            extra: self.manager.extra(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    fn load_tasks(&self, path: &Path, task: &Task, play: &Play) -> Result<Brought, source::Error> {
+        Loader::new(&self.checker()).tasks_file(path, task, &play.directory())
+    }
+
+    fn load_role(
+        &self,
+        task: &Task,
+        arguments: &Map<String, Json>,
+        play: &Play,
+    ) -> Result<Brought, source::Error> {
+        let arguments = Node::from_json(&Json::Object(arguments.clone()), &task.span);
+        Loader::new(&self.checker()).included_role(task, &arguments, &play.directory())
     }
 
     /// The variables of a host outside of any task; a name that the inventory does

@@ -90,7 +90,7 @@ impl Run {
             self.events.emit(started(batch.clone()));
             let mut batch = Batch::new(self, play, batch, hosts.clone())?;
             let ran = self.sections(play, &mut batch).await;
-            self.lose(batch.failed());
+            self.lose(batch.lost());
             let nobody_left = batch.failed_all();
             ran?;
             if batch.broken || nobody_left {

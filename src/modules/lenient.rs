@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, Visitor};
 
+use crate::source;
+
 /// `yes`, `on`, `1`, `true`, `t`, `y` and their opposites, in any case, as strings or as what they say.
 pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     struct Lenient;
@@ -28,11 +30,8 @@ pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
         }
 
         fn visit_str<E: Error>(self, value: &str) -> Result<bool, E> {
-            match value.trim().to_ascii_lowercase().as_str() {
-                "yes" | "on" | "1" | "true" | "t" | "y" => Ok(true),
-                "no" | "off" | "0" | "false" | "f" | "n" => Ok(false),
-                _ => Err(E::invalid_value(serde::de::Unexpected::Str(value), &self)),
-            }
+            source::boolean(value)
+                .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(value), &self))
         }
     }
     deserializer.deserialize_any(Lenient)

@@ -105,15 +105,19 @@ impl Loader<'_> {
                 validate: Box::new(|_| Ok(())),
             });
         }
+        if action.module == "import_role" {
+            return Ok(Module {
+                free_form: None,
+                arguments: super::role_tasks::ARGUMENTS,
+                validate: Box::new(|_| Ok(())),
+            });
+        }
         self.names.module(&action.module).ok_or_else(|| {
             let written = &action.written;
             let error = key.span.error(format!(
                 "couldn't resolve module/action '{written}'. This often indicates a misspelling, \
                  missing collection, or incorrect module path."
             ));
-            if matches!(action.module.as_str(), "import_role" | "include_role") {
-                return error.with_help("roles are not supported yet");
-            }
             if action.module == "include" {
                 return error.with_help("'include' became 'include_tasks' and 'import_tasks'");
             }

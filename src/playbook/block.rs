@@ -41,8 +41,10 @@ impl Loader<'_> {
             let action = self.action(entry, place)?;
             if action.module == "import_tasks" {
                 items.extend(self.import_tasks(entry, &action, place)?);
+            } else if action.module == "import_role" {
+                items.push(Item::Role(self.import_role(entry, &action, place)?));
             } else {
-                items.push(Item::Task(Box::new(self.task(entry, action, place)?)));
+                items.push(Item::Task(Arc::new(self.task(entry, action, place)?)));
             }
         }
         Ok(items)
@@ -83,22 +85,28 @@ impl Loader<'_> {
         })
     }
 
+    /// Imports are done before a loop could be.
+    pub(super) fn check_import(&self, node: &Node, what: &str) -> Result<(), Error> {
+        for (key, value) in node.as_map().unwrap_or_default() {
+            let name = key.as_str().unwrap_or_default();
+            if name == "loop" || name.starts_with("with_") {
+                return Err(key.span.error(format!(
+                    "You cannot use loops on 'import_{what}' statements. You should use \
+                     'include_{what}' instead."
+                )));
+            }
+            self.check(name, value)?;
+        }
+        Ok(())
+    }
+
     fn import_tasks(
         &self,
         node: &Node,
         action: &Action,
         place: &Place,
     ) -> Result<Vec<Item>, Error> {
-        for (key, value) in node.as_map().unwrap_or_default() {
-            let name = key.as_str().unwrap_or_default();
-            if name == "loop" || name.starts_with("with_") {
-                return Err(key.span.error(
-                    "You cannot use loops on 'import_tasks' statements. You should use \
-                     'include_tasks' instead.",
-                ));
-            }
-            self.check(name, value)?;
-        }
+        self.check_import(node, "tasks")?;
         let named = action.arguments.as_ref().and_then(|arguments| arguments.get("file"));
         let Some(file) = action.free_form.as_ref().or(named) else {
             return Err(node.span.error("No file specified for import_tasks"));

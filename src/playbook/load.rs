@@ -1,21 +1,32 @@
 //! Playbook files into plays; everything that can be wrong before a host is
 //! touched is found here.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keywords::{COMMON, unknown, vars_of};
 use super::names::Names;
-use super::{Item, Keywords, Play, Task, values};
+use super::role_tasks::Brought;
+use super::{Item, Keywords, Play, Role, RoleBody, Task, values};
 use crate::source::{self, Error, Node, Yaml};
 use crate::template::Layer;
 
 /// Files may import each other this deep.
-const MAX_IMPORTS: usize = 64;
+pub(super) const MAX_IMPORTS: usize = 64;
 
 /// Reads playbooks and files of tasks.
 pub struct Loader<'a> {
-    pub names: &'a dyn Names,
+    pub(super) names: &'a dyn Names,
+    pub(super) found: RefCell<Found>,
+}
+
+/// What roles bring to the play around them.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Those whose variables the play sees.
+    pub roles: Vec<Arc<Role>>,
+    pub handlers: Vec<Item>,
 }
 
 /// What `import_playbook` puts on every play that it brings.
@@ -33,8 +44,20 @@ pub(super) struct Place {
     /// The variables of the play, for names of files.
     pub play_vars: Arc<Layer>,
     pub handler: bool,
+    /// The role that the tasks belong to.
+    pub role: Option<Arc<Role>>,
+    /// The roles around, outermost first.
+    pub parents: Vec<Arc<RoleBody>>,
+    /// The playbook's folder.
+    pub directory: PathBuf,
     /// How many files have been imported on the way here.
     pub depth: usize,
+}
+
+impl<'a> Loader<'a> {
+    pub fn new(names: &'a dyn Names) -> Self {
+        Self { names, found: RefCell::default() }
+    }
 }
 
 impl Loader<'_> {
@@ -126,20 +149,15 @@ impl Loader<'_> {
 
     /// The tasks of a file that `include_tasks` names. They inherit what stands around
     /// the including task and its `vars`; of its other keywords only those under `apply`.
-    pub fn tasks_file(&self, path: &Path, parent: &Task) -> Result<Vec<Item>, Error> {
-        let mut keywords = (*parent.outer).clone();
-        keywords.vars = parent.keywords.vars.clone();
-        let apply = parent.arguments.as_ref().and_then(|arguments| arguments.get("apply"));
-        if let Some(apply) = apply {
-            keywords = keywords.inherit(apply, "Block")?;
-        }
-        let place = Place {
-            keywords: Arc::new(keywords),
-            play_vars: Arc::default(),
-            handler: parent.handler,
-            depth: 0,
-        };
-        self.tasks_of(path, &place)
+    pub fn tasks_file(
+        &self,
+        path: &Path,
+        parent: &Task,
+        directory: &Path,
+    ) -> Result<Brought, Error> {
+        let place = self.place_of_include(parent, directory)?;
+        let items = self.tasks_of(path, &place)?;
+        Ok(self.brought(items))
     }
 
     /// The tasks of a file.
@@ -164,12 +182,11 @@ impl Loader<'_> {
         if place.depth >= MAX_IMPORTS {
             return Err(file.span.error("files of tasks import each other without an end"));
         }
-        let mut vars = vec![place.play_vars.clone()];
-        vars.extend(place.keywords.vars.iter().cloned());
-        let name = self.names.file_name(file, &vars)?;
+        let name = self.names.file_name(file, &self.known(place))?;
         let path = beside(task, &name);
         [path.clone(), beside(task, &format!("tasks/{name}"))]
             .into_iter()
+            .chain(place.parents.last().map(|role| role.path.join("tasks").join(&name)))
             .find(|path| path.is_file())
             .ok_or_else(|| {
                 file.span.error(format!(
@@ -192,7 +209,7 @@ impl Loader<'_> {
         }
     }
 
-    fn document(&self, path: &Path) -> Result<Node, Error> {
+    pub(super) fn document(&self, path: &Path) -> Result<Node, Error> {
         let mut warnings = Vec::new();
         let document = source::load_noting(path, &mut warnings)?;
         warnings.into_iter().for_each(|warning| self.names.warn(warning));

@@ -1,8 +1,8 @@
 //! Playbooks as typed values: plays, blocks, tasks, and the keywords they inherit.
 //!
 //! [`Loader`] reads files; what it has to know of modules and templates it asks
-//! [`Names`]. `import_playbook` and `import_tasks` are resolved here,
-//! `include_tasks` stays a task until it runs.
+//! [`Names`]. `import_playbook`, `import_tasks` and `import_role` are resolved here,
+//! `include_tasks` and `include_role` stay tasks until they run.
 
 mod action;
 mod arguments;
@@ -15,6 +15,9 @@ mod names;
 mod notified;
 mod play;
 mod prompt;
+mod role;
+mod role_files;
+mod role_tasks;
 mod task;
 mod values;
 
@@ -22,3 +25,5 @@ pub use keywords::Keywords;
 pub use load::Loader;
 pub use model::{Block, Item, Loop, LoopControl, Play, Prompt, Task};
 pub use names::{Module, Names};
+pub use role::{Role, RoleBody, RoleTasks};
+pub use role_tasks::{ARGUMENTS as ROLE_ARGUMENTS, Brought};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Keywords;
+use super::{Keywords, Role, RoleTasks};
 use crate::source::{Node, Span};
 use crate::template::Layer;
 
@@ -31,9 +31,13 @@ pub struct Play {
     /// Names of files; an entry may be a list of which the first that exists counts.
     pub vars_files: Vec<Node>,
     pub pre_tasks: Vec<Item>,
+    /// Those of its roles come first.
     pub tasks: Vec<Item>,
     pub post_tasks: Vec<Item>,
+    /// Those of roles come first.
     pub handlers: Vec<Item>,
+    /// Roles whose variables all tasks see, in the order in which they are used.
+    pub roles: Vec<Arc<Role>>,
     pub span: Span,
 }
 
@@ -56,8 +60,30 @@ pub struct Prompt {
 /// What a list of tasks holds.
 #[derive(Debug)]
 pub enum Item {
-    Task(Box<Task>),
+    Task(Arc<Task>),
     Block(Block),
+    Role(RoleTasks),
+}
+
+impl Item {
+    /// The role, if it is one.
+    pub fn role(&self) -> Option<&Arc<Role>> {
+        match self {
+            Self::Role(tasks) => Some(&tasks.role),
+            _ => None,
+        }
+    }
+
+    /// Its tasks in order; those of rescue and always too if `all`.
+    pub fn tasks(&self, all: bool) -> Vec<&Arc<Task>> {
+        let parts = match self {
+            Self::Task(task) => return vec![task],
+            Self::Role(tasks) => vec![&tasks.items],
+            Self::Block(block) if all => vec![&block.block, &block.rescue, &block.always],
+            Self::Block(block) => vec![&block.block],
+        };
+        parts.into_iter().flatten().flat_map(|item| item.tasks(all)).collect()
+    }
 }
 
 /// Tasks with what happens when one of them fails. Its keywords are in its tasks.
@@ -100,6 +126,8 @@ pub struct Task {
     /// Topics that a handler answers to beside its name.
     pub listen: Vec<String>,
     pub handler: bool,
+    /// The role that it belongs to.
+    pub role: Option<Arc<Role>>,
     /// Where it begins.
     pub span: Span,
 }
@@ -156,7 +184,23 @@ impl Task {
             notify: Vec::new(),
             listen: Vec::new(),
             handler: false,
+            role: None,
             span,
+        }
+    }
+
+    /// What it is called while it runs, given its rendered name.
+    pub fn title(&self, name: Option<&str>) -> String {
+        if self.module == "include_role" {
+            let role = self.arguments.as_ref();
+            let role = role.and_then(|node| node.get("name").or_else(|| node.get("role")));
+            let role = role.and_then(Node::as_str).unwrap_or_default();
+            return name.map_or_else(|| format!("{} : {role}", self.written_module), str::to_owned);
+        }
+        let name = name.unwrap_or(&self.written_module);
+        match &self.role {
+            Some(role) => format!("{} : {name}", role.body.name),
+            None => name.to_owned(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the loader has to know of the world beside the playbook.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -38,6 +39,11 @@ pub trait Names: Sync {
                 .with_help("an import is read before variables are known; include_tasks is read when it runs")),
             None => Err(node.span.error(format!("a file name must be a string, not {}", node.kind()))),
         }
+    }
+
+    /// Folders of roles beside those of the playbook.
+    fn roles_path(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Takes what is allowed but most likely a slip.

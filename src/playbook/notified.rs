@@ -1,15 +1,14 @@
 //! Whether the handlers that tasks notify are there.
 
+use super::Play;
 use super::names::Names;
 use super::values::is_template;
-use super::{Item, Play, Task};
 use crate::source::{Node, suggest};
 
 /// Warns of names that no handler has. Only a task that changes something makes it
 /// an error, and an included file may still bring the handler: then nothing is said.
 pub fn check(play: &Play, names: &dyn Names) {
-    let mut handlers = Vec::new();
-    collect(&play.handlers, &mut handlers);
+    let handlers: Vec<_> = play.handlers.iter().flat_map(|item| item.tasks(true)).collect();
     let open = handlers.iter().any(|handler| {
         handler.module.starts_with("include_") || handler.name.as_ref().is_some_and(is_template)
     });
@@ -24,8 +23,10 @@ pub fn check(play: &Play, names: &dyn Names) {
         })
         .collect();
     let mut tasks = handlers.clone();
-    for items in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
-        collect(items, &mut tasks);
+    let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks];
+    tasks.extend(sections.into_iter().flatten().flat_map(|item| item.tasks(true)));
+    if tasks.iter().any(|task| task.module == "include_role") {
+        return;
     }
     for node in tasks.iter().flat_map(|task| &task.notify) {
         let Some(name) = node.as_str().filter(|name| !is_template(node) && !known.contains(name))
@@ -40,18 +41,5 @@ pub fn check(play: &Play, names: &dyn Names) {
             Some(nearest) => warning.with_help(format!("did you mean '{nearest}'?")),
             None => warning,
         });
-    }
-}
-
-fn collect<'a>(items: &'a [Item], tasks: &mut Vec<&'a Task>) {
-    for item in items {
-        match item {
-            Item::Task(task) => tasks.push(task),
-            Item::Block(block) => {
-                for items in [&block.block, &block.rescue, &block.always] {
-                    collect(items, tasks);
-                }
-            }
-        }
     }
 }

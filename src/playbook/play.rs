@@ -1,9 +1,10 @@
 //! One play.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::keywords::{COMMON, list_of, unknown, vars_of};
-use super::load::{Imported, Loader, Place};
+use super::load::{Found, Imported, Loader, Place};
 use super::prompt::prompts;
 use super::{Item, Play, notified};
 use crate::source::{Error, Node, Yaml};
@@ -48,12 +49,24 @@ impl Loader<'_> {
             keywords: Arc::new(imported.keywords.inherit(node, "Play")?),
             play_vars: vars.clone(),
             handler: false,
+            role: None,
+            parents: Vec::new(),
+            directory: node.span.path().parent().map(PathBuf::from).unwrap_or_default(),
             depth: 0,
         };
+        self.found.take();
+        let mut roles =
+            node.get("roles").map_or(Ok(Vec::new()), |list| self.roles(list, &place))?;
         let section = |name: &str| -> Result<Vec<Item>, Error> {
             let place = Place { handler: name == "handlers", ..place.clone() };
             node.get(name).map_or(Ok(Vec::new()), |items| self.items(items, &place))
         };
+        let pre_tasks = section("pre_tasks")?;
+        roles.extend(section("tasks")?);
+        let post_tasks = section("post_tasks")?;
+        let own_handlers = section("handlers")?;
+        let Found { roles: seen, mut handlers } = self.found.take();
+        handlers.extend(own_handlers);
         let keyword = |name: &str| node.get(name).filter(|node| node.value != Yaml::Null).cloned();
         let play = Play {
             name: match node.get("name").and_then(Node::as_str) {
@@ -72,10 +85,11 @@ impl Loader<'_> {
             vars,
             vars_prompt: node.get("vars_prompt").map(prompts).transpose()?.unwrap_or_default(),
             vars_files: node.get("vars_files").map(list_of).unwrap_or_default(),
-            pre_tasks: section("pre_tasks")?,
-            tasks: section("tasks")?,
-            post_tasks: section("post_tasks")?,
-            handlers: section("handlers")?,
+            pre_tasks,
+            tasks: roles,
+            post_tasks,
+            handlers,
+            roles: seen,
             keywords: place.keywords.clone(),
             span: node.span.clone(),
         };
@@ -86,10 +100,7 @@ impl Loader<'_> {
     fn play_keyword(&self, key: &Node, value: &Node) -> Result<(), Error> {
         let name = key.as_str().unwrap_or_default();
         match name {
-            "tasks" | "pre_tasks" | "post_tasks" | "handlers" => Ok(()),
-            "roles" if !list_of(value).is_empty() => {
-                Err(key.span.error("roles are not supported yet"))
-            }
+            "tasks" | "pre_tasks" | "post_tasks" | "handlers" | "roles" => Ok(()),
             name if COMMON.contains(&name) || PLAY.contains(&name) => self.check(name, value),
             _ => Err(unknown(key, "Play", COMMON.iter().chain(PLAY).copied())),
         }

@@ -79,6 +79,7 @@ impl Loader<'_> {
             poll: node.get("poll").cloned(),
             listen: topics(node.get("listen"))?,
             handler: place.handler,
+            role: place.role.clone(),
             ..Task::new(&action.module, outer, node.span.clone())
         })
     }
@@ -90,7 +91,7 @@ impl Loader<'_> {
         action: &Action,
         handler: bool,
     ) -> Result<Option<Loop>, Error> {
-        let include = action.module == "include_tasks";
+        let include = matches!(action.module.as_str(), "include_tasks" | "include_role");
         let mut looping: Option<Loop> = None;
         for (key, value) in node.as_map().unwrap_or_default() {
             let name = key.as_str().unwrap_or_default();
@@ -99,9 +100,14 @@ impl Loader<'_> {
             }
             let lookup = name.strip_prefix("with_");
             if include && !INCLUDE.contains(&name) && lookup.is_none() {
-                return Err(unknown(key, "TaskInclude", INCLUDE.iter().copied()).with_help(
-                    format!("what the included tasks are to inherit is written under 'apply': {{{name}: …}}"),
-                ));
+                return Err(unknown(
+                    key,
+                    if action.module == "include_role" { "IncludeRole" } else { "TaskInclude" },
+                    INCLUDE.iter().copied(),
+                )
+                .with_help(format!(
+                    "what the included tasks are to inherit is written under 'apply': {{{name}: …}}"
+                )));
             }
             if name == "listen" && !handler {
                 return Err(unknown(key, "Task", []).with_help("only handlers listen"));

@@ -1,7 +1,7 @@
 //! What the values of keywords may be, as far as it can be told before they are rendered.
 
 use super::keywords::list_of;
-use crate::source::{Error, Node, Yaml, suggest};
+use crate::source::{Error, Node, Yaml, boolean, suggest};
 
 /// Whether the value itself is or may become something else when it is rendered.
 pub fn is_template(node: &Node) -> bool {
@@ -97,10 +97,7 @@ fn convert(keyword: &str, node: &Node, kind: &str, right: bool) -> Result<(), Er
 fn is_bool(node: &Node) -> bool {
     match &node.value {
         Yaml::Bool(_) | Yaml::Int(0 | 1) => true,
-        Yaml::Str(text) => matches!(
-            text.trim().to_lowercase().as_str(),
-            "y" | "yes" | "on" | "1" | "true" | "t" | "n" | "no" | "off" | "0" | "false" | "f"
-        ),
+        Yaml::Str(text) => boolean(text).is_some(),
         _ => false,
     }
 }

@@ -1,5 +1,6 @@
 //! What the operator wrote, with the place where it stands.
 
+mod boolean;
 mod compose;
 mod error;
 mod hint;
@@ -9,6 +10,7 @@ mod relax;
 mod scalar;
 mod suggest;
 
+pub use boolean::boolean;
 pub use error::Error;
 pub use load::{load, load_all, load_all_str, load_noting, load_str, read};
 pub use node::{Node, SourceFile, Span, Yaml};

@@ -114,6 +114,45 @@ impl Node {
         self.as_map()?.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, v)| v)
     }
 
+    /// A value that was not written but made; all of it stands at one place.
+    pub fn from_json(value: &Json, span: &Span) -> Self {
+        let value = match value {
+            Json::Null => Yaml::Null,
+            Json::Bool(value) => Yaml::Bool(*value),
+            Json::Number(number) => match number.as_i64() {
+                Some(number) => Yaml::Int(number),
+                None => Yaml::Float(number.as_f64().unwrap_or_default()),
+            },
+            Json::String(text) => Yaml::Unsafe(text.clone()),
+            Json::Array(items) => {
+                Yaml::Seq(items.iter().map(|item| Self::from_json(item, span)).collect())
+            }
+            Json::Object(entries) => Yaml::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| {
+                        let key = Self::new(Yaml::Str(key.clone()), span.clone());
+                        (key, Self::from_json(value, span))
+                    })
+                    .collect(),
+            ),
+        };
+        Self { value, span: span.clone() }
+    }
+
+    /// The same value, with every text in it taken as it is.
+    pub fn untemplated(self) -> Self {
+        let value = match self.value {
+            Yaml::Str(text) => Yaml::Unsafe(text),
+            Yaml::Seq(items) => Yaml::Seq(items.into_iter().map(Self::untemplated).collect()),
+            Yaml::Map(entries) => Yaml::Map(
+                entries.into_iter().map(|(key, value)| (key, value.untemplated())).collect(),
+            ),
+            other => other,
+        };
+        Self { value, span: self.span }
+    }
+
     /// The value as JSON, templates left as they are; what a vault value holds stays hidden.
     pub fn to_json(&self) -> Json {
         match &self.value {

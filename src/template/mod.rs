@@ -33,13 +33,13 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::source::Node;
+use crate::source::{Node, Yaml};
 
 pub use error::TemplateError;
 pub use file::FileOptions;
 pub use json::{from_json, to_json};
 pub use omit::is_omit;
-pub use python::text as python_text;
+pub use python::{repr as python_repr, text as python_text, type_name as python_type};
 pub use scan::Delimiters;
 pub use templar::{Decrypt, HostPattern, Settings, Templar};
 
@@ -57,6 +57,20 @@ pub enum Variable {
 
 /// Variables of one source (a file, a `vars:`), in its order.
 pub type Layer = IndexMap<String, Variable>;
+
+/// The entries of a mapping that the operator wrote as variables; keys that are
+/// no strings cannot be looked up by name and are left out.
+pub fn layer_of(node: &Node) -> Layer {
+    let Yaml::Map(entries) = &node.value else {
+        return Layer::new();
+    };
+    entries
+        .iter()
+        .filter_map(|(key, value)| {
+            Some((key.as_str()?.to_owned(), Variable::Source(Arc::new(value.clone()))))
+        })
+        .collect()
+}
 
 /// The variables that one host sees for one task, by precedence.
 pub trait Scope: Debug + Send + Sync {

@@ -30,6 +30,9 @@ pub struct BatchVars {
     pub play_hosts: Vec<String>,
     /// The hosts of this batch.
     pub batch: Vec<String>,
+    /// The roles of the play, and those that they depend on.
+    pub role_names: Vec<String>,
+    pub dependent_role_names: Vec<String>,
 }
 
 const NAMES: &[&str] = &[
@@ -58,6 +61,16 @@ const NAMES: &[&str] = &[
     "inventory_dir",
     "inventory_file",
     "playbook_dir",
+    "role_name",
+    "role_path",
+    "ansible_role_name",
+    "ansible_parent_role_names",
+    "ansible_parent_role_paths",
+    "role_names",
+    "ansible_role_names",
+    "ansible_play_role_names",
+    "ansible_dependent_role_names",
+    "ansible_search_path",
 ];
 
 pub fn names() -> impl Iterator<Item = String> {
@@ -96,6 +109,36 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
         "ansible_inventory_sources" => list(&run.inventory_sources),
         "inventory_dir" => Value::from(manager.inventory().source_dir(host)?),
         "inventory_file" => Value::from(manager.inventory().source_file(host)?),
+        "ansible_search_path" => {
+            let search = scope.place().search.iter();
+            search.map(|path| Value::from(path.display().to_string())).collect()
+        }
+        "role_names" | "ansible_play_role_names" => list(&batch.role_names),
+        "ansible_dependent_role_names" => list(&batch.dependent_role_names),
+        "ansible_role_names" => {
+            let mut names = batch.role_names.clone();
+            names.extend(batch.dependent_role_names.iter().cloned());
+            list(&names)
+        }
+        _ => return of_role(scope, name),
+    })
+}
+
+/// What only tasks of a role have.
+fn of_role(scope: &TaskScope, name: &str) -> Option<Value> {
+    let role = scope.place().role.as_ref()?;
+    Some(match name {
+        // A role knows itself by the last part of a full name.
+        "role_name" => Value::from(role.body.name.rsplit('.').next().unwrap_or_default()),
+        "ansible_role_name" => Value::from(role.body.name.as_str()),
+        "role_path" => Value::from(role.body.path.display().to_string()),
+        "ansible_parent_role_names" if role.from_include && !role.parents.is_empty() => {
+            role.parents.iter().rev().map(|parent| Value::from(parent.name.as_str())).collect()
+        }
+        "ansible_parent_role_paths" if role.from_include && !role.parents.is_empty() => {
+            let paths = role.parents.iter().rev().map(|parent| parent.path.display().to_string());
+            paths.map(Value::from).collect()
+        }
         _ => return None,
     })
 }

@@ -1,10 +1,13 @@
 //! The variables that live through a run, and the scopes made of them.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::scope::TaskPlace;
 use super::{BatchVars, Layer, RunVars, TaskScope};
 use crate::inventory::Inventory;
+use crate::playbook::Role;
 use crate::template::{Templar, Value, Variable};
 
 /// Holds inventory, extra variables, and per host the facts and what tasks have set.
@@ -22,7 +25,9 @@ pub struct Manager {
 struct HostVariables {
     /// Level 11, under the names the modules returned (`ansible_…`).
     facts: Arc<Layer>,
-    /// Level 18 and 19: include_vars, set_fact, registered.
+    /// Level 18: include_vars.
+    included: Arc<Layer>,
+    /// Level 19: set_fact, registered.
     set: Arc<Layer>,
     /// The inventory's levels, computed once, highest first.
     inventory: Option<Arc<[Arc<Layer>]>>,
@@ -31,6 +36,12 @@ struct HostVariables {
 /// The variables that a task brings with it, in Ansible's levels.
 #[derive(Clone, Debug, Default)]
 pub struct TaskLayers {
+    /// The role that the task belongs to.
+    pub role: Option<Arc<Role>>,
+    /// Roles whose variables the whole play sees, in the order in which they are used.
+    pub roles: Vec<Arc<Role>>,
+    /// Folders where the task's files are looked for, nearest first.
+    pub search: Vec<PathBuf>,
     /// Levels 12 to 14: play vars, prompts, vars_files; highest first.
     pub play: Vec<Arc<Layer>>,
     /// Levels 16 and 17: vars of blocks and of the task; highest first.
@@ -64,6 +75,11 @@ impl Manager {
         result
     }
 
+    /// The variables of `-e`.
+    pub fn extra(&self) -> &Arc<Layer> {
+        &self.extra
+    }
+
     pub fn templar(&self) -> &Templar {
         &self.templar
     }
@@ -82,7 +98,12 @@ impl Manager {
         self.update(host, |variables| Arc::make_mut(&mut variables.facts).extend(facts));
     }
 
-    /// Sets variables of level 18 and 19: they outlive the task and the play.
+    /// Adds variables of level 18, of include_vars.
+    pub fn include(&self, host: &str, variables: impl IntoIterator<Item = (String, Variable)>) {
+        self.update(host, |host| Arc::make_mut(&mut host.included).extend(variables));
+    }
+
+    /// Sets variables of level 19: they outlive the task and the play.
     pub fn set(&self, host: &str, variables: impl IntoIterator<Item = (String, Variable)>) {
         self.update(host, |host| Arc::make_mut(&mut host.set).extend(variables));
     }
@@ -90,7 +111,6 @@ impl Manager {
     pub fn clear_facts(&self, host: &str) {
         self.update(host, |variables| {
             variables.facts = Arc::default();
-            variables.set = Arc::default();
         });
     }
 
@@ -102,14 +122,23 @@ impl Manager {
         layers: &TaskLayers,
     ) -> TaskScope {
         let variables = self.host(host);
+        let role = layers.role.as_ref();
         let mut stack = vec![self.extra.clone()];
         stack.extend(layers.include.iter().cloned());
+        stack.extend(role.iter().flat_map(|role| role.parameter_layers()));
         stack.push(variables.set.clone());
+        stack.push(variables.included.clone());
         stack.extend(layers.task.iter().cloned());
+        stack.extend(role.iter().flat_map(|role| role.variable_layers()));
+        stack.extend(layers.roles.iter().rev().flat_map(|role| role.exported_layers()));
         stack.extend(layers.play.iter().cloned());
         stack.push(variables.facts);
         stack.extend(self.inventory_layers(host).iter().cloned());
-        TaskScope::new(self.clone(), host, batch.clone(), stack)
+        stack.extend(role.iter().flat_map(|role| role.default_layers()));
+        stack.extend(layers.roles.iter().rev().flat_map(|role| role.default_layers()));
+        stack.retain(|layer| !layer.is_empty());
+        let place = TaskPlace { role: role.cloned(), search: layers.search.clone() };
+        TaskScope::new(self.clone(), host, batch.clone(), place, stack)
     }
 
     /// What other hosts see of `host` through `hostvars`; none if there is no such host.

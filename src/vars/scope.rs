@@ -1,8 +1,10 @@
 //! What one host sees in one task.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{BatchVars, Layer, Manager, magic};
+use crate::playbook::Role;
 use crate::template::{Scope, Variable};
 
 /// The variables of a task on a host, highest precedence first.
@@ -13,7 +15,16 @@ pub struct TaskScope {
     batch: Arc<BatchVars>,
     /// The loop's item and its like; they win over magic variables too.
     locals: Arc<Layer>,
+    place: Arc<TaskPlace>,
     layers: Vec<Arc<Layer>>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Default)]
+pub struct TaskPlace {
+    pub role: Option<Arc<Role>>,
+    /// Folders where its files are looked for, nearest first.
+    pub search: Vec<PathBuf>,
 }
 
 impl TaskScope {
@@ -21,9 +32,11 @@ impl TaskScope {
         manager: Arc<Manager>,
         host: &str,
         batch: Arc<BatchVars>,
+        place: TaskPlace,
         layers: Vec<Arc<Layer>>,
     ) -> Self {
-        Self { manager, host: Arc::from(host), batch, locals: Arc::default(), layers }
+        let place = Arc::new(place);
+        Self { manager, host: Arc::from(host), batch, locals: Arc::default(), place, layers }
     }
 
     /// The same scope with these variables on top.
@@ -39,6 +52,10 @@ impl TaskScope {
 
     pub(super) fn manager(&self) -> &Arc<Manager> {
         &self.manager
+    }
+
+    pub(super) fn place(&self) -> &TaskPlace {
+        &self.place
     }
 
     pub(super) fn batch(&self) -> &BatchVars {

@@ -85,14 +85,21 @@ impl Lab {
     /// The app of three replicas, and its PodDisruptionBudget.
     pub fn start_app(&self) {
         let script = "kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -";
-        let mut child = Command::new("tests/lab/lab")
-            .args(["ssh", "--name", self.name, "cp1", script])
-            .stdin(std::fs::File::open("tests/lab/app.yaml").expect("app.yaml"))
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the lab");
-        assert!(child.wait().expect("an end").success());
-        self.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
+        // The apiservers of a cluster that has just booted come and go once more behind its proxy.
+        let applied = (0..30).any(|attempt| {
+            if attempt > 0 {
+                std::thread::sleep(std::time::Duration::from_secs(2));
+            }
+            Command::new("tests/lab/lab")
+                .args(["ssh", "--name", self.name, "cp1", script])
+                .stdin(std::fs::File::open("tests/lab/app.yaml").expect("app.yaml"))
+                .stdout(Stdio::null())
+                .status()
+                .expect("the lab")
+                .success()
+        });
+        assert!(applied, "kubectl apply of tests/lab/app.yaml does not work");
+        self.kubectl(&["rollout", "status", "deployment/app", "--timeout=180s"]);
     }
 
     /// Watches the app's ready pods through the API until it is asked for the result.

@@ -1,0 +1,144 @@
+//! `include_tasks` and `include_role`: what they name is read when they run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::batch::{Batch, Place};
+use super::host_task::{Finished, Include};
+use super::invoke::Target;
+use super::{Stop, result};
+use crate::actions::Failure;
+use crate::events::{Event, Status};
+use crate::playbook::{Brought, Task};
+use crate::template::Scope;
+
+impl Batch<'_> {
+    /// Runs the files that include_tasks asked for: each file once, with all the
+    /// hosts that asked for it alike.
+    pub(super) async fn included(
+        &mut self,
+        task: &Task,
+        wanted: Vec<(Vec<String>, Vec<Include>)>,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let mut groups: Vec<(Include, Vec<String>)> = Vec::new();
+        for (hosts, includes) in wanted {
+            for include in includes {
+                // An item that comes twice is included twice.
+                let same = groups.iter_mut().find(|(other, members)| {
+                    other.target == include.target
+                        && other.item == include.item
+                        && !hosts.iter().any(|host| members.contains(host))
+                });
+                match same {
+                    Some((_, members)) => members.extend(hosts.iter().cloned()),
+                    None => groups.push((include, hosts.clone())),
+                }
+            }
+        }
+        // All are read and told before the first one's tasks run.
+        let mut ready = Vec::new();
+        for (include, hosts) in groups {
+            match self.bring(task, &include.target) {
+                Ok((name, brought)) => {
+                    self.tell_included(name, &include, &hosts);
+                    ready.push((include, hosts, brought));
+                }
+                Err(reason) => self.include_failed(task, &hosts, reason, place),
+            }
+        }
+        for (include, hosts, brought) in ready {
+            self.include(task, &include, brought, hosts, place).await?;
+        }
+        Ok(())
+    }
+
+    fn tell_included(&self, file: String, include: &Include, hosts: &[String]) {
+        let item = include.item.clone();
+        self.run.events.emit(Event::Included { file, hosts: hosts.to_vec(), item });
+        for host in hosts {
+            self.run.count(host, |stats| stats.ok += 1);
+        }
+    }
+
+    async fn include(
+        &mut self,
+        task: &Task,
+        include: &Include,
+        brought: Brought,
+        hosts: Vec<String>,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let mut inner = place.clone();
+        // What the include itself sets wins over what its loop's item brings.
+        inner.includes.insert(0, Arc::new(include.locals.clone()));
+        let own = task.keywords.vars.iter().skip(task.outer.vars.len());
+        own.for_each(|layer| inner.includes.insert(0, layer.clone()));
+        self.handlers.add(&brought.handlers);
+        self.roles.extend(brought.roles);
+        self.items(&brought.items, hosts, inner).await
+    }
+
+    /// What an include names, read; and what it is called.
+    fn bring(&self, task: &Task, target: &Target) -> Result<(String, Brought), String> {
+        match target {
+            Target::Tasks(file) => {
+                let path = self.include_path(task, file)?;
+                let brought = self.run.load_tasks(&path, task, self.play);
+                Ok((path.display().to_string(), brought.map_err(|error| error.to_string())?))
+            }
+            Target::Role { name, arguments } => {
+                let brought = self.run.load_role(task, arguments, self.play);
+                Ok((name.clone(), brought.map_err(|error| error.to_string())?))
+            }
+        }
+    }
+
+    fn include_failed(&mut self, task: &Task, hosts: &[String], reason: String, place: &Place) {
+        for host in hosts {
+            let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, place));
+            let info = Arc::new(self.info(task, &scope));
+            let mut result = result::of_failure(Failure::new(reason.clone()));
+            result.insert("reason".to_owned(), json!(reason));
+            result.shift_remove("msg");
+            let done = Finished::failed(host, result);
+            self.report(&info, &done);
+            self.count(task, &done, place);
+        }
+    }
+
+    /// Beside the including file first, then beside the playbook, in `tasks/` too.
+    fn include_path(&self, task: &Task, file: &str) -> Result<PathBuf, String> {
+        let candidates: Vec<PathBuf> = if file.starts_with('/') {
+            vec![PathBuf::from(file)]
+        } else {
+            let own = task.span.path().parent().map(PathBuf::from);
+            let bases = own.into_iter().chain(self.search(task));
+            bases.flat_map(|base| [base.join(file), base.join("tasks").join(file)]).collect()
+        };
+        candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+            let place = candidates.first().map(|path| path.display().to_string());
+            format!(
+                "Could not find or access '{}' on the Ansible Controller.",
+                place.unwrap_or_else(|| file.to_owned())
+            )
+        })
+    }
+}
+
+impl Finished {
+    fn failed(host: &str, result: result::Result) -> Self {
+        Self {
+            host: host.to_owned(),
+            status: Status::Failed,
+            result,
+            delegated_to: None,
+            effects: Vec::new(),
+            includes: Vec::new(),
+            no_log: false,
+            duration: std::time::Duration::ZERO,
+        }
+    }
+}

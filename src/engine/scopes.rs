@@ -1,0 +1,90 @@
+//! What the hosts of a batch see: variables, and folders of files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+
+use super::Stop;
+use super::batch::{Batch, Place};
+use crate::events::TaskInfo;
+use crate::playbook::Task;
+use crate::template::{self, Scope};
+use crate::vars::{BatchVars, Layer, TaskLayers, TaskScope};
+
+impl Batch<'_> {
+    /// What a host sees in a task.
+    pub fn scope(&self, host: &str, task: &Task, place: &Place) -> TaskScope {
+        let layers = TaskLayers {
+            play: self.layers_of(host),
+            task: task.keywords.vars.iter().rev().cloned().collect(),
+            include: place.includes.clone(),
+            role: task.role.clone(),
+            roles: self.roles.clone(),
+            search: self.search(task),
+        };
+        self.run.manager.task_scope(host, &self.vars(), &layers)
+    }
+
+    pub fn layers_of(&self, host: &str) -> Vec<Arc<Layer>> {
+        self.layers.get(host).cloned().unwrap_or_default()
+    }
+
+    pub fn vars(&self) -> Arc<BatchVars> {
+        let alive =
+            |host: &&String| !self.failed.contains(*host) && !self.unreachable.contains(*host);
+        Arc::new(BatchVars {
+            play_name: self.play.name.clone(),
+            playbook_dir: self.play.directory().display().to_string(),
+            play_hosts: self.play_hosts_all.iter().filter(alive).cloned().collect(),
+            play_hosts_all: self.play_hosts_all.clone(),
+            batch: self.hosts.iter().filter(alive).cloned().collect(),
+            role_names: self.roles.iter().map(|role| role.body.name.clone()).collect(),
+            dependent_role_names: self
+                .roles
+                .iter()
+                .flat_map(|role| &role.dependencies)
+                .map(|role| role.body.name.clone())
+                .collect(),
+        })
+    }
+
+    /// The variables of the play for a host; vars_files are named by templates that may need it.
+    pub fn play_layers(&self, host: &str) -> Result<Vec<Arc<Layer>>, Stop> {
+        let mut layers = vec![self.play.vars.clone()];
+        for node in &self.play.vars_files {
+            let known = TaskLayers { play: layers.clone(), ..TaskLayers::default() };
+            let scope = self.run.manager.task_scope(host, &self.vars(), &known);
+            let scope: Arc<dyn Scope> = Arc::new(scope);
+            if let Some(layer) = self.run.vars_file(node, &self.play.directory(), &scope)? {
+                layers.insert(0, layer);
+            }
+        }
+        Ok(layers)
+    }
+
+    pub fn info(&self, task: &Task, scope: &Arc<dyn Scope>) -> TaskInfo {
+        let name = task.name.as_ref().map(|node| match self.run.templar().render(node, scope) {
+            Ok(value) => template::python_text(&value),
+            Err(_) => node.as_str().unwrap_or_default().to_owned(),
+        });
+        let name = task.title(name.as_deref());
+        TaskInfo {
+            name,
+            module: task.module.clone(),
+            handler: task.handler,
+            path: format!("{}:{}", task.span.path().display(), task.span.line),
+            no_log: task.keywords.no_log.is_some(),
+        }
+    }
+
+    /// Folders for the files of a task: of its role, its own file, then of the playbook.
+    pub fn search(&self, task: &Task) -> Vec<PathBuf> {
+        let own = task.span.path().parent().map(PathBuf::from);
+        let mut folders = IndexSet::new();
+        folders.extend(task.role.iter().flat_map(|role| role.search_path()));
+        folders.extend(own);
+        folders.insert(self.play.directory());
+        folders.into_iter().collect()
+    }
+}
