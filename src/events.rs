@@ -62,6 +62,21 @@ pub enum Event {
         text: String,
     },
     /// A meta task took effect (shown from -vv on).
+    /// A task with `async` was asked after and goes on.
+    AsyncPoll {
+        host: String,
+        jid: String,
+        finished: u8,
+    },
+    /// A task with `async` has ended well, or not.
+    AsyncOk {
+        host: String,
+        jid: String,
+    },
+    AsyncFailed {
+        host: String,
+        jid: String,
+    },
     Meta {
         text: String,
     },

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::session::Session;
 use super::{Error, Failure, Outcome};
-use crate::agent::protocol::Request;
+use crate::agent::protocol::{Job, Request};
 use crate::events::Event;
 use crate::modules::Diff;
 use crate::template::{Scope, Templar, Variable};
@@ -106,7 +106,23 @@ impl Context {
         arguments: Map<String, Json>,
         files: Vec<(String, FileSource)>,
     ) -> Result<Outcome, Error> {
-        let request = Request {
+        outcome(self.remote.call(self.request(name, arguments), files).await?)
+    }
+
+    /// Starts a host module in the background; the result says how to ask after it.
+    pub async fn job(
+        &self,
+        name: &str,
+        arguments: Map<String, Json>,
+        files: Vec<(String, FileSource)>,
+        job: Job,
+    ) -> Result<Outcome, Error> {
+        let request = Request { job: Some(job), ..self.request(name, arguments) };
+        outcome(self.remote.call(request, files).await?)
+    }
+
+    fn request(&self, name: &str, arguments: Map<String, Json>) -> Request {
+        Request {
             module: name.to_owned(),
             arguments,
             check: self.check,
@@ -114,8 +130,7 @@ impl Context {
             environment: self.environment.clone(),
             timeout: self.timeout,
             ..Request::default()
-        };
-        outcome(self.remote.call(request, files).await?)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! in milliseconds and holds no runtime.
 
 mod external;
+pub mod job;
 pub mod protocol;
 mod scratch;
 mod serve;

@@ -44,6 +44,17 @@ pub struct Request {
     /// Arguments whose value is a file that follows in blob frames, in this order:
     /// the agent stores it in its scratch folder and puts the path there.
     pub files: Vec<String>,
+    /// Run it in the background, and answer at once.
+    pub job: Option<Job>,
+}
+
+/// A task that outlives the connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Seconds after which it is ended.
+    pub limit: u64,
+    /// Where results of jobs are kept; none: `~/.ansible_async`.
+    pub folder: Option<String>,
 }
 
 /// What came of a request.

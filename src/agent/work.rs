@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
 
-use super::external;
 use super::protocol::Request;
+use super::{external, job};
 use crate::modules::{self, Context, Failure, Outcome};
 
 /// Runs the request's module. A panic in it is a failed result like any other.
@@ -23,6 +23,9 @@ pub fn run(request: Request, scratch: PathBuf) -> Map<String, Json> {
 }
 
 fn dispatch(request: Request, scratch: PathBuf) -> Map<String, Json> {
+    if let Some(job) = request.job.clone() {
+        return job::start(request, &job, &scratch).unwrap_or_else(failed);
+    }
     let context = Context {
         check: request.check,
         diff: request.diff,

@@ -29,6 +29,10 @@ pub fn main() -> ExitCode {
             u8::try_from(crate::agent::serve_stdio(base)).unwrap_or(exit::ERROR),
         );
     }
+    if arguments.get(1).is_some_and(|first| first == crate::agent::job::COMMAND) {
+        let folder = arguments.get(2).map(std::path::Path::new).unwrap_or(std::path::Path::new(""));
+        return ExitCode::from(u8::try_from(crate::agent::job::run(folder)).unwrap_or(exit::ERROR));
+    }
     let options = match playbook::Options::try_parse_from(arguments) {
         Ok(options) => options,
         // clap prints help and version to stdout with success, mistakes to stderr.

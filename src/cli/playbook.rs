@@ -113,6 +113,14 @@ pub struct Options {
     /// Run handlers even of hosts that failed
     #[arg(long)]
     pub force_handlers: bool,
+
+    /// Begin with the task of this name; '*' stands for any text
+    #[arg(long, value_name = "NAME")]
+    pub start_at_task: Option<String>,
+
+    /// Ask before each task
+    #[arg(long)]
+    pub step: bool,
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -191,6 +199,9 @@ fn settings(options: &Options) -> Result<Settings, engine::LoadError> {
         become_user: options.become_user.clone(),
         become_password,
         force_handlers: options.force_handlers,
+        strategy: std::env::var("ANSIBLE_STRATEGY").ok(),
+        start_at_task: options.start_at_task.clone(),
+        step: options.step,
     })
 }
 

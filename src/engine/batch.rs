@@ -12,6 +12,7 @@ use super::handlers::Handlers;
 use super::host_task::{Finished, HostTask};
 use super::keywords::{flag_of, number_of};
 use super::result;
+use super::stepping::is_named;
 use super::{Run, Stop, meta};
 use crate::actions::Effect;
 use crate::events::{Event, HostResult, Status, TaskInfo};
@@ -46,6 +47,14 @@ pub struct Batch<'a> {
     pub ends_play: bool,
     /// max_fail_percentage has stopped it.
     pub told: bool,
+    /// The hosts of the batch that this is a part of.
+    pub everyone: Vec<String>,
+    /// Its one host goes through the play by itself.
+    pub apart: bool,
+    /// `--start-at-task`: tasks before it are left out.
+    pub first_task: Option<String>,
+    /// The answers of `vars_prompt`.
+    pub prompted: Arc<Layer>,
     /// Too many hosts failed, or one that all depend on: no further play runs.
     pub broken: bool,
 }
@@ -73,6 +82,7 @@ impl<'a> Batch<'a> {
         play: &'a Play,
         hosts: Vec<String>,
         play_hosts_all: Vec<String>,
+        prompted: Arc<Layer>,
     ) -> Result<Self, Stop> {
         let mut batch = Self {
             run,
@@ -90,6 +100,10 @@ impl<'a> Batch<'a> {
             ends_play: false,
             told: false,
             broken: false,
+            everyone: hosts.clone(),
+            apart: false,
+            first_task: None,
+            prompted,
             hosts,
         };
         for host in batch.hosts.clone() {
@@ -97,6 +111,40 @@ impl<'a> Batch<'a> {
             batch.layers.insert(host, layers);
         }
         Ok(batch)
+    }
+
+    /// A batch of this host alone.
+    pub fn alone(&self, host: &str) -> Self {
+        let layers = self.layers.get(host).map(|layers| (host.to_owned(), layers.clone()));
+        Self {
+            run: self.run,
+            play: self.play,
+            hosts: vec![host.to_owned()],
+            handlers: Handlers::of(self.play),
+            roles: self.roles.clone(),
+            completed: HashSet::new(),
+            ended_roles: HashSet::new(),
+            layers: layers.into_iter().collect(),
+            play_hosts_all: self.play_hosts_all.clone(),
+            failed: HashSet::new(),
+            unreachable: HashSet::new(),
+            ended: HashSet::new(),
+            over: false,
+            ends_play: false,
+            told: false,
+            everyone: self.hosts.clone(),
+            apart: true,
+            first_task: self.first_task.clone(),
+            prompted: self.prompted.clone(),
+            broken: false,
+        }
+    }
+
+    /// Takes in what became of a host that was alone.
+    pub fn take_in(&mut self, single: Self) {
+        self.failed.extend(single.failed);
+        self.unreachable.extend(single.unreachable);
+        self.ended.extend(single.ended);
     }
 
     /// Runs a section of the play (pre_tasks, tasks, post_tasks) and the handlers that it notified.
@@ -271,6 +319,12 @@ impl<'a> Batch<'a> {
         if !self.run.selects(task) {
             return Ok(());
         }
+        if let Some(wanted) = &self.first_task {
+            if !is_named(task, wanted) {
+                return Ok(());
+            }
+            self.first_task = None;
+        }
         let Some(first) = hosts.first().cloned() else {
             return Ok(());
         };
@@ -280,13 +334,19 @@ impl<'a> Batch<'a> {
             return meta::run(self, task, &hosts, place).await;
         }
         let everyone = hosts.clone();
-        let once = self.flag(task.keywords.run_once.as_ref(), &scope)?
-            || self.run.catalogue.runs_once(&task.module);
+        // A host that goes by itself runs what would run once, as in Ansible.
+        let once = !self.apart
+            && (self.flag(task.keywords.run_once.as_ref(), &scope)?
+                || self.run.catalogue.runs_once(&task.module));
         if once {
             hosts.truncate(1);
         }
-        let event = Event::TaskStarted { task: info.clone(), hosts: hosts.len() };
-        self.run.events.emit(event);
+        if !self.run.step(&info.name, &hosts).await? {
+            return Ok(());
+        }
+        if !self.apart {
+            self.run.tell_task(&info, hosts.len());
+        }
         let finished = self.on_hosts(task, &info, hosts, place, &scope).await?;
         let mut includes = Vec::new();
         let mut any_failed = false;
@@ -329,6 +389,7 @@ impl<'a> Batch<'a> {
                 info: info.clone(),
                 scope: self.scope(host, task, place),
                 search: search.clone(),
+                apart: self.apart,
             })
             .collect();
         let mut running = futures::stream::iter(jobs.into_iter().map(|job| {
@@ -352,6 +413,9 @@ impl<'a> Batch<'a> {
     pub fn report(&self, info: &Arc<TaskInfo>, done: &Finished) {
         if !done.includes.is_empty() && done.status == Status::Ok {
             return;
+        }
+        if self.apart {
+            self.run.tell_task_of_result(info);
         }
         let result = if done.no_log { result::censored(&done.result) } else { done.result.clone() };
         self.run.events.emit(Event::HostFinished(HostResult {

@@ -140,27 +140,43 @@ impl Resolver<'_> {
     }
 
     fn text(&self, names: &[&str]) -> Result<Option<String>, Failure> {
-        Ok(self.variable(names)?.map(|value| value.to_string()))
+        text_variable(self.templar, self.scope, names)
     }
 
-    /// The first of these variables that is set; an empty or null one counts as not set.
     fn variable(&self, names: &[&str]) -> Result<Option<Value>, Failure> {
-        for name in names {
-            let value = match self.scope.lookup(name) {
-                None => continue,
-                Some(Variable::Data(value)) => value,
-                Some(Variable::Source(node)) => self
-                    .templar
-                    .render(&node, self.scope)
-                    .map_err(|error| Failure::new(error.to_string()))?,
-            };
-            let empty = value.is_none() || value.is_undefined() || value.as_str() == Some("");
-            if !empty && !crate::template::is_omit(&value) {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
+        variable(self.templar, self.scope, names)
     }
+}
+
+/// The first of these variables that is set, as text.
+pub fn text_variable(
+    templar: &Templar,
+    scope: &Arc<dyn Scope>,
+    names: &[&str],
+) -> Result<Option<String>, Failure> {
+    Ok(variable(templar, scope, names)?.map(|value| value.to_string()))
+}
+
+/// The first of these variables that is set; an empty or null one counts as not set.
+fn variable(
+    templar: &Templar,
+    scope: &Arc<dyn Scope>,
+    names: &[&str],
+) -> Result<Option<Value>, Failure> {
+    for name in names {
+        let value = match scope.lookup(name) {
+            None => continue,
+            Some(Variable::Data(value)) => value,
+            Some(Variable::Source(node)) => {
+                templar.render(&node, scope).map_err(|error| Failure::new(error.to_string()))?
+            }
+        };
+        let empty = value.is_none() || value.is_undefined() || value.as_str() == Some("");
+        if !empty && !crate::template::is_omit(&value) {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
 }
 
 fn port(host: &str, value: &Value) -> Result<u16, Failure> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::batch::{Batch, Place};
 use super::keywords::flag_of;
 use super::{Run, Stop};
-use crate::playbook::{Keywords, LoopControl, Play, Task};
+use crate::playbook::{Keywords, Play, Task};
 use crate::source::{Node, Yaml};
 
 /// Runs `setup` on the batch unless the play says no.
@@ -22,7 +22,10 @@ pub async fn facts(run: &Run, play: &Play, batch: &mut Batch<'_>) -> Result<(), 
             return Ok(());
         }
     }
-    batch.task(&task, hosts, &Place::default()).await
+    let first_task = batch.first_task.take();
+    let gathered = batch.task(&task, hosts, &Place::default()).await;
+    batch.first_task = first_task;
+    gathered
 }
 
 fn task(play: &Play) -> Task {
@@ -30,28 +33,31 @@ fn task(play: &Play) -> Task {
     // Facts are for every task, whatever tags are selected.
     keywords.tags = vec!["always".to_owned()];
     keywords.run_once = None;
+    let named = |name: &str, node: &Option<Node>| {
+        let key = Node::new(Yaml::Str(name.to_owned()), play.span.clone());
+        node.clone().map(|node| (key, node))
+    };
+    let mut arguments: Vec<_> = [
+        named("gather_subset", &play.gather_subset),
+        named("gather_timeout", &play.gather_timeout),
+        named("fact_path", &play.fact_path),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let defaults = play.keywords.module_defaults.iter().filter_map(|defaults| {
+        let short = ["setup", "ansible.builtin.setup", "gather_facts"];
+        short.iter().find_map(|name| defaults.get(name))
+    });
+    for (key, value) in defaults.flat_map(|node| node.as_map().unwrap_or_default()) {
+        if !arguments.iter().any(|(known, _)| known.as_str() == key.as_str()) {
+            arguments.push((key.clone(), value.clone()));
+        }
+    }
+    let keywords = Arc::new(keywords);
     Task {
         name: Some(Node::new(Yaml::Str("Gathering Facts".to_owned()), play.span.clone())),
-        module: "setup".to_owned(),
-        written_module: "setup".to_owned(),
-        arguments: None,
-        free_form: None,
-        outer: play.keywords.clone(),
-        keywords: Arc::new(keywords),
-        async_: None,
-        poll: None,
-        loop_: None,
-        loop_control: LoopControl::default(),
-        register: None,
-        until: Vec::new(),
-        retries: None,
-        delay: None,
-        changed_when: Vec::new(),
-        failed_when: Vec::new(),
-        notify: Vec::new(),
-        listen: Vec::new(),
-        handler: false,
-        role: None,
-        span: play.span.clone(),
+        arguments: Some(Node::new(Yaml::Map(arguments), play.span.clone())),
+        ..Task::new("setup", keywords, play.span.clone())
     }
 }

@@ -26,6 +26,8 @@ pub struct HostTask<'a> {
     pub scope: TaskScope,
     /// Folders that the task's files are looked for in.
     pub search: Vec<std::path::PathBuf>,
+    /// The host goes through the play by itself.
+    pub apart: bool,
 }
 
 /// What came of it.
@@ -63,6 +65,8 @@ struct Once {
 
 impl HostTask<'_> {
     pub async fn run(self) -> Finished {
+        // Closed only when the run is over.
+        let _slot = self.run.slots.acquire().await;
         let started = Instant::now();
         let scope: Arc<dyn Scope> = Arc::new(self.scope.clone());
         let no_log = self.no_log(&scope);
@@ -136,7 +140,17 @@ impl HostTask<'_> {
             finished.effects.append(&mut once.effects);
             finished.delegated_to = once.delegated_to.or(finished.delegated_to.take());
             finished.includes.extend(once.include);
-            results.push(once.result);
+            let result = once.result;
+            let over = self.breaks(&result, &scope);
+            results.push(result);
+            match over {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(failure) => {
+                    results.push(result::of_failure(failure));
+                    break;
+                }
+            }
             if index + 1 < count
                 && let Some(pause) = &control.pause
                 && let Ok(seconds) = number_of(self.run.templar(), pause, &dynamic, "pause")
@@ -145,6 +159,15 @@ impl HostTask<'_> {
             }
         }
         finished.result = result::of_loop(results);
+    }
+
+    /// Whether `break_when` ends the loop after this item.
+    fn breaks(&self, result: &TaskResult, scope: &TaskScope) -> Result<bool, Failure> {
+        let conditions = &self.task.loop_control.break_when;
+        if conditions.is_empty() {
+            return Ok(false);
+        }
+        self.all(conditions, &self.with_result(scope, result))
     }
 
     fn name_item(
@@ -171,6 +194,9 @@ impl HostTask<'_> {
         scope: &Arc<dyn Scope>,
         duration: Duration,
     ) {
+        if self.apart {
+            self.run.tell_task_of_result(&self.info);
+        }
         let censored;
         let (shown, label) = if finished.no_log {
             censored = result::censored(&once.result);
@@ -387,7 +413,11 @@ impl HostTask<'_> {
     }
 
     async fn attempt(&self, invocation: &Invocation, context: &Context) -> TaskResult {
-        invoke::run(invocation, context, &self.run.interrupt).await
+        match self.background(context) {
+            Ok(Some(background)) => self.in_background(&background, invocation, context).await,
+            Ok(None) => invoke::run(invocation, context, &self.run.interrupt).await,
+            Err(failure) => result::of_failure(failure),
+        }
     }
 
     fn until(&self, result: &TaskResult, scope: &TaskScope) -> Result<bool, Failure> {

@@ -129,19 +129,30 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
                 action.await
             }
         }
-        Invocation::Module { spec, arguments } => {
-            context.module(spec.name, arguments.clone(), Vec::new()).await
+        Invocation::Module { .. } | Invocation::External { .. } | Invocation::Include(_) => {
+            match request(invocation) {
+                Some((name, arguments, files)) => context.module(name, arguments, files).await,
+                None => Err(actions::Error::failed("an include is not run on a host")),
+            }
         }
-        Invocation::External { path, arguments } => {
-            let arguments = Map::from_iter([("arguments".to_owned(), json!(arguments))]);
-            let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];
-            context.module("external", arguments, files).await
-        }
-        Invocation::Include(_) => Err(actions::Error::failed("an include is not run on a host")),
     };
     match outcome {
         Ok(outcome) => result::of_outcome(outcome),
-        Err(actions::Error::Failed(failure)) => result::of_failure(failure),
-        Err(actions::Error::Unreachable(msg)) => result::unreachable(&msg),
+        Err(error) => result::of_error(error),
+    }
+}
+
+/// What a host is asked to do; none for what is done on the controller.
+pub fn request(
+    invocation: &Invocation,
+) -> Option<(&'static str, Map<String, Json>, Vec<(String, FileSource)>)> {
+    match invocation {
+        Invocation::Module { spec, arguments } => Some((spec.name, arguments.clone(), Vec::new())),
+        Invocation::External { path, arguments } => {
+            let arguments = Map::from_iter([("arguments".to_owned(), json!(arguments))]);
+            let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];
+            Some(("external", arguments, files))
+        }
+        Invocation::Action { .. } | Invocation::Include(_) => None,
     }
 }

@@ -31,8 +31,9 @@ pub async fn run(
     for host in asked {
         let scope: Arc<dyn Scope> = Arc::new(batch.scope(host, task, place));
         let info = Arc::new(batch.info(task, &scope));
-        let event = Event::TaskStarted { task: info.clone(), hosts: 1 };
-        batch.run.events.emit(event);
+        if !batch.apart {
+            batch.run.tell_task(&info, 1);
+        }
         if UNCONDITIONAL.contains(&name) || holds(batch, task, &scope)? {
             wanted.push(host.clone());
             continue;

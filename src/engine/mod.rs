@@ -1,5 +1,6 @@
 //! The engine: plays → batches → tasks on hosts.
 
+mod background;
 mod batch;
 mod catalogue;
 mod connection;
@@ -15,9 +16,12 @@ mod load;
 mod loops;
 mod meta;
 mod plays;
+mod prompts;
 mod result;
 mod scopes;
 mod serial;
+mod stepping;
+mod strategy;
 mod tags;
 
 use std::collections::HashSet;
@@ -26,10 +30,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
+use tokio::sync::Semaphore;
 
 use crate::actions::{Failure, Session};
 use crate::cli::exit;
-use crate::events::{Event, Stats};
+use crate::events::{Event, Stats, TaskInfo};
 use crate::inventory::Inventory;
 use crate::playbook::{Brought, Loader, Play, Task};
 use crate::report::Events;
@@ -39,6 +44,7 @@ use crate::template::{Scope, Templar};
 use crate::vars::{Layer, Manager, TaskScope, layer_of};
 use catalogue::Catalogue;
 use interrupt::Interrupt;
+use stepping::Stepping;
 
 pub use load::{LoadError, Prepared};
 pub use plays::play_hosts;
@@ -67,6 +73,12 @@ pub struct Settings {
     pub become_user: Option<String>,
     pub become_password: Option<Secret>,
     pub force_handlers: bool,
+    /// The strategy of plays that do not name one.
+    pub strategy: Option<String>,
+    /// The name of the task to begin with, or a glob of it.
+    pub start_at_task: Option<String>,
+    /// Ask before each task.
+    pub step: bool,
 }
 
 /// A run under way.
@@ -78,6 +90,11 @@ pub struct Run {
     catalogue: Arc<Catalogue>,
     interrupt: Interrupt,
     selection: Selection,
+    stepping: Stepping,
+    /// As many tasks run at once as there are forks.
+    slots: Semaphore,
+    /// The task whose header was told last.
+    told: Mutex<Option<Arc<TaskInfo>>>,
     stats: Mutex<IndexMap<String, Stats>>,
     /// Hosts that failed or were unreachable in an earlier play.
     lost: Mutex<HashSet<String>>,
@@ -112,6 +129,12 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
     }
     let (run, playbooks) = Run::start(prepared, events, interrupt);
     let mut ended = run.playbooks(&playbooks).await;
+    if let Some(name) = run.stepping.not_found() {
+        let text = format!(
+            "No matching task \"{name}\" found. Note: --start-at-task can only follow static includes."
+        );
+        run.events.emit(Event::Error { text });
+    }
     if ended.is_ok() && run.interrupt.requested() {
         ended = Err(Stop::Interrupted);
     }
@@ -202,6 +225,19 @@ impl Run {
         }
         let error = node.span.error("none of these vars_files could be found");
         Err(Stop::Error(error.to_string()))
+    }
+
+    fn tell_task(&self, task: &Arc<TaskInfo>, hosts: usize) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone());
+        self.events.emit(Event::TaskStarted { task: task.clone(), hosts });
+    }
+
+    /// Where hosts go on by themselves a header stands before each result of another task.
+    fn tell_task_of_result(&self, task: &Arc<TaskInfo>) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if told.is_none_or(|told| (&told.name, &told.path) != (&task.name, &task.path)) {
+            self.tell_task(task, 1);
+        }
     }
 
     fn count(&self, host: &str, change: impl FnOnce(&mut Stats)) {

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
+use tokio::sync::Semaphore;
 
 use super::batch::Batch;
 use super::hosts::Directory;
 use super::interrupt::Interrupt;
+use super::stepping::Stepping;
+use super::strategy::Strategy;
 use super::{Prepared, Run, Stop, gather, keywords, serial};
 use crate::actions::Session;
 use crate::events::Event;
@@ -35,7 +38,12 @@ impl Run {
         let session = Arc::new(Session::new(pool, events.clone(), Arc::new(hosts)));
         let stats = Mutex::new(IndexMap::new());
         let lost = Mutex::new(HashSet::new());
+        let stepping = Stepping::new(settings.start_at_task.clone(), settings.step);
+        let slots = Semaphore::new(settings.forks.max(1));
         let run = Self {
+            stepping,
+            slots,
+            told: Mutex::default(),
             settings,
             manager,
             session,
@@ -84,12 +92,22 @@ impl Run {
             self.events.emit(Event::NoHostsMatched);
             return Ok(true);
         }
+        let prompted = Arc::new(self.prompts(play, &scope).await?);
+        let Ok(first_task) = self.stepping.first_task(play) else {
+            self.events.emit(started(hosts));
+            return Ok(true);
+        };
+        let strategy = self.strategy(play, &scope)?;
         let hosts: Vec<_> = hosts.into_iter().filter(|host| !self.is_lost(host)).collect();
         let sizes = self.batch_sizes(play, &scope, hosts.len())?;
         for batch in serial::batches(&hosts, &sizes) {
             self.events.emit(started(batch.clone()));
-            let mut batch = Batch::new(self, play, batch, hosts.clone())?;
-            let ran = self.sections(play, &mut batch).await;
+            let mut batch = Batch::new(self, play, batch, hosts.clone(), prompted.clone())?;
+            batch.first_task = first_task.clone();
+            let ran = match strategy {
+                Strategy::Linear => self.sections(play, &mut batch).await,
+                apart => self.independent(play, &mut batch, apart).await,
+            };
             self.lose(batch.lost());
             let nobody_left = batch.failed_all();
             ran?;
@@ -107,7 +125,7 @@ impl Run {
         Ok(true)
     }
 
-    async fn sections(&self, play: &Play, batch: &mut Batch<'_>) -> Result<(), Stop> {
+    pub(super) async fn sections(&self, play: &Play, batch: &mut Batch<'_>) -> Result<(), Stop> {
         gather::facts(self, play, batch).await?;
         for items in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
             batch.section(items).await?;

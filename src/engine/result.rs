@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::actions::{Failure, Outcome};
+use crate::actions::{Error, Failure, Outcome};
 
 pub type Result = Map<String, Json>;
 
@@ -25,6 +25,13 @@ pub fn of_failure(failure: Failure) -> Result {
     result.insert("changed".to_owned(), json!(failure.changed));
     result.entry("msg").or_insert_with(|| json!(failure.msg));
     result
+}
+
+pub fn of_error(error: Error) -> Result {
+    match error {
+        Error::Failed(failure) => of_failure(failure),
+        Error::Unreachable(msg) => unreachable(&msg),
+    }
 }
 
 pub fn unreachable(msg: &str) -> Result {

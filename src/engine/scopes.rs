@@ -38,7 +38,7 @@ impl Batch<'_> {
             playbook_dir: self.play.directory().display().to_string(),
             play_hosts: self.play_hosts_all.iter().filter(alive).cloned().collect(),
             play_hosts_all: self.play_hosts_all.clone(),
-            batch: self.hosts.iter().filter(alive).cloned().collect(),
+            batch: self.everyone.iter().filter(alive).cloned().collect(),
             role_names: self.roles.iter().map(|role| role.body.name.clone()).collect(),
             dependent_role_names: self
                 .roles
@@ -51,7 +51,7 @@ impl Batch<'_> {
 
     /// The variables of the play for a host; vars_files are named by templates that may need it.
     pub fn play_layers(&self, host: &str) -> Result<Vec<Arc<Layer>>, Stop> {
-        let mut layers = vec![self.play.vars.clone()];
+        let mut layers = vec![self.prompted.clone(), self.play.vars.clone()];
         for node in &self.play.vars_files {
             let known = TaskLayers { play: layers.clone(), ..TaskLayers::default() };
             let scope = self.run.manager.task_scope(host, &self.vars(), &known);

@@ -4,6 +4,7 @@
 mod apt;
 mod apt_hold;
 pub mod args;
+pub mod async_status;
 mod blockinfile;
 mod command;
 mod copy;
@@ -14,7 +15,7 @@ mod etcd_snapshot;
 mod file;
 pub mod files;
 mod find;
-mod glob;
+pub mod glob;
 mod hostname;
 mod kubeadm;
 mod lenient;

@@ -45,6 +45,7 @@ impl ModuleSpec {
 static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::apt::Apt>(),
     ModuleSpec::of::<super::apt_hold::AptHold>(),
+    ModuleSpec::of::<super::async_status::AsyncStatus>(),
     ModuleSpec::of::<super::blockinfile::BlockInFile>(),
     ModuleSpec::of::<super::command::Command>(),
     ModuleSpec::of::<super::copy::Copy>(),

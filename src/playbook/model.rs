@@ -19,6 +19,7 @@ pub struct Play {
     pub gather_facts: Option<Node>,
     pub gather_subset: Option<Node>,
     pub gather_timeout: Option<Node>,
+    pub fact_path: Option<Node>,
     /// Sizes of batches: numbers or percentages; the last one repeats.
     pub serial: Vec<Node>,
     pub strategy: Option<Node>,
@@ -54,6 +55,10 @@ pub struct Prompt {
     pub confirm: bool,
     /// Whether what is typed is never a template.
     pub unsafe_: bool,
+    /// How to hash what is typed as a password (`sha512_crypt` and the like).
+    pub encrypt: Option<String>,
+    pub salt: Option<String>,
+    pub salt_size: Option<i64>,
     pub span: Span,
 }
 

@@ -77,6 +77,7 @@ impl Loader<'_> {
             gather_facts: keyword("gather_facts"),
             gather_subset: keyword("gather_subset"),
             gather_timeout: keyword("gather_timeout"),
+            fact_path: keyword("fact_path"),
             serial: node.get("serial").map(list_of).unwrap_or_default(),
             strategy: keyword("strategy"),
             order: keyword("order"),

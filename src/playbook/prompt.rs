@@ -30,9 +30,6 @@ fn prompt(node: &Node) -> Result<Prompt, Error> {
                 None => error,
             });
         }
-        if matches!(name, "encrypt" | "salt" | "salt_size") {
-            return Err(key.span.error(format!("'{name}' is not supported in vars_prompt")));
-        }
     }
     let name = variable_name("name", node.get("name"))?
         .ok_or_else(|| node.span.error("Invalid vars_prompt data structure, missing 'name' key"))?;
@@ -40,6 +37,7 @@ fn prompt(node: &Node) -> Result<Prompt, Error> {
         Some(Yaml::Bool(value)) => *value,
         _ => default,
     };
+    let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
     Ok(Prompt {
         name,
         prompt: node.get("prompt").cloned(),
@@ -47,6 +45,12 @@ fn prompt(node: &Node) -> Result<Prompt, Error> {
         private: flag("private", true),
         confirm: flag("confirm", false),
         unsafe_: flag("unsafe", false),
+        encrypt: text("encrypt"),
+        salt: text("salt"),
+        salt_size: match node.get("salt_size").map(|node| &node.value) {
+            Some(Yaml::Int(size)) => Some(*size),
+            _ => None,
+        },
         span: node.span.clone(),
     })
 }

@@ -230,6 +230,16 @@ impl Reporter for DefaultReporter {
                 self.line(Colour::Skipped, &text);
             }
             Event::Message { text } => self.line(Colour::Plain, text),
+            Event::AsyncPoll { host, jid, finished } => self.line(
+                Colour::Plain,
+                &format!("ASYNC POLL on {host}: jid={jid} started=1 finished={finished}"),
+            ),
+            Event::AsyncOk { host, jid } => {
+                self.line(Colour::Plain, &format!("ASYNC OK on {host}: jid={jid}"));
+            }
+            Event::AsyncFailed { host, jid } => {
+                self.line(Colour::Plain, &format!("ASYNC FAILED on {host}: jid={jid}"));
+            }
             Event::Meta { text } if self.settings.verbosity >= 2 => {
                 self.line(Colour::Plain, &format!("META: {text}"));
             }

@@ -1,0 +1,69 @@
+//! Strategies: in which order the hosts of a batch go through its tasks.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::batch::Batch;
+use super::{Run, Stop, keywords};
+use crate::playbook::Play;
+use crate::template::Scope;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// All hosts finish a task before the next one begins.
+    Linear,
+    /// Each host goes on as soon as it can.
+    Free,
+    /// As free, but no more hosts begin than there are forks.
+    HostPinned,
+}
+
+impl Run {
+    pub(super) fn strategy(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Strategy, Stop> {
+        let name = match &play.strategy {
+            Some(node) => {
+                keywords::text_of(self.templar(), node, scope).map_err(Stop::of_failure)?
+            }
+            None => self.settings.strategy.clone(),
+        };
+        let name = name.as_deref().unwrap_or("linear");
+        match name.strip_prefix("ansible.builtin.").unwrap_or(name) {
+            // `debug` is linear with a debugger for failed tasks.
+            "linear" | "debug" => Ok(Strategy::Linear),
+            "free" => Ok(Strategy::Free),
+            "host_pinned" => Ok(Strategy::HostPinned),
+            other => {
+                let span = play.strategy.as_ref().map_or(&play.span, |node| &node.span);
+                let error = span.error(format!("Invalid play strategy specified: {other}"));
+                Err(Stop::Error(error.to_string()))
+            }
+        }
+    }
+
+    /// Each host of the batch by itself, side by side.
+    pub(super) async fn independent(
+        &self,
+        play: &Play,
+        batch: &mut Batch<'_>,
+        strategy: Strategy,
+    ) -> Result<(), Stop> {
+        let singles: Vec<_> = batch.hosts.iter().map(|host| batch.alone(host)).collect();
+        let at_once = match strategy {
+            Strategy::HostPinned => self.settings.forks.max(1),
+            // How many tasks run at once is seen to where they start.
+            Strategy::Linear | Strategy::Free => singles.len().max(1),
+        };
+        let mut running = futures::stream::iter(singles.into_iter().map(async |mut single| {
+            let ran = self.sections(play, &mut single).await;
+            (single, ran)
+        }))
+        .buffer_unordered(at_once);
+        let mut ended = Ok(());
+        while let Some((single, ran)) = running.next().await {
+            batch.take_in(single);
+            ended = ended.and(ran);
+        }
+        ended
+    }
+}
