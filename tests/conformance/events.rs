@@ -1,0 +1,188 @@
+//! The printed output as events, without what differs between any two runs.
+
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use serde_json::{Map, Value as Json, json};
+
+/// `ok: [host -> other] => (item=x) => …` and the failing forms.
+static RESULT: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"^(?<word>ok|changed|skipping|failed|fatal|included): (?:\[(?<host>[^\]]+)\])?:?\s*(?<rest>.*)$";
+    Regex::new(pattern).expect("a pattern")
+});
+
+static RECAP: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?<host>\S+)\s+: (?<counts>ok=.*)$").expect("a pattern"));
+
+/// Names of temporary files and jobs.
+static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"\S*/ansible-(?:local|tmp)\S*|j\d{6,}\.\d+|jid=\S+|/tmp/ansible\.\w+";
+    Regex::new(pattern).expect("a pattern")
+});
+
+/// Keys of results whose values are of one run.
+const VOLATILE_KEYS: &[&str] = &[
+    "start",
+    "end",
+    "delta",
+    "uuid",
+    "atime",
+    "mtime",
+    "ctime",
+    "inode",
+    "dev",
+    "version",
+    "src",
+    "ansible_job_id",
+    "results_file",
+    "discovered_interpreter_python",
+    "exception",
+    "pid",
+    "elapsed",
+    "backup_file",
+];
+
+/// Lines that say where settings come from, and those of which there are as many as
+/// the machine is slow.
+const NOISE: &[&str] = &["No config file found", " as config file", "ASYNC POLL"];
+
+/// The events of an output, those of one task sorted by host.
+pub fn parse(stdout: &str) -> Vec<Json> {
+    let mut parser = Parser { lines: stdout.lines().collect(), at: 0 };
+    let mut segments: Vec<Vec<Json>> = vec![Vec::new()];
+    // Lines of a diff or of a prompt belong to the result that follows them.
+    let mut before: Vec<Json> = Vec::new();
+    while let Some(line) = parser.next() {
+        if let Some(header) = header(line) {
+            segments.push(vec![json!({ "header": header })]);
+        } else if let Some(event) = parser.result(line) {
+            let mut event = event;
+            if !before.is_empty() {
+                event["before"] = Json::Array(std::mem::take(&mut before));
+            }
+            push(&mut segments, event);
+        } else if let Some(found) = RECAP.captures(line) {
+            push(
+                &mut segments,
+                json!({ "host": &found["host"], "counts": found["counts"].trim() }),
+            );
+        } else if line == "...ignoring" {
+            if let Some(last) = segments.last_mut().and_then(|segment| segment.last_mut()) {
+                last["ignored"] = Json::Bool(true);
+            }
+        } else if !line.trim().is_empty() && !NOISE.iter().any(|part| line.contains(part)) {
+            before.push(Json::String(without_volatile(line)));
+        }
+    }
+    for line in before {
+        push(&mut segments, json!({ "line": line }));
+    }
+    for segment in &mut segments {
+        segment.sort_by_key(|event| host(event).to_owned());
+    }
+    segments.concat()
+}
+
+/// The events of each host alone, for strategies under which hosts do not wait.
+pub fn by_host(events: &[Json]) -> Vec<Json> {
+    let mut task = Json::Null;
+    let mut sorted: Vec<Json> = Vec::new();
+    for event in events {
+        if let Some(header) = event.get("header") {
+            task = header.clone();
+        } else {
+            let mut event = event.clone();
+            event["task"] = task.clone();
+            sorted.push(event);
+        }
+    }
+    sorted.sort_by_key(|event| host(event).to_owned());
+    sorted
+}
+
+fn push(segments: &mut [Vec<Json>], event: Json) {
+    if let Some(segment) = segments.last_mut() {
+        segment.push(event);
+    }
+}
+
+fn host(event: &Json) -> &str {
+    event.get("host").and_then(Json::as_str).unwrap_or_default()
+}
+
+/// `TASK [x]` of `TASK [x] *****`.
+fn header(line: &str) -> Option<&str> {
+    let text = line.trim_end_matches('*');
+    (text.len() + 3 <= line.len()).then(|| text.trim_end())
+}
+
+struct Parser<'a> {
+    lines: Vec<&'a str>,
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        let line = self.lines.get(self.at).copied();
+        self.at += 1;
+        line
+    }
+
+    fn result(&mut self, line: &str) -> Option<Json> {
+        let found = RESULT.captures(line)?;
+        let mut event = Map::new();
+        event.insert("word".to_owned(), found["word"].into());
+        let host = found.name("host").map(|host| host.as_str());
+        event.insert("host".to_owned(), host.unwrap_or_default().into());
+        let (said, result) = self.value(&found["rest"]);
+        event.insert("said".to_owned(), without_volatile(said.trim()).into());
+        if let Some(result) = result {
+            event.insert("result".to_owned(), result);
+        }
+        Some(Json::Object(event))
+    }
+
+    /// What stands before the result's JSON, and the JSON, which may take several lines.
+    fn value(&mut self, rest: &str) -> (String, Option<Json>) {
+        for (at, _) in rest.match_indices("=> {") {
+            let (said, opened) = (&rest[..at], &rest[at + 3..]);
+            let mut text = opened.to_owned();
+            for next in self.at..=self.lines.len() {
+                if let Ok(value) = serde_json::from_str(&text) {
+                    self.at = next;
+                    return (said.to_owned(), Some(cleaned(value)));
+                }
+                // A pretty result ends with a brace at the margin.
+                match self.lines.get(next) {
+                    Some(line) if opened == "{" && !line.is_empty() => {
+                        text.push('\n');
+                        text.push_str(line);
+                    }
+                    _ => break,
+                }
+            }
+        }
+        (rest.to_owned(), None)
+    }
+}
+
+fn cleaned(value: Json) -> Json {
+    match value {
+        Json::Object(map) => Json::Object(
+            map.into_iter()
+                .filter(|(key, _)| key != "discovered_interpreter_python")
+                .map(|(key, value)| {
+                    let volatile = VOLATILE_KEYS.contains(&key.as_str()) && !value.is_object();
+                    (key, if volatile { "…".into() } else { cleaned(value) })
+                })
+                .collect(),
+        ),
+        Json::Array(list) => Json::Array(list.into_iter().map(cleaned).collect()),
+        Json::String(text) => Json::String(without_volatile(&text)),
+        other => other,
+    }
+}
+
+fn without_volatile(text: &str) -> String {
+    VOLATILE.replace_all(text, |_: &Captures| "…").into_owned()
+}
