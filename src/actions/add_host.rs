@@ -38,9 +38,15 @@ impl Action for AddHost {
             groups: groups.clone(),
             variables,
         });
-        let added = json!({
-            "host_name": self.name, "groups": groups, "host_vars": self.variables,
-        });
+        let mut shown = self.variables;
+        let (name, port) = match crate::inventory::host_and_port(&self.name) {
+            Some((name, port)) => (name, Some(port)),
+            None => (self.name, None),
+        };
+        if let Some(port) = port {
+            shown.insert("ansible_ssh_port".to_owned(), json!(port));
+        }
+        let added = json!({"host_name": name, "groups": groups, "host_vars": shown});
         Ok(Outcome::changed(true).with("add_host", added))
     }
 }

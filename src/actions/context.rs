@@ -55,6 +55,16 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// The variables that it sets on the host.
+    pub fn variables(&self) -> Vec<(String, Variable)> {
+        match self {
+            Self::Included(variables) | Self::Variables(variables) => variables.clone(),
+            Self::Facts(_) | Self::AddHost { .. } | Self::GroupBy { .. } => Vec::new(),
+        }
+    }
+}
+
 impl Context {
     #[allow(clippy::too_many_arguments)] // One place builds it, and every part is needed.
     pub fn new(

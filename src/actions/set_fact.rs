@@ -19,9 +19,10 @@ pub struct SetFact {
 
 impl Action for SetFact {
     const NAME: &'static str = "set_fact";
+    const FREE_FORM: Option<&'static str> = Some("_raw_params");
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
-        if self.variables.is_empty() {
+        if self.variables.keys().all(|name| name == "_raw_params") {
             return Err(Error::failed("No key/value pairs provided, at least one is required"));
         }
         if let Some(name) = self.variables.keys().find(|name| !is_identifier(name)) {

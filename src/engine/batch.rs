@@ -39,6 +39,8 @@ pub struct Batch<'a> {
     pub play_hosts_all: Vec<String>,
     pub failed: HashSet<String>,
     pub unreachable: HashSet<String>,
+    /// Failed hosts that do what a block always does.
+    excused: HashSet<String>,
     /// Hosts that `meta: end_host` took out.
     ended: HashSet<String>,
     /// `meta: end_play` or `end_batch`.
@@ -95,6 +97,7 @@ impl<'a> Batch<'a> {
             play_hosts_all,
             failed: HashSet::new(),
             unreachable: HashSet::new(),
+            excused: HashSet::new(),
             ended: HashSet::new(),
             over: false,
             ends_play: false,
@@ -128,6 +131,7 @@ impl<'a> Batch<'a> {
             play_hosts_all: self.play_hosts_all.clone(),
             failed: HashSet::new(),
             unreachable: HashSet::new(),
+            excused: HashSet::new(),
             ended: HashSet::new(),
             over: false,
             ends_play: false,
@@ -160,7 +164,7 @@ impl<'a> Batch<'a> {
     }
 
     fn is_alive(&self, host: &str) -> bool {
-        !self.failed.contains(host)
+        (!self.failed.contains(host) || self.excused.contains(host))
             && !self.unreachable.contains(host)
             && !self.ended.contains(host)
             && !self.over
@@ -181,6 +185,7 @@ impl<'a> Batch<'a> {
 
     pub fn clear_errors(&mut self) {
         self.failed.clear();
+        self.broken = false;
         self.unreachable.clear();
     }
 
@@ -289,12 +294,10 @@ impl<'a> Batch<'a> {
         }
         if !block.always.is_empty() {
             // A failed host does what always has to be done, and stays failed.
-            let failed: Vec<_> =
-                hosts.iter().filter(|host| self.failed.remove(*host)).cloned().collect();
-            let broken = std::mem::take(&mut self.broken);
+            let excused = self.excused.clone();
+            self.excused.extend(hosts.iter().filter(|host| self.failed.contains(*host)).cloned());
             let result = self.items(&block.always, hosts, place.clone()).await;
-            self.failed.extend(failed);
-            self.broken |= broken;
+            self.excused = excused;
             result?;
         }
         Ok(())
@@ -446,7 +449,7 @@ impl<'a> Batch<'a> {
         }
         self.keep_facts(task, done, targets)?;
         for effect in &done.effects {
-            self.apply(effect, done, targets)?;
+            self.apply(effect, targets);
         }
         if done.status == Status::Changed && !task.notify.is_empty() {
             let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, place));
@@ -480,7 +483,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn apply(&self, effect: &Effect, done: &Finished, targets: &[String]) -> Result<(), Stop> {
+    fn apply(&self, effect: &Effect, targets: &[String]) {
         let manager = &self.run.manager;
         match effect {
             Effect::Included(variables) => {
@@ -499,18 +502,9 @@ impl<'a> Batch<'a> {
                     manager.add_facts(host, facts);
                 }
             }
-            Effect::AddHost { name, groups, variables } => {
-                manager
-                    .change_inventory(|i| i.add_host(name, groups, variables.clone()))
-                    .map_err(|error| Stop::Error(error.to_string()))?;
-            }
-            Effect::GroupBy { group, parents } => {
-                manager
-                    .change_inventory(|i| i.add_to_group(&done.host, group, parents))
-                    .map_err(|error| Stop::Error(error.to_string()))?;
-            }
+            // Done where the task ran, which says whether it changed something.
+            Effect::AddHost { .. } | Effect::GroupBy { .. } => {}
         }
-        Ok(())
     }
 
     /// Counts a result for the recap and takes a failed host out.
@@ -540,6 +534,7 @@ impl<'a> Batch<'a> {
         match done.status {
             Status::Failed => {
                 self.failed.insert(done.host.clone());
+                self.excused.remove(&done.host);
                 self.remember_failure(task, done);
             }
             Status::Unreachable => {
@@ -566,7 +561,7 @@ impl<'a> Batch<'a> {
     }
 
     /// What failures do to the other hosts of the batch.
-    fn after(
+    pub fn after(
         &mut self,
         task: &Task,
         hosts: &[String],

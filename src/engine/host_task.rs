@@ -123,12 +123,14 @@ impl HostTask<'_> {
         let control = &self.task.loop_control;
         let count = items.len();
         let mut results = Vec::with_capacity(count);
+        // What an item sets the next one sees.
+        let mut learned = Layer::new();
         for (index, item) in items.iter().enumerate() {
             if self.run.interrupt.requested() {
                 break;
             }
             let locals = loops::locals(control, &items, index);
-            let scope = self.scope.with_locals(locals.clone());
+            let scope = self.scope.with_locals(learned.clone()).with_locals(locals.clone());
             let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
             let label = loops::label(self.run.templar(), control, item, &dynamic);
             let started = Instant::now();
@@ -137,6 +139,7 @@ impl HostTask<'_> {
             if once.include.is_none() {
                 self.emit_item(finished, &once, label, &dynamic, started.elapsed());
             }
+            learned.extend(once.effects.iter().flat_map(Effect::variables));
             finished.effects.append(&mut once.effects);
             finished.delegated_to = once.delegated_to.or(finished.delegated_to.take());
             finished.includes.extend(once.include);
@@ -415,9 +418,35 @@ impl HostTask<'_> {
     async fn attempt(&self, invocation: &Invocation, context: &Context) -> TaskResult {
         match self.background(context) {
             Ok(Some(background)) => self.in_background(&background, invocation, context).await,
-            Ok(None) => invoke::run(invocation, context, &self.run.interrupt).await,
+            Ok(None) => {
+                let result = invoke::run(invocation, context, &self.run.interrupt).await;
+                self.changed_inventory(context, result)
+            }
             Err(failure) => result::of_failure(failure),
         }
+    }
+
+    /// Does what the task wants of the inventory, at once: only then is known whether
+    /// that changes it.
+    fn changed_inventory(&self, context: &Context, mut result: TaskResult) -> TaskResult {
+        let manager = &self.run.manager;
+        for effect in context.take_effects() {
+            let done = match &effect {
+                Effect::AddHost { name, groups, variables } => manager
+                    .change_inventory(|hosts| hosts.add_host(name, groups, variables.clone())),
+                Effect::GroupBy { group, parents } => manager
+                    .change_inventory(|hosts| hosts.add_to_group(&context.host, group, parents)),
+                Effect::Included(_) | Effect::Variables(_) | Effect::Facts(_) => {
+                    context.effect(effect);
+                    continue;
+                }
+            };
+            match done {
+                Ok(changed) => drop(result.insert("changed".to_owned(), json!(changed))),
+                Err(error) => return result::of_failure(Failure::new(error.to_string())),
+            }
+        }
+        result
     }
 
     fn until(&self, result: &TaskResult, scope: &TaskScope) -> Result<bool, Failure> {

@@ -46,7 +46,7 @@ impl Batch<'_> {
                     self.tell_included(name, &include, &hosts);
                     ready.push((include, hosts, brought));
                 }
-                Err(reason) => self.include_failed(task, &hosts, reason, place),
+                Err(reason) => self.include_failed(task, &hosts, reason, place)?,
             }
         }
         for (include, hosts, brought) in ready {
@@ -96,7 +96,13 @@ impl Batch<'_> {
         }
     }
 
-    fn include_failed(&mut self, task: &Task, hosts: &[String], reason: String, place: &Place) {
+    fn include_failed(
+        &mut self,
+        task: &Task,
+        hosts: &[String],
+        reason: String,
+        place: &Place,
+    ) -> Result<(), Stop> {
         for host in hosts {
             let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, place));
             let info = Arc::new(self.info(task, &scope));
@@ -107,6 +113,11 @@ impl Batch<'_> {
             self.report(&info, &done);
             self.count(task, &done, place);
         }
+        let Some(first) = hosts.first() else {
+            return Ok(());
+        };
+        let scope: Arc<dyn Scope> = Arc::new(self.scope(first, task, place));
+        self.after(task, &self.alive(), false, true, &scope)
     }
 
     /// Beside the including file first, then beside the playbook, in `tasks/` too.

@@ -55,6 +55,7 @@ impl Invocation {
             ));
         };
         let mut arguments = arguments_of(task, found.free_form(), templar, scope)?;
+        known_arguments(task, &found, &arguments)?;
         Ok(match found {
             catalogue::Found::Include => {
                 let file = arguments.get("file").or_else(|| arguments.get("_raw_params"));
@@ -82,6 +83,36 @@ impl Invocation {
             catalogue::Found::External(path) => Self::External { path, arguments },
         })
     }
+}
+
+/// Arguments that came with a template have not been looked at before.
+fn known_arguments(
+    task: &Task,
+    found: &catalogue::Found,
+    arguments: &Map<String, Json>,
+) -> Result<(), Failure> {
+    let known = found.arguments();
+    let strange: Vec<&str> =
+        arguments.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    if known.is_empty() || strange.is_empty() {
+        return Ok(());
+    }
+    let module = &task.written_module;
+    if let (["_raw_params"], Some(text)) = (&*strange, &task.free_form) {
+        return Err(Failure::new(format!(
+            "this task '{module}' has extra params, which is only allowed in modules with a free \
+             form: {}",
+            text.as_str().unwrap_or_default()
+        )));
+    }
+    let mut supported: Vec<&str> =
+        known.iter().copied().filter(|name| !name.starts_with('_')).collect();
+    supported.sort_unstable();
+    Err(Failure::new(format!(
+        "Unsupported parameters for ({module}) module: {}. Supported parameters include: {}.",
+        strange.join(", "),
+        supported.join(", ")
+    )))
 }
 
 fn arguments_of(

@@ -18,6 +18,12 @@ pub fn expand(pattern: &str) -> Result<(Vec<String>, Option<u16>), String> {
     Ok((range::expand(name)?, port))
 }
 
+/// A single host's name and the port behind it, if there is one.
+pub fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (name, port) = split_port(text.trim());
+    Some((name.to_owned(), port?))
+}
+
 /// `host:22` and `[2001:db8::1]:22`, but neither `2001:db8::1` nor `w[1:3]` have a port.
 fn split_port(text: &str) -> (&str, Option<u16>) {
     let Some((name, digits)) = text.rsplit_once(':') else {

@@ -14,11 +14,14 @@ impl Inventory {
         name: &str,
         groups: &[String],
         variables: impl IntoIterator<Item = (String, Variable)>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
+        let mut changed = false;
         let (names, port) = address::expand(name).map_err(Error::new)?;
         for name in &names {
+            changed |= !self.contains_host(name);
             self.declare_host(name, "all", None);
             for group in groups {
+                changed |= !self.is_in(name, group);
                 self.declare_host(name, group, None);
             }
             if let Some(port) = port {
@@ -28,10 +31,12 @@ impl Inventory {
         }
         for (variable, value) in variables {
             for name in &names {
+                changed |= !self.has_variable(name, &variable, &value);
                 self.set_host_variable(name, &variable, value.clone());
             }
         }
-        self.resettle()
+        self.resettle()?;
+        Ok(changed)
     }
 
     /// Puts a host into a group below `parents` (none: below `all`).
@@ -40,12 +45,28 @@ impl Inventory {
         host: &str,
         group: &str,
         parents: &[String],
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
+        let mut changed = !self.is_in(host, group);
         for parent in parents {
+            let known = self.groups.get(parent).is_some_and(|p| p.children.contains(group));
+            changed |= !known && parent != "all";
             self.declare_child(parent, group).map_err(Error::new)?;
         }
         self.declare_host(host, group, None);
-        self.resettle()
+        self.resettle()?;
+        Ok(changed)
+    }
+
+    fn is_in(&self, host: &str, group: &str) -> bool {
+        self.groups.get(group).is_some_and(|group| group.hosts.contains(host))
+    }
+
+    fn has_variable(&self, host: &str, name: &str, value: &Variable) -> bool {
+        let known = self.hosts.get(host).and_then(|host| host.vars.inline.get(name));
+        match (known, value) {
+            (Some(Variable::Data(known)), Variable::Data(value)) => known == value,
+            _ => false,
+        }
     }
 
     fn resettle(&mut self) -> Result<(), Error> {

@@ -15,5 +15,6 @@ mod script;
 mod vars_files;
 mod yaml;
 
+pub use address::host_and_port;
 pub use data::Inventory;
 pub use layers::Level;

@@ -121,7 +121,9 @@ impl BlockInFile {
             return Vec::new();
         }
         let mut lines = vec![format!("{}\n", self.mark(&self.marker_begin))];
-        lines.extend(block.lines().map(|line| format!("{line}\n")));
+        // Only `\n` ends a line: a carriage return is part of it.
+        let block = block.strip_suffix('\n').unwrap_or(block);
+        lines.extend(block.split('\n').map(|line| format!("{line}\n")));
         lines.push(format!("{}\n", self.mark(&self.marker_end)));
         lines
     }
@@ -181,6 +183,13 @@ impl BlockInFile {
         let last = |pattern: &str| -> Result<Option<usize>, Failure> {
             let regex: Regex = pattern::compile(pattern, false)?;
             let mut found = None;
+            if is_multi_line(pattern) {
+                // Such a pattern looks at the text as a whole, and the last line it meets counts.
+                let text = lines.concat();
+                let hit = pattern::search(&regex, &text)?.and_then(|hit| hit.get(0));
+                let end = hit.map(|hit| if after.is_some() { hit.end() } else { hit.start() });
+                return Ok(end.map(|end| text.get(..end).map_or(0, |t| t.matches('\n').count())));
+            }
             for (at, line) in lines.iter().enumerate() {
                 if pattern::search(&regex, line)?.is_some() {
                     found = Some(at);
@@ -195,6 +204,12 @@ impl BlockInFile {
             (None, Some(before)) => last(before)?.unwrap_or(lines.len()),
         })
     }
+}
+
+/// `(?m)` and its like at the start of a pattern.
+fn is_multi_line(pattern: &str) -> bool {
+    let flags = pattern.strip_prefix("(?").and_then(|rest| rest.split_once(')'));
+    flags.is_some_and(|(flags, _)| flags.contains('m') && flags.chars().all(char::is_alphabetic))
 }
 
 #[cfg(test)]

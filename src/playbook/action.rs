@@ -5,7 +5,7 @@ use super::load::{Loader, Place};
 use super::names::Module;
 use super::task::{is_task_keyword, task_keywords};
 use super::values::is_template;
-use crate::source::{Error, Node, Yaml, suggest};
+use crate::source::{Error, Node, Yaml, boolean, suggest};
 
 /// Prefixes of full names whose modules are known here by their short ones.
 const COLLECTIONS: &[&str] = &[
@@ -44,9 +44,10 @@ impl Loader<'_> {
         };
         let module = self.module(key, &action)?;
         add_args(task, &mut action)?;
-        split_free_form(&mut action, &module)?;
+        let expected = may_fail(task, place);
+        split_free_form(&mut action, &module, expected)?;
         add_defaults(&mut action, &place.keywords.module_defaults);
-        self.check_arguments(key, &action, &module)?;
+        self.check_arguments(key, &action, &module, expected)?;
         Ok(action)
     }
 
@@ -181,6 +182,13 @@ fn action_keyword(key: &Node, name: &str, value: &Node) -> Result<Action, Error>
     }
 }
 
+/// Whether the playbook says what is to be done when the task fails: then wrong
+/// arguments are a failure like any other, and found when it runs.
+fn may_fail(task: &Node, place: &Place) -> bool {
+    let asks = ["ignore_errors", "failed_when"].iter().any(|name| task.get(name).is_some());
+    asks || place.rescued || place.keywords.ignore_errors.is_some()
+}
+
 /// `args:` beside the module gives further arguments.
 fn add_args(task: &Node, action: &mut Action) -> Result<(), Error> {
     let Some(args) = task.get("args").filter(|args| args.value != Yaml::Null) else {
@@ -230,7 +238,7 @@ fn add_defaults(action: &mut Action, defaults: &[Node]) {
 }
 
 /// `copy: src=a dest=b`: arguments in one line.
-fn split_free_form(action: &mut Action, module: &Module) -> Result<(), Error> {
+fn split_free_form(action: &mut Action, module: &Module, expected: bool) -> Result<(), Error> {
     let Some(node) = action.free_form.take() else {
         return Ok(());
     };
@@ -253,7 +261,7 @@ fn split_free_form(action: &mut Action, module: &Module) -> Result<(), Error> {
         Some(_) => key_value::split_free_form(text, &action.module),
         None => key_value::split(text).map_err(|error| node.span.error(error))?,
     };
-    if module.free_form.is_none() && !split.rest.is_empty() {
+    if module.free_form.is_none() && !split.rest.is_empty() && !expected {
         return Err(node.span.error(format!(
             "this task '{}' has extra params, which is only allowed in modules with a free form: {}",
             action.written, split.rest
@@ -261,8 +269,16 @@ fn split_free_form(action: &mut Action, module: &Module) -> Result<(), Error> {
     }
     let string = |text: String| Node::new(Yaml::Str(text), node.span.clone());
     if !split.pairs.is_empty() {
+        let set_fact = action.module == "set_fact";
+        let value = |text: String| match boolean(&text) {
+            // Ansible reads these words so, as a text has no other way to say it.
+            Some(value) if set_fact && text.len() > 1 => {
+                Node::new(Yaml::Bool(value), node.span.clone())
+            }
+            _ => string(text),
+        };
         let pairs: Vec<_> =
-            split.pairs.into_iter().map(|(key, value)| (string(key), string(value))).collect();
+            split.pairs.into_iter().map(|(key, text)| (string(key), value(text))).collect();
         put_under(action, &pairs, &node);
     }
     action.free_form = (!split.rest.is_empty()).then(|| string(split.rest));

@@ -29,6 +29,7 @@ impl Loader<'_> {
         key: &Node,
         action: &Action,
         module: &Module,
+        expected: bool,
     ) -> Result<(), Error> {
         if let Some(node) = &action.free_form {
             self.names.check_template(node)?;
@@ -38,14 +39,16 @@ impl Loader<'_> {
             return self.names.check_template(node);
         }
         for (name, value) in arguments.and_then(Node::as_map).unwrap_or_default() {
-            known_argument(name, action, module)?;
+            if !expected {
+                known_argument(name, action, module)?;
+            }
             self.check_argument(&action.module, name, value)?;
         }
         if action.module == "meta" {
             check_meta(action)?;
         }
         let dynamic = action.free_form.iter().chain(arguments).any(has_template);
-        if dynamic { Ok(()) } else { validate(key, action, module) }
+        if dynamic || expected { Ok(()) } else { validate(key, action, module) }
     }
 
     fn check_argument(&self, module: &str, name: &Node, value: &Node) -> Result<(), Error> {

@@ -72,7 +72,10 @@ impl Loader<'_> {
         }
         let inner =
             Place { keywords: Arc::new(place.keywords.inherit(node, "Block")?), ..place.clone() };
+        let guarded = Place { rescued: true, ..inner.clone() };
+        let rescued = node.get("rescue").is_some();
         let part = |name: &str| match node.get(name) {
+            Some(list) if name == "block" && rescued => self.items(list, &guarded),
             Some(list) => self.items(list, &inner),
             None => Ok(Vec::new()),
         };

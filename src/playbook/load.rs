@@ -50,6 +50,8 @@ pub(super) struct Place {
     pub parents: Vec<Arc<RoleBody>>,
     /// The playbook's folder.
     pub directory: PathBuf,
+    /// A block around has a rescue.
+    pub rescued: bool,
     /// How many files have been imported on the way here.
     pub depth: usize,
 }

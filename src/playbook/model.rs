@@ -131,6 +131,8 @@ pub struct Task {
     /// Topics that a handler answers to beside its name.
     pub listen: Vec<String>,
     pub handler: bool,
+    /// A block around it has a rescue.
+    pub rescued: bool,
     /// The role that it belongs to.
     pub role: Option<Arc<Role>>,
     /// Where it begins.
@@ -189,6 +191,7 @@ impl Task {
             notify: Vec::new(),
             listen: Vec::new(),
             handler: false,
+            rescued: false,
             role: None,
             span,
         }

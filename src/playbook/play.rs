@@ -52,6 +52,7 @@ impl Loader<'_> {
             role: None,
             parents: Vec::new(),
             directory: node.span.path().parent().map(PathBuf::from).unwrap_or_default(),
+            rescued: false,
             depth: 0,
         };
         self.found.take();

@@ -181,7 +181,10 @@ impl Loader<'_> {
             allow_duplicates: None,
             validate: true,
             from_include: false,
-            written: without(entry, "role").to_json().to_string(),
+            written: match entry.as_map() {
+                Some(_) => without(&without(entry, "role"), "name").to_json().to_string(),
+                None => "{}".to_owned(),
+            },
         })
     }
 

@@ -88,6 +88,7 @@ impl Loader<'_> {
             parents: task.role.as_ref().map(|role| role.chain()).unwrap_or_default(),
             role: task.role.clone(),
             directory: directory.to_owned(),
+            rescued: task.rescued,
             depth: 0,
         })
     }

@@ -79,6 +79,7 @@ impl Loader<'_> {
             poll: node.get("poll").cloned(),
             listen: topics(node.get("listen"))?,
             handler: place.handler,
+            rescued: place.rescued,
             role: place.role.clone(),
             ..Task::new(&action.module, outer, node.span.clone())
         })

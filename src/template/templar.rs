@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use regex::Regex;
 
 use super::context::{Context, LazyMap};
 use super::file::with_trailing_lines;
@@ -202,6 +203,12 @@ impl Templar {
         match rendered.as_str() {
             None => Ok(rendered.is_true()),
             Some(result) if result.trim().is_empty() => Ok(false),
+            // What a host said may have come in with the template.
+            Some(result) if asks_for_lookups(result) > asks_for_lookups(text) => {
+                Err(TemplateError::new(
+                    "Conditional is marked as unsafe, and cannot be evaluated.".to_owned(),
+                ))
+            }
             Some(result) => Ok(self.expression_in(result, None, context)?.is_true()),
         }
     }
@@ -410,4 +417,10 @@ fn only_expression(text: &str, segments: &[Segment]) -> Option<std::ops::Range<u
     };
     (expression.kind == Kind::Expression && rest.iter().all(nothing))
         .then(|| expression.inner.clone())
+}
+/// How often a text calls what may act on the controller.
+fn asks_for_lookups(text: &str) -> usize {
+    static CALL: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\b(lookup|query|q)\s*\(").expect("a constant pattern"));
+    CALL.find_iter(text).count()
 }
