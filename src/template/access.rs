@@ -139,7 +139,7 @@ fn ordered(call: &mut Call) -> Result<Value, TemplateError> {
 fn percent(call: &mut Call) -> Result<Value, TemplateError> {
     let format = call.text("value")?;
     let arguments = call.need("arguments")?.clone();
-    super::filters::text::percent_format(&format, &arguments).map(Value::from)
+    super::pyformat::percent(&format, &arguments).map(Value::from)
 }
 
 /// `value.name(arguments)`

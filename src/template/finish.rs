@@ -52,16 +52,12 @@ pub fn format_value(
     value: &Value,
 ) -> Result<(), minijinja::Error> {
     if value.is_undefined() {
-        let error = Context::of(state).map(|context| {
-            context.missed(
-                "the inline if-expression evaluated to false and no else section was defined."
-                    .to_owned(),
-            );
-            context.undefined()
+        // An inline `if` without `else` prints nothing, all else that is undefined fails.
+        return minijinja::escape_formatter(out, state, value).map_err(|_| {
+            let context = Context::of(state);
+            let error = context.map(|context| context.undefined());
+            error.unwrap_or_else(|| TemplateError::undefined("a value is undefined")).into()
         });
-        return Err(error
-            .unwrap_or_else(|| TemplateError::undefined("a value is undefined"))
-            .into());
     }
     if value.is_none() {
         return Ok(());

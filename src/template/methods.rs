@@ -5,7 +5,7 @@ use minijinja::State;
 use minijinja::value::{Kwargs, ValueKind};
 
 use super::filters::text::{centered, split_text};
-use super::{TemplateError, Value, python};
+use super::{TemplateError, Value, pyformat, python};
 
 /// What minijinja calls for a method that it does not know.
 pub fn call(
@@ -19,6 +19,7 @@ pub fn call(
         ValueKind::Bytes if method == "decode" => Some(decoded(value)?),
         ValueKind::Map => on_dictionary(value, method, arguments)?,
         ValueKind::Seq => on_list(value, method, arguments)?,
+        ValueKind::Number | ValueKind::Bool => on_number(value, method)?,
         _ => None,
     };
     match own {
@@ -163,6 +164,8 @@ fn on_text(text: &str, method: &str, values: &[Value]) -> Result<Option<Value>, 
             });
             Value::from(swapped.collect::<String>())
         }
+        "format" => Value::from(pyformat::braces(text, values)?),
+        "join" => Value::from(joined(text, arguments.get(0, "iterable"))?),
         "casefold" => Value::from(text.to_lowercase()),
         "title" => Value::from(titled(text)),
         "expandtabs" => Value::from(expand_tabs(text, arguments.number(0, "tabsize", 8)?)),
@@ -172,6 +175,33 @@ fn on_text(text: &str, method: &str, values: &[Value]) -> Result<Option<Value>, 
             text.starts_with(|c: char| c.is_alphabetic() || c == '_')
                 && text.chars().all(|c| c.is_alphanumeric() || c == '_'),
         ),
+        _ => return Ok(None),
+    }))
+}
+
+/// `separator.join(texts)`: unlike the filter, Python joins nothing but texts.
+fn joined(separator: &str, items: Option<&Value>) -> Result<String, TemplateError> {
+    let items = python::items(items.ok_or_else(|| missing("join"))?)?;
+    let texts = items.iter().enumerate().map(|(index, item)| {
+        item.as_str().ok_or_else(|| {
+            TemplateError::new(format!(
+                "sequence item {index}: expected str instance, {} found",
+                python::type_name(item)
+            ))
+        })
+    });
+    Ok(texts.collect::<Result<Vec<_>, _>>()?.join(separator))
+}
+
+fn on_number(value: &Value, method: &str) -> Result<Option<Value>, TemplateError> {
+    let whole = i128::try_from(value.clone()).ok().filter(|_| value.is_integer());
+    let float = f64::try_from(value.clone()).unwrap_or_default();
+    Ok(Some(match (method, whole) {
+        ("bit_length", Some(number)) => {
+            Value::from(u128::BITS - number.unsigned_abs().leading_zeros())
+        }
+        ("is_integer", whole) => Value::from(whole.is_some() || float.fract() == 0.0),
+        ("conjugate", _) => value.clone(),
         _ => return Ok(None),
     }))
 }

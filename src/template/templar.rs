@@ -347,11 +347,13 @@ impl Templar {
                 .render_named_str("<template>", code, context.as_value())
                 .map(Value::from),
         };
+        let miss = context.take_misses(mark);
         let result = match result {
+            // Nothing was missed: an inline `if` without `else`.
+            Ok(value) if value.is_undefined() && miss.is_none() => Ok(Value::from("")),
             Ok(value) => finished(value).map_err(minijinja::Error::from),
             Err(error) => Err(error),
         };
-        let miss = context.take_misses(mark);
         let error = match result {
             Ok(value) => return Ok(value),
             Err(error) => error,

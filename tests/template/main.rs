@@ -196,7 +196,7 @@ fn using_what_is_undefined_is_an_error_that_names_it() {
         }
     }
     for text in
-        ["{% for x in nope %}{% endfor %}", "{% if nope %}{% endif %}", "{{ 'x' if false }}"]
+        ["{% for x in nope %}{% endfor %}", "{% if nope %}{% endif %}", "{{ nope if true }}"]
     {
         assert!(error(variables, &format!("\"- {text}\"")).undefined, "{text}");
     }

@@ -80,7 +80,7 @@ fn combine(call: &mut Call) -> Result<Value, TemplateError> {
 
 /// What becomes of two lists under the same key.
 #[derive(Clone, Copy)]
-enum ListMerge {
+pub enum ListMerge {
     Replace,
     Keep,
     Append,
@@ -90,7 +90,7 @@ enum ListMerge {
 }
 
 impl ListMerge {
-    fn named(name: &str) -> Result<Self, TemplateError> {
+    pub fn named(name: &str) -> Result<Self, TemplateError> {
         Ok(match name {
             "replace" => Self::Replace,
             "keep" => Self::Keep,
@@ -134,7 +134,7 @@ impl ListMerge {
 }
 
 /// `high` laid over `low`.
-fn merged(
+pub fn merged(
     low: &Value,
     high: &Value,
     recursive: bool,

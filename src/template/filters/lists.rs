@@ -148,7 +148,7 @@ fn sum(call: &mut Call) -> Result<Value, TemplateError> {
 }
 
 /// `a + b` of Python, for numbers and lists.
-fn add(a: &Value, b: &Value) -> Result<Value, TemplateError> {
+pub fn add(a: &Value, b: &Value) -> Result<Value, TemplateError> {
     let unsupported = || {
         TemplateError::new(format!(
             "unsupported operand type(s) for +: '{}' and '{}'",

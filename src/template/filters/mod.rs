@@ -1,16 +1,23 @@
 //! Filters, a file per family.
 
+pub mod address;
+mod community;
 mod defaults;
 pub mod dicts;
 mod encoding;
+mod html;
+mod json_query;
+mod keys;
 pub mod lists;
 mod numbers;
+pub mod password_hash;
 pub mod paths;
 mod random;
 mod regex;
 pub mod select;
 mod serial;
 pub mod sets;
+pub mod tables;
 pub mod text;
 pub mod time;
 
@@ -23,17 +30,24 @@ use super::call::{Plugin, add_filters};
 pub use self::regex::{Flags, compile, is_match};
 
 const FAMILIES: &[&[Plugin]] = &[
+    address::FILTERS,
+    community::FILTERS,
     defaults::FILTERS,
     dicts::FILTERS,
     encoding::FILTERS,
+    html::FILTERS,
+    json_query::FILTERS,
+    keys::FILTERS,
     lists::FILTERS,
     numbers::FILTERS,
+    password_hash::FILTERS,
     paths::FILTERS,
     random::FILTERS,
     regex::FILTERS,
     select::FILTERS,
     serial::FILTERS,
     sets::FILTERS,
+    tables::FILTERS,
     text::FILTERS,
     time::FILTERS,
 ];

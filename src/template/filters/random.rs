@@ -10,6 +10,7 @@ use super::super::{TemplateError, Value, python};
 pub const FILTERS: &[Plugin] = &[
     Plugin::new("random", &["end", "start", "step", "seed"], random),
     Plugin::new("shuffle", &["mylist", "seed"], shuffle),
+    Plugin::new("random_mac", &["value", "seed"], random_mac),
 ];
 
 fn random(call: &mut Call) -> Result<Value, TemplateError> {
@@ -57,6 +58,24 @@ fn shuffle(call: &mut Call) -> Result<Value, TemplateError> {
         items.swap(last, other);
     }
     Ok(Value::from(items))
+}
+
+/// The rest of a hardware address that begins like this.
+fn random_mac(call: &mut Call) -> Result<Value, TemplateError> {
+    let value = call.value()?.as_str().map(str::to_lowercase);
+    let value = value.ok_or_else(|| call.error("the value has to be a text"))?;
+    let parts: Vec<&str> = value.split(':').collect();
+    let byte = |part: &&str| part.len() >= 2 && part.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    if parts.len() > 5 || !parts.iter().all(byte) {
+        return Err(TemplateError::new(format!(
+            "Invalid value ({value}) for random_mac: one to five bytes with colons between them are"
+        )));
+    }
+    let (low, high) = (0x10_0000_0000, 0xff_ffff_ffff);
+    let number = low + Source::of(call.some("seed")).below(high - low + 1);
+    let digits = format!("{number:x}");
+    let bytes = (0..6 - parts.len()).filter_map(|index| digits.get(2 * index..2 * index + 2));
+    Ok(Value::from(bytes.fold(value.clone(), |mac, byte| format!("{mac}:{byte}"))))
 }
 
 enum Source {

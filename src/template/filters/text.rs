@@ -1,10 +1,9 @@
 //! Filters on texts.
 
-use minijinja::formatting::{FormatStyle, format as run_format};
 use minijinja::value::ValueKind;
 
 use super::super::call::{Call, Plugin};
-use super::super::{TemplateError, Value, python};
+use super::super::{TemplateError, Value, pyformat, python};
 
 pub const FILTERS: &[Plugin] = &[
     Plugin::new("capitalize", &["s"], capitalize),
@@ -131,13 +130,6 @@ pub fn split_text(text: &str, separator: Option<&str>, limit: i64) -> Result<Val
     Ok(text.splitn(limit + 1, separator).map(Value::from).collect())
 }
 
-/// `format % arguments` of Python.
-pub fn percent_format(format: &str, arguments: &Value) -> Result<String, TemplateError> {
-    let arguments =
-        if arguments.is_tuple() { python::items(arguments)? } else { vec![arguments.clone()] };
-    run_format(FormatStyle::Printf, format, &arguments).map_err(|error| python::carried(&error))
-}
-
 fn format(call: &mut Call) -> Result<Value, TemplateError> {
     let format = subject(call)?;
     let arguments = if call.keywords.is_empty() {
@@ -145,7 +137,7 @@ fn format(call: &mut Call) -> Result<Value, TemplateError> {
     } else {
         Value::from_pairs(call.keywords.clone())
     };
-    percent_format(&format, &arguments).map(Value::from)
+    pyformat::percent(&format, &arguments).map(Value::from)
 }
 
 fn center(call: &mut Call) -> Result<Value, TemplateError> {

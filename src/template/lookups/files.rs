@@ -10,7 +10,7 @@ use super::{Request, glob, listed};
 
 /// The file of this name: as it is, else in the folders of the search path,
 /// first in their own folder for such files.
-fn find(request: &Request<'_>, folders: &[&str], name: &str) -> Option<PathBuf> {
+pub fn find(request: &Request<'_>, folders: &[&str], name: &str) -> Option<PathBuf> {
     let name = expanded(name);
     let path = Path::new(&name);
     if path.is_absolute() {
@@ -41,13 +41,13 @@ pub fn file(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
     Ok(found)
 }
 
-fn searched(request: &Request<'_>) -> String {
+pub fn searched(request: &Request<'_>) -> String {
     let folders: Vec<String> =
         request.search_path().iter().map(|path| path.display().to_string()).collect();
     folders.join(", ")
 }
 
-fn read(path: &Path) -> Result<String, TemplateError> {
+pub fn read(path: &Path) -> Result<String, TemplateError> {
     let bytes = std::fs::read(path).map_err(|error| {
         TemplateError::new(format!("could not read {}: {error}", path.display()))
     })?;

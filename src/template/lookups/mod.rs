@@ -6,6 +6,7 @@ mod files;
 pub mod glob;
 mod password;
 mod sequence;
+mod tables;
 mod variables;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ type Run = fn(&Request<'_>) -> Result<Vec<Value>, TemplateError>;
 
 static LOOKUPS: &[(&str, Run)] = &[
     ("cartesian", collections::nested),
+    ("csvfile", tables::csvfile),
     ("dict", collections::dict),
     ("env", variables::env),
     ("file", files::file),
@@ -37,6 +39,7 @@ static LOOKUPS: &[(&str, Run)] = &[
     ("first_found", files::first_found),
     ("flattened", collections::flattened),
     ("indexed_items", collections::indexed_items),
+    ("ini", tables::ini),
     ("inventory_hostnames", variables::inventory_hostnames),
     ("items", collections::items),
     ("lines", commands::lines),

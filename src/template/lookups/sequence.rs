@@ -1,7 +1,7 @@
 //! `with_sequence`: numbers from, to and by something, in a format.
 
-use super::super::filters::{Flags, compile, text};
-use super::super::{TemplateError, Value, python};
+use super::super::filters::{Flags, compile};
+use super::super::{TemplateError, Value, pyformat, python};
 use super::Request;
 
 /// More items than this are taken for a mistake.
@@ -112,7 +112,7 @@ impl Sequence {
         }
         (0..=count)
             .map(|index| {
-                text::percent_format(format, &Value::from(start + index * stride)).map(Value::from)
+                pyformat::percent(format, &Value::from(start + index * stride)).map(Value::from)
             })
             .collect()
     }

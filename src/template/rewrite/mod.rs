@@ -25,9 +25,10 @@ pub const DIFFERENCE: &str = "__difference";
 pub const ORDERED: &str = "__ordered";
 
 /// Collections whose filters and tests are known by their last name alone.
-const COLLECTIONS: [&str; 7] = [
+const COLLECTIONS: [&str; 8] = [
     "ansible.builtin.",
     "ansible.legacy.",
+    "ansible.netcommon.",
     "ansible.utils.",
     "ansible.posix.",
     "community.general.",
@@ -58,8 +59,18 @@ pub struct Rewritten {
     pub uses: Vec<Use>,
 }
 
+/// Filters of a collection that do something else than another's of the same last name.
+const APART: [(&str, &str); 3] = [
+    ("ansible.utils.keep_keys", "utils_keep_keys"),
+    ("ansible.utils.remove_keys", "utils_remove_keys"),
+    ("ansible.utils.replace_keys", "utils_replace_keys"),
+];
+
 /// The name without the collection it comes from.
 pub fn short_name(name: &str) -> &str {
+    if let Some((_, apart)) = APART.iter().find(|(full, _)| *full == name) {
+        return apart;
+    }
     COLLECTIONS.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 

@@ -1,10 +1,11 @@
 //! Tests (`x is defined`), a file per family.
 
+mod addresses;
 mod basics;
 mod files;
 mod results;
 mod texts;
-mod versions;
+pub mod versions;
 
 use std::collections::HashSet;
 
@@ -13,7 +14,7 @@ use minijinja::Environment;
 use super::call::{Plugin, add_tests};
 
 const FAMILIES: &[&[Plugin]] =
-    &[basics::TESTS, files::TESTS, results::TESTS, texts::TESTS, versions::TESTS];
+    &[addresses::TESTS, basics::TESTS, files::TESTS, results::TESTS, texts::TESTS, versions::TESTS];
 
 /// Those of minijinja's own tests that do what Jinja2's do.
 const NATIVE: &[&str] =

@@ -58,7 +58,7 @@ fn version(call: &mut Call) -> Result<Value, TemplateError> {
 }
 
 /// Numbers and words as they come, compared one by one; a number and a word cannot be.
-fn loose(a: &str, b: &str) -> Result<Ordering, String> {
+pub fn loose(a: &str, b: &str) -> Result<Ordering, String> {
     let (a, b) = (loose_parts(a), loose_parts(b));
     for pair in a.iter().zip(&b) {
         let ordering = match pair {

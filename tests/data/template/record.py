@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Records what ansible-core makes of expressions.yml, into expected.json.
 
-Run it with the Python of an environment that has the wanted ansible-core:
+Run it with the Python of an environment that has the wanted Ansible, with its
+collections and what those need:
 
-    python3 -m venv venv && venv/bin/pip install 'ansible-core==2.18.*'
+    python3 -m venv venv
+    venv/bin/pip install 'ansible==11.*' netaddr jmespath passlib 'bcrypt<4.1'
     venv/bin/python tests/data/template/record.py
 """
 import json
