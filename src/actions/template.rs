@@ -75,6 +75,7 @@ impl Template {
                     or(&self.comment_end_string, comment.1),
                 ),
             },
+            ..FileOptions::default()
         }
     }
 }

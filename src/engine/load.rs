@@ -1,7 +1,7 @@
 //! Everything that is read and checked before a host is touched.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::Value as Json;
 
@@ -13,8 +13,8 @@ use crate::cli::exit;
 use crate::inventory::Inventory;
 use crate::playbook::{Loader, Module, Names, Play};
 use crate::source::{self, Node};
-use crate::template::{self, Scope, Templar, Variable};
-use crate::vars::{Layer, Manager, RunVars};
+use crate::template::{self, HostPattern, Scope, Templar, Variable};
+use crate::vars::{Layer, Manager, RunVars, SharedInventory};
 
 /// Playbooks and inventory, read and found right.
 pub struct Prepared {
@@ -62,8 +62,10 @@ impl Prepared {
             warnings.extend(inventory.check_limit(limit)?);
         }
         let catalogue = Arc::new(Catalogue::load(&module_folders(directory.as_deref())));
+        let inventory: SharedInventory = Arc::new(RwLock::new(Arc::new(inventory)));
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),
+            hosts: Some(host_pattern(inventory.clone())),
             ..template::Settings::default()
         });
         let selection = Selection::new(&settings.tags, &settings.skip_tags);
@@ -93,6 +95,14 @@ impl Prepared {
         let manager = Arc::new(Manager::new(inventory, templar, run, (*extra).clone()));
         Ok(Self { settings, playbooks, manager, selection, warnings, catalogue })
     }
+}
+
+/// The hosts of a pattern, for the lookup `inventory_hostnames`.
+fn host_pattern(inventory: SharedInventory) -> HostPattern {
+    Arc::new(move |pattern| {
+        let inventory = inventory.read().unwrap_or_else(PoisonError::into_inner).clone();
+        inventory.select(pattern).map(|(hosts, _)| hosts).map_err(|error| error.message)
+    })
 }
 
 /// Paths in results and errors are whole ones, as Ansible's are.

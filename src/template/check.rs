@@ -51,15 +51,16 @@ impl Templar {
         let kind = match used.role {
             Role::Filter => "filter",
             Role::Test => "test",
+            Role::Lookup => "lookup",
         };
         let known = self.names(used.role);
         let name = short_name(&used.name);
-        if known.contains(name) {
+        if known.contains(&name) {
             return Ok(());
         }
         let error =
             locate(span, text, used.offset).error(format!("no {kind} named '{}'", used.name));
-        Err(match suggest(name, known.iter().map(String::as_str)) {
+        Err(match suggest(name, known.into_iter()) {
             Some(near) => error.with_help(format!("did you mean '{near}'?")),
             None => error,
         })

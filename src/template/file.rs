@@ -7,7 +7,9 @@ use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 
 use super::context::Context;
+use super::line_statements::with_line_statements;
 use super::rewrite::rewrite_template;
+use super::running::Piece;
 use super::scan::{Delimiters, Kind, scan};
 use super::templar::{Reading, Templar};
 use super::{Scope, TemplateError, Value};
@@ -29,6 +31,10 @@ pub struct FileOptions {
     /// Line ends of the result: `\n`, `\r\n` or `\r`.
     pub newline_sequence: String,
     pub delimiters: Delimiters,
+    /// A line that begins with this is a statement.
+    pub line_statement_prefix: Option<String>,
+    /// What follows this on a line is a comment.
+    pub line_comment_prefix: Option<String>,
 }
 
 impl Default for FileOptions {
@@ -40,7 +46,38 @@ impl Default for FileOptions {
             lstrip_blocks: false,
             newline_sequence: "\n".to_owned(),
             delimiters: Delimiters::default(),
+            line_statement_prefix: None,
+            line_comment_prefix: None,
         }
+    }
+}
+
+/// A value in a header: one of Python's, written as in Python.
+struct Setting {
+    text: String,
+    truth: bool,
+}
+
+impl Setting {
+    fn read(written: &str) -> Result<Self, TemplateError> {
+        let quoted = |quote: char| written.strip_prefix(quote)?.strip_suffix(quote);
+        if let Some(text) = quoted('\'').or_else(|| quoted('"')) {
+            // As in Python any text but the empty one is true, `"False"` as well.
+            return Ok(Self { text: text.to_owned(), truth: !text.is_empty() });
+        }
+        let truth = match written {
+            "True" => true,
+            "False" | "None" => false,
+            number => match number.parse::<i64>() {
+                Ok(number) => number != 0,
+                Err(_) => {
+                    return Err(TemplateError::new(format!(
+                        "failed to parse jinja2 override: '{written}' is neither True, False, a number nor a text in quotes"
+                    )));
+                }
+            },
+        };
+        Ok(Self { text: written.to_owned(), truth })
     }
 }
 
@@ -56,19 +93,19 @@ impl FileOptions {
                     pair.trim()
                 ))
             })?;
-            self.set(key.trim(), value.trim().trim_matches(['\'', '"']))?;
+            self.set(key.trim(), &Setting::read(value.trim())?)?;
         }
         Ok((self, rest))
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), TemplateError> {
-        let truth = || matches!(value.to_lowercase().as_str(), "true" | "yes" | "on" | "1");
-        let text = || value.to_owned();
+    /// An option of Jinja2 that changes nothing here is passed over.
+    fn set(&mut self, key: &str, value: &Setting) -> Result<(), TemplateError> {
+        let text = || value.text.clone();
         match key {
-            "trim_blocks" => self.trim_blocks = truth(),
-            "lstrip_blocks" => self.lstrip_blocks = truth(),
+            "trim_blocks" => self.trim_blocks = value.truth,
+            "lstrip_blocks" => self.lstrip_blocks = value.truth,
             "newline_sequence" => {
-                self.newline_sequence = value.replace("\\r", "\r").replace("\\n", "\n");
+                self.newline_sequence = text().replace("\\r", "\r").replace("\\n", "\n");
             }
             "variable_start_string" => self.delimiters.variable.0 = text(),
             "variable_end_string" => self.delimiters.variable.1 = text(),
@@ -76,8 +113,10 @@ impl FileOptions {
             "block_end_string" => self.delimiters.block.1 = text(),
             "comment_start_string" => self.delimiters.comment.0 = text(),
             "comment_end_string" => self.delimiters.comment.1 = text(),
+            "line_statement_prefix" => self.line_statement_prefix = value.truth.then(text),
+            "line_comment_prefix" => self.line_comment_prefix = value.truth.then(text),
             // Line ends are kept in any case, and nothing is escaped for HTML.
-            "keep_trailing_newline" | "autoescape" => {}
+            "keep_trailing_newline" | "autoescape" | "optimized" | "auto_reload" => {}
             other => {
                 return Err(TemplateError::new(format!("'{other}' is no option of a template")));
             }
@@ -106,15 +145,17 @@ impl FileOptions {
     /// The operator's text as minijinja is to read it.
     fn prepared(&self, text: &str) -> String {
         let text = with_line_ends(text, &self.delimiters, &self.newline_sequence);
+        let (statement, comment) =
+            (self.line_statement_prefix.as_deref(), self.line_comment_prefix.as_deref());
+        let text = with_line_statements(text, &self.delimiters, statement, comment);
         rewrite_template(&text, &self.delimiters, false).text
     }
 
-    /// The folders for includes, the template's own first.
+    /// The folders for includes, the template's own last.
     fn folders(&self) -> Vec<PathBuf> {
         let own = self.path.as_deref().and_then(Path::parent).map(Path::to_owned);
-        let searched =
-            self.search_path.iter().flat_map(|path| [path.join("templates"), path.clone()]);
-        own.into_iter().chain(searched).collect()
+        let folders = self.search_path.iter().cloned().chain(own);
+        folders.flat_map(|path| [path.join("templates"), path]).collect()
     }
 }
 
@@ -171,15 +212,22 @@ impl Templar {
         let line = if body.len() < text.len() { 2 } else { 1 };
         let span = Span { file, line, column: 1 };
         let environment = self.file_environment(&options).map_err(|error| error.at(Some(&span)))?;
-        let rendered = self.run_in(
-            &environment,
-            &options.prepared(body),
-            body,
-            &options.delimiters,
-            Some(&span),
-            context,
-            Reading::Template,
-        )?;
+        let folders = options.folders();
+        let included = |name: &str| {
+            let path = found_in(&folders, name)?;
+            let text = std::fs::read_to_string(&path).ok()?;
+            Some(Arc::new(SourceFile { path, text }))
+        };
+        let piece = Piece {
+            environment: &environment,
+            code: &options.prepared(body),
+            text: body,
+            delimiters: &options.delimiters,
+            span: Some(&span),
+            reading: Reading::Template,
+            included: Some(&included),
+        };
+        let rendered = self.run_piece(&piece, context)?;
         let rendered = super::python::text(&rendered);
         Ok(with_trailing_lines(rendered, body, &options.newline_sequence))
     }
@@ -192,8 +240,7 @@ impl Templar {
         environment.set_syntax(options.syntax()?);
         let (folders, options) = (options.folders(), options.clone());
         environment.set_loader(move |name| {
-            let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
-            let Some(path) = found else { return Ok(None) };
+            let Some(path) = found_in(&folders, name) else { return Ok(None) };
             let text = std::fs::read_to_string(&path).map_err(|error| {
                 TemplateError::new(format!("{} cannot be read: {error}", path.display()))
             })?;
@@ -201,6 +248,11 @@ impl Templar {
         });
         Ok(environment)
     }
+}
+
+/// The file of an included template.
+fn found_in(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Jinja2 takes a last line end off; as in Ansible those of the source come back.

@@ -5,14 +5,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use regex::Regex;
 
 use super::context::{Context, LazyMap};
 use super::file::with_trailing_lines;
-use super::finish::{finished, format_value};
-use super::locate::{locate, name_in_code, name_in_template};
+use super::finish::format_value;
 use super::rewrite::{Rewritten, Role, rewrite_expression, rewrite_template};
+use super::running::Piece;
 use super::scan::{Delimiters, Kind, Segment, scan};
 use super::{
     Scope, TemplateError, Value, access, filters, globals, lookups, methods, omit, python, tests,
@@ -213,11 +213,12 @@ impl Templar {
         }
     }
 
-    /// The names of all filters, or of all tests.
-    pub(super) fn names(&self, role: Role) -> &HashSet<String> {
+    /// The names of all filters, tests or lookups.
+    pub(super) fn names(&self, role: Role) -> Vec<&str> {
         match role {
-            Role::Filter => &self.0.filters,
-            Role::Test => &self.0.tests,
+            Role::Filter => self.0.filters.iter().map(String::as_str).collect(),
+            Role::Test => self.0.tests.iter().map(String::as_str).collect(),
+            Role::Lookup => lookups::names().collect(),
         }
     }
 
@@ -304,8 +305,16 @@ impl Templar {
         context: &Arc<Context>,
         reading: Reading,
     ) -> Result<Value, TemplateError> {
-        let (environment, delimiters) = (&self.0.environment, &self.0.delimiters);
-        self.run_in(environment, &rewritten.text, text, delimiters, span, context, reading)
+        let piece = Piece {
+            environment: &self.0.environment,
+            code: &rewritten.text,
+            text,
+            delimiters: &self.0.delimiters,
+            span,
+            reading,
+            included: None,
+        };
+        self.run_piece(&piece, context)
     }
 
     pub(super) fn expression_in(
@@ -323,80 +332,6 @@ impl Templar {
         match reading {
             Reading::Expression => rewrite_expression(text, literal),
             Reading::Template => rewrite_template(text, &self.0.delimiters, literal),
-        }
-    }
-
-    /// Runs `code`, made ready for minijinja from `text`, which begins at `span`.
-    #[allow(clippy::too_many_arguments)] // one private place where all of a rendering meets
-    pub(super) fn run_in(
-        &self,
-        environment: &Environment<'static>,
-        code: &str,
-        text: &str,
-        delimiters: &Delimiters,
-        span: Option<&Span>,
-        context: &Arc<Context>,
-        reading: Reading,
-    ) -> Result<Value, TemplateError> {
-        let mark = context.mark();
-        let result = match reading {
-            Reading::Expression => environment
-                .compile_expression_owned(code.to_owned())
-                .and_then(|compiled| compiled.eval(context.as_value())),
-            Reading::Template => environment
-                .render_named_str("<template>", code, context.as_value())
-                .map(Value::from),
-        };
-        let miss = context.take_misses(mark);
-        let result = match result {
-            // Nothing was missed: an inline `if` without `else`.
-            Ok(value) if value.is_undefined() && miss.is_none() => Ok(Value::from("")),
-            Ok(value) => finished(value).map_err(minijinja::Error::from),
-            Err(error) => Err(error),
-        };
-        let error = match result {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        let place = |name: &str| {
-            let offset = name_in_template(text, delimiters, name)
-                .or_else(|| name_in_code(text, 0..text.len(), name))?;
-            Some(locate(span?, text, offset))
-        };
-        let own = TemplateError::inside(&error);
-        if let Some(own) = own.filter(|own| !own.undefined || own.span.is_some()) {
-            return Err(own.at(span));
-        }
-        let undefined =
-            matches!(error.kind(), ErrorKind::UndefinedError | ErrorKind::UnknownFunction)
-                || error.detail().is_some_and(|detail| detail.contains("undefined"));
-        Err(match miss {
-            Some(miss) if undefined => context.explain(miss, place).at(span),
-            _ => self.failure(&error, text, span, reading),
-        })
-    }
-
-    /// What minijinja could not do, in our words and at the operator's place.
-    fn failure(
-        &self,
-        error: &minijinja::Error,
-        text: &str,
-        span: Option<&Span>,
-        reading: Reading,
-    ) -> TemplateError {
-        if let Some(own) = TemplateError::inside(error) {
-            return own.at(span);
-        }
-        match error.kind() {
-            ErrorKind::SyntaxError => match span {
-                Some(span) => self.syntax_error(error, text, span, reading),
-                None => TemplateError::new(format!(
-                    "template error while templating string: {}. String: {text}",
-                    python::detail(error)
-                )),
-            },
-            ErrorKind::UndefinedError => TemplateError::undefined(python::detail(error)).at(span),
-            _ => TemplateError::new(python::detail(error)).at(span),
         }
     }
 }

@@ -10,10 +10,13 @@ use crate::inventory::Inventory;
 use crate::playbook::Role;
 use crate::template::{Templar, Value, Variable};
 
+/// The inventory as it is now; tasks may change it.
+pub type SharedInventory = Arc<RwLock<Arc<Inventory>>>;
+
 /// Holds inventory, extra variables, and per host the facts and what tasks have set.
 #[derive(Debug)]
 pub struct Manager {
-    inventory: RwLock<Arc<Inventory>>,
+    inventory: SharedInventory,
     templar: Templar,
     run: RunVars,
     extra: Arc<Layer>,
@@ -51,14 +54,8 @@ pub struct TaskLayers {
 }
 
 impl Manager {
-    pub fn new(inventory: Inventory, templar: Templar, run: RunVars, extra: Layer) -> Self {
-        Self {
-            inventory: RwLock::new(Arc::new(inventory)),
-            templar,
-            run,
-            extra: Arc::new(extra),
-            hosts: RwLock::default(),
-        }
+    pub fn new(inventory: SharedInventory, templar: Templar, run: RunVars, extra: Layer) -> Self {
+        Self { inventory, templar, run, extra: Arc::new(extra), hosts: RwLock::default() }
     }
 
     pub fn inventory(&self) -> Arc<Inventory> {

@@ -8,5 +8,5 @@ mod scope;
 pub use crate::template::{Layer, layer_of};
 
 pub use magic::{BatchVars, RunVars};
-pub use manager::{Manager, TaskLayers};
+pub use manager::{Manager, SharedInventory, TaskLayers};
 pub use scope::TaskScope;

@@ -62,11 +62,109 @@ fn backslashes_in_a_template_file_are_jinjas() {
 
 #[test]
 fn a_header_sets_options() {
-    let header = "#jinja2: trim_blocks: \"False\", lstrip_blocks: \"True\"\n";
+    let header = "#jinja2: trim_blocks: False, lstrip_blocks: True\n";
     assert_eq!(rendered(&format!("{header}  {{% if n %}}\nx\n{{% endif %}}\n")), "\nx\n");
     let marks = "#jinja2: variable_start_string: '[%', variable_end_string: '%]'\n";
     assert_eq!(rendered(&format!("{marks}[% n %] {{{{ n }}}}\n")), "5 {{ n }}\n");
     assert_eq!(rendered("#jinja2: newline_sequence: '\\r\\n'\na\nb {{ n }}\n"), "a\r\nb 5\r\n");
+}
+
+#[test]
+fn values_in_a_header_are_pythons() {
+    // A text is true unless it is empty.
+    let header = "#jinja2: trim_blocks: 'False'\n";
+    assert_eq!(rendered(&format!("{header}{{% if n %}}\nx\n{{% endif %}}\n")), "x\n");
+    for header in ["trim_blocks: yes", "trim_blocks", "no_such_option: True"] {
+        let folder = folder(&[("t.j2", &format!("#jinja2: {header}\nx\n"))]);
+        let error = file(folder.path(), "t.j2").expect_err(header);
+        assert_eq!(error.span.map(|span| span.line), Some(1), "{header}");
+    }
+}
+
+#[test]
+fn lines_may_be_statements_and_end_in_comments() {
+    let header = "#jinja2: line_statement_prefix: '%', line_comment_prefix: '##'\n";
+    let text =
+        "% for x in list if x != nope.b | default('b'):\n- {{ x }} ## the item\n% endfor\nend\n";
+    assert_eq!(rendered(&format!("{header}{text}")), "- a\nend\n");
+}
+
+#[test]
+fn an_error_in_an_included_template_names_that_template() {
+    let folder = folder(&[
+        ("main.j2", "1\n{% include 'sub/part.j2' %}\n"),
+        ("templates/sub/part.j2", "one\ntwo\nthree {{ nmae }}\n"),
+        ("types.j2", "{% include 'sub/types.j2' %}\n"),
+        ("templates/sub/types.j2", "one\n{{ list + 1 }}\n"),
+        ("call.j2", "{% from 'sub/macros.j2' import broken %}\n\n{{ broken(1) }}\n"),
+        ("templates/sub/macros.j2", "{% macro broken(x) %}\n{{ x.y.z }}\n{% endmacro %}\n"),
+    ]);
+    let place = |name: &str| {
+        let error = file(folder.path(), name).expect_err(name);
+        let span = error.span.expect("a place");
+        let file = span.file.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        (file.unwrap_or_default(), span.line, span.column, error.help)
+    };
+    let help = Some("did you mean 'name'?".to_owned());
+    assert_eq!(place("main.j2"), ("part.j2".to_owned(), 3, 10, help));
+    assert_eq!(place("types.j2"), ("types.j2".to_owned(), 2, 1, None));
+    assert_eq!(place("call.j2").0, "macros.j2");
+}
+
+#[test]
+fn an_included_template_is_looked_for_in_the_search_path_first() {
+    let folder = folder(&[
+        ("templates/sub/main.j2", "{% include 'part.j2' %}\n"),
+        ("templates/sub/part.j2", "beside"),
+        ("templates/part.j2", "in the search path"),
+    ]);
+    assert_eq!(file(folder.path(), "templates/sub/main.j2"), Ok("in the search path\n".to_owned()));
+}
+
+#[test]
+fn tables_are_looked_up_by_key() {
+    let folder = folder(&[
+        ("files/hosts.csv", "name,ip,zone\nn1,10.0.0.1,a\n\"n 2\",10.0.0.2,b\n"),
+        ("ansible.csv", "k\tv\n"),
+        (
+            "app.ini",
+            "[DEFAULT]\nroot = /srv\n[web]\nUser = www\npath = %(root)s/www\nport1 = 80\nport2 = 443\n",
+        ),
+        ("app.properties", "user.name=joe\n"),
+    ]);
+    for (expression, expected) in [
+        ("lookup('csvfile', 'n1 file=hosts.csv delimiter=,')", json!("10.0.0.1")),
+        ("lookup('csvfile', 'n1', file='hosts.csv', delimiter=',', col=2)", json!("a")),
+        ("lookup('csvfile', '\"n 2\" file=hosts.csv delimiter=, col=2')", json!("b")),
+        ("lookup('csvfile', 'k')", json!("v")),
+        ("lookup('csvfile', 'x', file='hosts.csv', delimiter=',', default='-')", json!("-")),
+        ("q('csvfile', 'x', file='hosts.csv', delimiter=',')", json!([])),
+        ("lookup('csvfile', '10.0.0.1 file=hosts.csv delimiter=, keycol=1 col=0')", json!("n1")),
+        ("lookup('ini', 'user', section='web', file='app.ini')", json!("www")),
+        ("lookup('ini', 'user section=web file=app.ini')", json!("www")),
+        ("lookup('ini', 'path', section='web', file='app.ini')", json!("/srv/www")),
+        (
+            "lookup('ini', 'path', section='web', file='app.ini', interpolation=false)",
+            json!("%(root)s/www"),
+        ),
+        ("q('ini', 'port.*', section='web', file='app.ini', re=true)", json!(["80", "443"])),
+        ("lookup('ini', 'nope', section='web', file='app.ini', default='d')", json!("d")),
+        ("lookup('ini', 'user.name', type='properties', file='app.properties')", json!("joe")),
+    ] {
+        assert_eq!(lookup(folder.path(), expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn hosts_are_looked_up_by_pattern() {
+    let hosts = |pattern: &str| match pattern {
+        "web:!old" => Ok(vec!["w1".to_owned(), "w2".to_owned()]),
+        other => Err(format!("no hosts match {other}")),
+    };
+    let settings = Settings { hosts: Some(std::sync::Arc::new(hosts)), ..Settings::default() };
+    let templar = Templar::new(settings);
+    let found = templar.evaluate("q('inventory_hostnames', 'web:!old')", None, &scope(VARIABLES));
+    assert_eq!(found.and_then(|value| to_json(&value)), Ok(json!(["w1", "w2"])));
 }
 
 #[test]

@@ -292,6 +292,10 @@ fn templates_are_checked_before_anything_runs() {
     let (line, column, message, _) = place("a: |\n  {% if x is definde %}\n  {% endif %}\n");
     assert_eq!((line, column), (2, 14));
     assert_eq!(message, "no test named 'definde'");
+    let (line, column, message, help) = place("a: 1\nb: \"{{ lookup('fiel', 'x') }}\"");
+    assert_eq!((line, column), (2, 16));
+    assert_eq!(message, "no lookup named 'fiel'");
+    assert_eq!(help, "did you mean 'file'?");
     let (line, _, message, _) = place("a: 1\nb: '{{ y | }}'");
     assert_eq!(line, 2);
     assert!(message.starts_with("template error while templating string:"), "{message}");

@@ -61,6 +61,11 @@ pub fn exists(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// The names of all lookups.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    LOOKUPS.iter().map(|(name, _)| *name)
+}
+
 fn find(name: &str) -> Option<Run> {
     let name = short_name(name);
     LOOKUPS.iter().find(|(known, _)| *known == name).map(|(_, run)| *run)

@@ -36,14 +36,16 @@ const COLLECTIONS: [&str; 8] = [
     "kubernetes.core.",
 ];
 
-/// Whether a name was used as a filter or as a test.
+/// What a name was used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Filter,
     Test,
+    /// The first argument of `lookup` or `query`, when it is a plain text.
+    Lookup,
 }
 
-/// A filter or test that a template names.
+/// A filter, test or lookup that a template names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     pub role: Role,
@@ -184,6 +186,28 @@ mod tests {
     fn backslashes_in_a_playbook_mean_themselves() {
         assert_eq!(template(r"{{ x | f('\1\'') }}"), r"{{ x | f('\\1\'') }}");
         assert_eq!(template(r"{% if x is f('\1') %}"), r"{% if x is f('\1') %}");
+    }
+
+    #[test]
+    fn names_of_lookups_are_remembered_when_they_are_plain() {
+        let rewritten =
+            rewrite_expression("lookup('ansible.builtin.env', x) ~ q(\"file\") ~ query(y)", false);
+        let names: Vec<_> =
+            rewritten.uses.iter().map(|found| (found.name.as_str(), found.offset)).collect();
+        assert_eq!(names, [("ansible.builtin.env", 8), ("file", 38)]);
+        assert!(rewrite_expression("lookup('a' ~ b)", false).uses.is_empty());
+    }
+
+    #[test]
+    fn calls_and_filter_blocks_are_rewritten_inside() {
+        assert_eq!(
+            template("{% call(u) m.dialog(a.b) %}"),
+            "{% call(u) m.dialog((a|__attribute('b'))) %}"
+        );
+        assert_eq!(
+            template("{% filter ansible.builtin.indent(a.b) | upper %}"),
+            "{% filter indent((a|__attribute('b'))) | upper %}"
+        );
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl<'a> Writer<'a> {
         }
     }
 
+    fn copy_up_to(&mut self, end: &str, out: &mut String) {
+        while self.word(0).is_some_and(|word| word != end) {
+            self.copy(out);
+        }
+    }
+
     /// A tag `{% word … %}`.
     pub fn statement(&mut self) -> String {
         let mut out = String::new();
@@ -125,8 +131,22 @@ impl<'a> Writer<'a> {
                 self.mutable = true;
                 format!("{gap}set __done = ({})", self.expression(&[]))
             }
-            // The callee of a call block has to stay a call.
-            Some("call" | "filter" | "from") => {
+            Some("filter") => {
+                self.copy(&mut out);
+                self.named(Role::Filter, &mut out);
+                out + &self.expression(&[])
+            }
+            Some("call") => {
+                self.copy(&mut out);
+                if self.word(0) == Some("(") {
+                    self.copy_up_to(")", &mut out);
+                    self.copy(&mut out);
+                }
+                // The callee has to stay a call: what is rewritten is in its brackets.
+                self.copy_up_to("(", &mut out);
+                out + &self.expression(&[])
+            }
+            Some("from") => {
                 while self.word(0).is_some() {
                     self.copy(&mut out);
                 }
@@ -199,6 +219,24 @@ impl<'a> Writer<'a> {
         self.uses.push(Use { role, name, offset });
         if self.word(0) == Some("(") {
             out.push_str(&self.group());
+        }
+    }
+
+    /// Remembers the lookup that a call names, when the name is a plain text.
+    fn remember_lookup(&mut self, function: &str) {
+        let plain = matches!(function, "lookup" | "query" | "q")
+            && self.word(0) == Some("(")
+            && self.kind(1) == Some(TokenKind::Text)
+            && matches!(self.word(2), Some("," | ")"));
+        let token = self.tokens.get(self.next + 1).filter(|_| plain);
+        let Some(range) =
+            token.map(|token| token.range.start + 1..token.range.end.saturating_sub(1))
+        else {
+            return;
+        };
+        if let Some(name) = self.text.get(range.clone()) {
+            let name = name.to_owned();
+            self.uses.push(Use { role: Role::Lookup, name, offset: range.start });
         }
     }
 
@@ -293,7 +331,10 @@ impl<'a> Writer<'a> {
                     self.subscript(&mut chain);
                     filtered = true;
                 }
-                "(" if !filtered => chain.push_str(&self.group()),
+                "(" if !filtered => {
+                    self.remember_lookup(name);
+                    chain.push_str(&self.group());
+                }
                 "(" => {
                     chain.push_str(&format!("|{INVOKE}"));
                     chain.push_str(&self.group());

@@ -54,7 +54,7 @@ fn has_case(
 /// Whether there is a filter or test of this name.
 fn known(call: &mut Call, role: Role) -> Result<Value, TemplateError> {
     let name = python::text(call.value()?);
-    Ok(Value::from(call.context()?.templar.names(role).contains(short_name(&name))))
+    Ok(Value::from(call.context()?.templar.names(role).contains(&short_name(&name))))
 }
 
 fn uri(call: &mut Call, with_host: bool) -> Result<Value, TemplateError> {
