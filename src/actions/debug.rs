@@ -15,6 +15,9 @@ pub struct Debug {
     msg: Option<Json>,
     /// An expression whose value is printed, without braces.
     var: Option<Json>,
+    /// Set by the engine: a template gave the text of `var`.
+    #[serde(default)]
+    _rendered: bool,
     /// Print only from this many `-v` on.
     #[serde(default)]
     verbosity: u8,
@@ -34,6 +37,10 @@ impl Action for Debug {
                 return Err(Error::failed("'msg' and 'var' are incompatible options"));
             }
             (Some(msg), None) => Outcome::default().with("msg", msg),
+            // What a host may have said is shown and not run.
+            (None, Some(Json::String(text))) if self._rendered && !is_path(&text) => {
+                Outcome::default().with(&text, text.as_str())
+            }
             (None, Some(Json::String(expression))) => {
                 let value = show(&expression, context)?;
                 Outcome::default().with(&expression, value)
@@ -51,6 +58,11 @@ impl Action for Debug {
         };
         Ok(outcome.with("_ansible_verbose_always", true))
     }
+}
+
+/// Whether a text only names a variable or a part of one.
+fn is_path(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || "_.[]'\"- ".contains(c))
 }
 
 fn show(expression: &str, context: &Context) -> Result<Json, Error> {

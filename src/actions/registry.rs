@@ -8,7 +8,7 @@ use super::{
     group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
     template, validate_argument_spec,
 };
-use crate::modules::argument_names;
+use crate::modules::{argument_names, coerced};
 
 type Run = for<'a> fn(Json, &'a Context) -> BoxFuture<'a, Result<Outcome, Error>>;
 
@@ -36,13 +36,16 @@ impl ActionSpec {
             interruptible: A::INTERRUPTIBLE,
             arguments: argument_names::<A>,
             validate: |arguments| {
-                serde_json::from_value::<A>(arguments).map(drop).map_err(|e| e.to_string())
+                serde_json::from_value::<A>(coerced::<A>(arguments))
+                    .map(drop)
+                    .map_err(|e| e.to_string())
             },
             run: |arguments, context| {
                 async move {
-                    let action: A = serde_json::from_value(arguments).map_err(|e| {
-                        Error::failed(format!("wrong arguments for {}: {e}", A::NAME))
-                    })?;
+                    let action: A =
+                        serde_json::from_value(coerced::<A>(arguments)).map_err(|e| {
+                            Error::failed(format!("wrong arguments for {}: {e}", A::NAME))
+                        })?;
                     action.run(context).await
                 }
                 .boxed()

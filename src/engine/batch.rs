@@ -13,7 +13,7 @@ use super::host_task::{Finished, HostTask};
 use super::keywords::{flag_of, number_of};
 use super::result;
 use super::stepping::is_named;
-use super::{Run, Stop, meta};
+use super::{Lost, Run, Stop, meta};
 use crate::actions::Effect;
 use crate::events::{Event, HostResult, Status, TaskInfo};
 use crate::playbook::{Block, Item, Play, Role, RoleTasks, Task};
@@ -170,8 +170,9 @@ impl<'a> Batch<'a> {
             && !self.over
     }
 
-    pub fn lost(&self) -> impl Iterator<Item = &String> {
-        self.failed.iter().chain(&self.unreachable)
+    pub fn lost(&self) -> impl Iterator<Item = (String, Lost)> {
+        let failed = self.failed.iter().map(|host| (host.clone(), Lost::Failed));
+        failed.chain(self.unreachable.iter().map(|host| (host.clone(), Lost::Unreachable)))
     }
 
     /// Whether every host of the batch failed or was unreachable.
@@ -186,6 +187,7 @@ impl<'a> Batch<'a> {
     pub fn clear_errors(&mut self) {
         self.failed.clear();
         self.broken = false;
+        self.run.regain(&self.play_hosts_all);
         self.unreachable.clear();
     }
 

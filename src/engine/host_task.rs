@@ -349,7 +349,15 @@ impl HostTask<'_> {
     fn environment(&self, scope: &Arc<dyn Scope>) -> Result<BTreeMap<String, String>, Failure> {
         let mut environment = BTreeMap::new();
         for node in &self.task.keywords.environment {
-            let value = value_of(self.run.templar(), node, scope)?;
+            let value = match value_of(self.run.templar(), node, scope) {
+                Ok(value) => value,
+                // What is to be gathered may not be there yet.
+                Err(failure) if self.gathers_facts() && failure.msg.contains("ansible_") => {
+                    environment.extend(self.known_environment(node, scope));
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
             if value.is_none() || value.is_undefined() {
                 continue;
             }
@@ -369,6 +377,21 @@ impl HostTask<'_> {
             }
         }
         Ok(environment)
+    }
+
+    fn gathers_facts(&self) -> bool {
+        matches!(self.task.module.as_str(), "setup" | "gather_facts")
+    }
+
+    /// The variables of an environment whose values can be told.
+    fn known_environment(&self, node: &Node, scope: &Arc<dyn Scope>) -> Vec<(String, String)> {
+        let entries = node.as_map().unwrap_or_default().iter();
+        entries
+            .filter_map(|(name, value)| {
+                let value = value_of(self.run.templar(), value, scope).ok()?;
+                Some((name.as_str()?.to_owned(), template::python_text(&value)))
+            })
+            .collect()
     }
 
     /// Runs it until `until` holds, or once.
@@ -465,13 +488,26 @@ impl HostTask<'_> {
             return Ok(result);
         }
         if !self.task.changed_when.is_empty() {
-            let changed = self.all(&self.task.changed_when, &self.with_result(scope, &result))?;
-            result.insert("changed".to_owned(), json!(changed));
+            match self.all(&self.task.changed_when, &self.with_result(scope, &result)) {
+                Ok(changed) => drop(result.insert("changed".to_owned(), json!(changed))),
+                Err(failure) => {
+                    result.insert("failed".to_owned(), json!(true));
+                    result.insert("changed_when_result".to_owned(), json!(failure.msg));
+                }
+            }
         }
         if !self.task.failed_when.is_empty() {
-            let failed = self.all(&self.task.failed_when, &self.with_result(scope, &result))?;
-            result.insert("failed".to_owned(), json!(failed));
-            result.insert("failed_when_result".to_owned(), json!(failed));
+            match self.all(&self.task.failed_when, &self.with_result(scope, &result)) {
+                Ok(failed) => {
+                    result.insert("failed".to_owned(), json!(failed));
+                    result.insert("failed_when_result".to_owned(), json!(failed));
+                }
+                // What the module said stays to be seen.
+                Err(failure) => {
+                    result.insert("failed".to_owned(), json!(true));
+                    result.insert("failed_when_result".to_owned(), json!(failure.msg));
+                }
+            }
         }
         Ok(result)
     }

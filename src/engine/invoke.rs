@@ -11,6 +11,7 @@ use super::{Run, catalogue};
 use crate::actions::{self, ActionSpec, Context, Failure};
 use crate::modules::ModuleSpec;
 use crate::playbook::Task;
+use crate::source::Node;
 use crate::template::{self, Scope, Templar};
 use crate::transport::FileSource;
 
@@ -133,6 +134,12 @@ fn arguments_of(
                 return Err(Failure::new(error.to_string()));
             }
         }
+    }
+    let written = task.arguments.as_ref().and_then(|arguments| arguments.get("var"));
+    if task.module == "debug"
+        && written.and_then(Node::as_str).is_some_and(|text| templar.is_template(text))
+    {
+        arguments.insert("_rendered".to_owned(), json!(true));
     }
     if let Some(node) = &task.free_form {
         let value = templar.render(node, scope).map_err(failure)?;

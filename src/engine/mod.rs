@@ -24,9 +24,9 @@ mod stepping;
 mod strategy;
 mod tags;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -97,7 +97,14 @@ pub struct Run {
     told: Mutex<Option<Arc<TaskInfo>>>,
     stats: Mutex<IndexMap<String, Stats>>,
     /// Hosts that failed or were unreachable in an earlier play.
-    lost: Mutex<HashSet<String>>,
+    lost: Mutex<HashMap<String, Lost>>,
+}
+
+/// How a host was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    Failed,
+    Unreachable,
 }
 
 /// Why a run ends before its last task.
@@ -245,16 +252,21 @@ impl Run {
         change(stats.entry(host.to_owned()).or_default());
     }
 
+    fn lost(&self) -> MutexGuard<'_, HashMap<String, Lost>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_lost(&self, host: &str) -> bool {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+        self.lost().contains_key(host)
     }
 
     fn lost_any(&self) -> bool {
-        !self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.lost().is_empty()
     }
 
-    fn lose<'a>(&self, hosts: impl Iterator<Item = &'a String>) {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(hosts.cloned());
+    /// `meta: clear_host_errors` brings back what earlier plays have lost, too.
+    fn regain(&self, hosts: &[String]) {
+        self.lost().retain(|host, _| !hosts.contains(host));
     }
 
     /// Prints the recap; the exit code is the worst of what happened.
@@ -263,7 +275,6 @@ impl Run {
             let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
             stats.iter().map(|(host, stats)| (host.clone(), *stats)).collect()
         };
-        let any = |count: fn(&Stats) -> u64| stats.iter().any(|(_, stats)| count(stats) > 0);
         let code = match &ended {
             Err(Stop::Error(text)) => {
                 self.events.emit(Event::Error { text: text.clone() });
@@ -273,8 +284,8 @@ impl Run {
                 self.events.emit(Event::Interrupted);
                 exit::INTERRUPTED
             }
-            Ok(()) if any(|stats| stats.unreachable) => exit::PARSE,
-            Ok(()) if any(|stats| stats.failed) => exit::FAILED,
+            Ok(()) if self.lost().values().any(|lost| *lost == Lost::Unreachable) => exit::PARSE,
+            Ok(()) if self.lost_any() => exit::FAILED,
             Ok(()) => 0,
         };
         self.events.emit(Event::Recap { stats });

@@ -1,6 +1,5 @@
 //! Playbooks and their plays, one after the other.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -37,7 +36,7 @@ impl Run {
             Directory { settings: settings.clone(), manager: manager.clone(), pool: pool.clone() };
         let session = Arc::new(Session::new(pool, events.clone(), Arc::new(hosts)));
         let stats = Mutex::new(IndexMap::new());
-        let lost = Mutex::new(HashSet::new());
+        let lost = Mutex::default();
         let stepping = Stepping::new(settings.start_at_task.clone(), settings.step);
         let slots = Semaphore::new(settings.forks.max(1));
         let run = Self {
@@ -98,17 +97,18 @@ impl Run {
             return Ok(true);
         };
         let strategy = self.strategy(play, &scope)?;
+        let everyone = hosts.clone();
         let hosts: Vec<_> = hosts.into_iter().filter(|host| !self.is_lost(host)).collect();
         let sizes = self.batch_sizes(play, &scope, hosts.len())?;
         for batch in serial::batches(&hosts, &sizes) {
             self.events.emit(started(batch.clone()));
-            let mut batch = Batch::new(self, play, batch, hosts.clone(), prompted.clone())?;
+            let mut batch = Batch::new(self, play, batch, everyone.clone(), prompted.clone())?;
             batch.first_task = first_task.clone();
             let ran = match strategy {
                 Strategy::Linear => self.sections(play, &mut batch).await,
                 apart => self.independent(play, &mut batch, apart).await,
             };
-            self.lose(batch.lost());
+            self.lost().extend(batch.lost());
             let nobody_left = batch.failed_all();
             ran?;
             if batch.broken || nobody_left {

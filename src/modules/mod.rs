@@ -6,6 +6,7 @@ mod apt_hold;
 pub mod args;
 pub mod async_status;
 mod blockinfile;
+mod coerce;
 mod command;
 mod copy;
 mod dnf;
@@ -45,6 +46,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
+pub use coerce::coerced;
 pub use registry::{ModuleSpec, argument_names, find, names};
 
 /// A module is its arguments and what is done with them.

@@ -7,6 +7,7 @@ use serde::de::value::Error as FieldsError;
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value as Json;
 
+use super::coerce::coerced;
 use super::{Context, Failure, Module, Outcome};
 
 /// A module as the registry knows it: everything about it but its type.
@@ -29,10 +30,12 @@ impl ModuleSpec {
             free_form: M::FREE_FORM,
             arguments: argument_names::<M>,
             validate: |arguments| {
-                serde_json::from_value::<M>(arguments).map(drop).map_err(|e| e.to_string())
+                serde_json::from_value::<M>(coerced::<M>(arguments))
+                    .map(drop)
+                    .map_err(|e| e.to_string())
             },
             run: |arguments, context| {
-                let module: M = serde_json::from_value(arguments)
+                let module: M = serde_json::from_value(coerced::<M>(arguments))
                     .map_err(|e| Failure::new(format!("wrong arguments for {}: {e}", M::NAME)))?;
                 module.run(context)
             },
