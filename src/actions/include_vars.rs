@@ -1,17 +1,17 @@
-//! `include_vars`: variables from a file.
+//! `include_vars`: variables from a file, or from the files of a folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, Value as Json, json};
 
-use super::{Action, Context, Effect, Error, Outcome, files};
-use crate::modules::args::TextList;
+use super::{Action, Context, Effect, Error, Failure, Outcome, files};
+use crate::modules::args::{Flag, Number, TextList};
 use crate::source::{self, Node, Yaml};
-use crate::template::Variable;
-use crate::vars::layer_of;
+use crate::template::{self, Variable, layer_of};
 
 /// Reads variables from YAML or JSON files on the controller.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -22,34 +22,61 @@ pub struct IncludeVars {
     file: Option<String>,
     /// A folder whose files are read in the order of their names.
     dir: Option<String>,
+    /// How many levels of folders to read; 0: all.
+    #[serde(default)]
+    depth: Number,
+    /// Only files whose names this expression matches.
+    files_matching: Option<String>,
+    /// Files to leave out: names, or expressions that a name ends with.
+    #[serde(default)]
+    ignore_files: TextList,
+    /// Leave out files with other endings, which are an error otherwise.
+    #[serde(default)]
+    ignore_unknown_extensions: Flag,
+    /// `merge` puts mappings into those that are there, `replace` takes their place.
+    hash_behaviour: Option<HashBehaviour>,
     /// Put the variables into a mapping of this name.
     name: Option<String>,
     /// Endings of the files to read from a folder.
     #[serde(default = "default_extensions")]
-    extensions: TextList,
+    extensions: Extensions,
 }
 
-fn default_extensions() -> TextList {
-    TextList(["yaml", "yml", "json"].map(str::to_owned).to_vec())
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum HashBehaviour {
+    Replace,
+    Merge,
+}
+
+/// The empty text stands for files without an ending.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Extensions {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn default_extensions() -> Extensions {
+    Extensions::Many(["yaml", "yml", "json"].map(str::to_owned).to_vec())
 }
 
 impl Action for IncludeVars {
     const NAME: &'static str = "include_vars";
-    const FREE_FORM: Option<&'static str> = Some("file");
+    const FREE_FORM: Option<&'static str> = Some("_raw_params");
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let paths = self.paths(context)?;
         let mut entries = Vec::new();
         let mut span = None;
         for path in &paths {
-            let node = source::load(path).map_err(|e| Error::failed(e.to_string()))?;
+            let node = source::load(path).map_err(|e| failed(e.to_string()))?;
             match node.value {
                 Yaml::Map(found) => entries.extend(found),
                 Yaml::Null => {}
                 _ => {
-                    return Err(Error::failed(
-                        node.span.error("a vars file must hold a mapping").to_string(),
-                    ));
+                    let error = node.span.error("must be stored as a dictionary/hash");
+                    return Err(failed(error.to_string()));
                 }
             }
             span = Some(node.span);
@@ -58,19 +85,8 @@ impl Action for IncludeVars {
         let mut facts = Map::new();
         if let Some(span) = span {
             let node = Node::new(Yaml::Map(entries), span);
-            let json = node.to_json();
-            let variables = match self.name {
-                Some(name) => {
-                    facts.insert(name.clone(), json);
-                    vec![(name, Variable::Source(Arc::new(node)))]
-                }
-                None => {
-                    if let serde_json::Value::Object(map) = json {
-                        facts = map;
-                    }
-                    layer_of(&node).into_iter().collect()
-                }
-            };
+            let (variables, shown) = self.variables(node, context)?;
+            facts = shown;
             context.effect(Effect::Included(variables));
         }
         Ok(Outcome::default()
@@ -79,39 +95,149 @@ impl Action for IncludeVars {
     }
 }
 
+/// A failure says why under both names that Ansible uses.
+fn failed(message: String) -> Error {
+    Failure::new(message.clone()).with("message", message).into()
+}
+
+type Variables = Vec<(String, Variable)>;
+
 impl IncludeVars {
+    /// What the task sets, and how the result shows it.
+    fn variables(
+        &self,
+        node: Node,
+        context: &Context,
+    ) -> Result<(Variables, Map<String, Json>), Error> {
+        let json = node.to_json();
+        let variables: Variables = match &self.name {
+            Some(name) => vec![(name.clone(), Variable::Source(Arc::new(node)))],
+            None => layer_of(&node).into_iter().collect(),
+        };
+        let shown = match (&self.name, json) {
+            (Some(name), json) => Map::from_iter([(name.clone(), json)]),
+            (None, Json::Object(map)) => map,
+            (None, _) => Map::new(),
+        };
+        if self.hash_behaviour != Some(HashBehaviour::Merge) {
+            return Ok((variables, shown));
+        }
+        let merged: Result<Variables, Error> = variables
+            .into_iter()
+            .map(|(name, variable)| Ok((name.clone(), merged(&name, variable, context)?)))
+            .collect();
+        Ok((merged?, shown))
+    }
+
     fn paths(&self, context: &Context) -> Result<Vec<PathBuf>, Error> {
-        match (&self.file, &self.dir) {
-            (Some(file), None) => Ok(vec![files::find(context, "vars", file)?]),
+        match (self.file.as_deref().map(str::trim), &self.dir) {
+            (Some("None" | "") | None, None) => {
+                let file = self.file.as_deref().unwrap_or_default();
+                Err(failed(format!("Could not find file on the Ansible Controller: '{file}'")))
+            }
+            (Some(file), None) => files::find(context, "vars", file)
+                .map(|path| vec![path])
+                .map_err(|error| match error {
+                    Error::Failed(failure) => failed(failure.msg),
+                    other => other,
+                }),
             (None, Some(dir)) => {
                 let dir = files::find(context, "vars", dir)?;
                 let mut found = Vec::new();
-                self.walk(&dir, &mut found)
-                    .map_err(|e| Error::failed(format!("{}: {e}", dir.display())))?;
+                self.walk(&dir, 1, &mut found)?;
                 Ok(found)
             }
-            _ => Err(Error::failed("include_vars takes one of 'file' and 'dir'")),
+            (Some(_), Some(_)) => {
+                Err(failed("include_vars takes one of 'file' and 'dir'".to_owned()))
+            }
         }
     }
 
-    fn walk(&self, dir: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-        let mut entries: Vec<_> = std::fs::read_dir(dir)?
-            .collect::<Result<Vec<_>, _>>()?
-            .iter()
-            .map(|e| e.path())
-            .collect();
+    /// The files of a folder, then those of the folders in it, by their names.
+    fn walk(&self, dir: &Path, level: i64, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+        let unreadable = |error: std::io::Error| failed(format!("{}: {error}", dir.display()));
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+            entries.push(entry.map_err(unreadable)?.path());
+        }
         entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                self.walk(&path, found)?;
-            } else if path
-                .extension()
-                .and_then(|e| e.to_str())
-                .is_some_and(|e| self.extensions.0.iter().any(|wanted| wanted == e))
-            {
+        let (folders, files): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|path| path.is_dir());
+        for path in files {
+            if self.takes(&path)? {
                 found.push(path);
             }
         }
+        if self.depth.0 == 0 || level < self.depth.0 {
+            for folder in folders {
+                self.walk(&folder, level + 1, found)?;
+            }
+        }
         Ok(())
+    }
+
+    fn takes(&self, path: &Path) -> Result<bool, Error> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(pattern) = &self.files_matching
+            && !matches(pattern, &name)?
+        {
+            return Ok(false);
+        }
+        for ignored in &self.ignore_files.0 {
+            if *ignored == name || matches(&format!("{ignored}$"), &name)? {
+                return Ok(false);
+            }
+        }
+        let ending = path.extension().map(|ending| ending.to_string_lossy()).unwrap_or_default();
+        let known = match &self.extensions {
+            Extensions::One(one) => one.split(',').any(|known| known.trim() == ending),
+            Extensions::Many(many) => many.contains(&ending.to_string()),
+        };
+        if known || self.ignore_unknown_extensions.0 || self.files_matching.is_some() {
+            return Ok(known || self.files_matching.is_some());
+        }
+        let known = match &self.extensions {
+            Extensions::One(one) => one.clone(),
+            Extensions::Many(many) => many.join(", "),
+        };
+        Err(failed(format!("{} does not have a valid extension: {known}", path.display())))
+    }
+}
+
+/// Whether an expression matches at the start of a name or further on.
+fn matches(pattern: &str, name: &str) -> Result<bool, Error> {
+    let regex = Regex::new(pattern)
+        .map_err(|error| failed(format!("Invalid regular expression: {pattern}: {error}")))?;
+    regex.is_match(name).map_err(|error| failed(format!("'{pattern}' failed: {error}")))
+}
+
+/// A mapping put into the one that the host has under this name.
+fn merged(name: &str, new: Variable, context: &Context) -> Result<Variable, Error> {
+    let value = |variable: &Variable| -> Result<Json, Error> {
+        let value = match variable {
+            Variable::Data(value) => value.clone(),
+            Variable::Source(node) => context
+                .templar
+                .render(node, &context.scope)
+                .map_err(|error| failed(error.to_string()))?,
+        };
+        template::to_json(&value).map_err(|error| failed(error.to_string()))
+    };
+    let Some(old) = context.scope.lookup(name) else {
+        return Ok(new);
+    };
+    let mut whole = value(&old)?;
+    merge(&mut whole, value(&new)?);
+    Ok(Variable::Data(template::from_json(&whole)))
+}
+
+fn merge(into: &mut Json, from: Json) {
+    match (into, from) {
+        (Json::Object(into), Json::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(json!(null)), value);
+            }
+        }
+        (into, from) => *into = from,
     }
 }

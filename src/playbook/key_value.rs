@@ -36,7 +36,15 @@ pub fn split(text: &str) -> Result<Split, String> {
 pub fn split_free_form(text: &str, module: &str) -> Split {
     let of_commands = matches!(module, "command" | "shell" | "raw" | "script");
     match words(text) {
-        Some(words) => cut(text, &words, |name| !of_commands || OF_COMMANDS.contains(&name)),
+        Some(words) => {
+            let mut split = cut(text, &words, |name| !of_commands || OF_COMMANDS.contains(&name));
+            if of_commands && !split.rest.is_empty() {
+                // A script keeps the ends of its lines, the last one's too.
+                let tail = words.last().and_then(|word| text.get(word.end..));
+                split.rest.extend(tail.unwrap_or_default().chars().filter(|c| *c == '\n'));
+            }
+            split
+        }
         // What is quoted wrong is for the command itself to refuse.
         None => Split { pairs: Vec::new(), rest: text.trim().to_owned() },
     }
@@ -61,6 +69,12 @@ fn cut(text: &str, words: &[Range<usize>], is_argument: impl Fn(&str) -> bool) -
                 if before.contains('\n') && !split.rest.is_empty() {
                     split.rest.push('\n');
                 }
+            }
+            // A backslash by itself at the end of a line joins it with the next.
+            None if word == "\\" && text.get(range.end..).is_some_and(|t| t.starts_with('\n')) => {
+                split.rest.push(' ');
+                end = range.end + 1;
+                continue;
             }
             None => split.rest.push_str(text.get(end..range.end).unwrap_or_default()),
         }
@@ -170,7 +184,9 @@ mod tests {
     #[test]
     fn the_lines_of_a_script_stay_as_they_are() {
         let split = split_free_form("if a; then\n  b\nfi\nchdir=/x\n", "shell");
-        assert_eq!(split.rest, "if a; then\n  b\nfi");
+        assert_eq!(split.rest, "if a; then\n  b\nfi\n");
+        let joined = split_free_form("echo a \\\n\"b\nc\" \\\n| cat\n", "shell");
+        assert_eq!(joined.rest, "echo a \"b\nc\" | cat\n");
         let broken = split_free_form("echo it's", "shell");
         assert_eq!(broken.rest, "echo it's");
     }

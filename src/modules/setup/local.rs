@@ -26,6 +26,9 @@ pub fn gather(folder: &str) -> Json {
 }
 
 fn fact(path: &Path) -> Json {
+    if let Err(error) = path.metadata() {
+        return json!(format!("Could not stat fact ({}): {error}", path.display()));
+    }
     let executable =
         path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0);
     let text = if executable {
@@ -44,7 +47,7 @@ fn fact(path: &Path) -> Json {
     } else {
         match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) => return json!(format!("error loading fact - {error}")),
+            Err(error) => return json!(format!("error loading facts - {error}")),
         }
     };
     serde_json::from_str(&text).unwrap_or_else(|_| sections(&text))
@@ -67,10 +70,20 @@ fn sections(text: &str) -> Json {
             values.insert(key.trim().to_lowercase(), json!(value.trim()));
         }
     }
+    // Python's ConfigParser takes `%` for the start of a reference.
+    let reference = |value: &Json| value.as_str().is_some_and(has_broken_reference);
+    let broken = sections.values().filter_map(Json::as_object).any(|s| s.values().any(reference));
+    if broken {
+        return json!("error loading facts as ini - '%' must be followed by '%' or '('");
+    }
     if sections.is_empty() {
         return json!("error loading facts as JSON or ini - please check content");
     }
     Json::Object(sections)
+}
+
+fn has_broken_reference(value: &str) -> bool {
+    value.replace("%%", "").split('%').skip(1).any(|after| !after.starts_with('('))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod local;
 mod machine;
 mod network;
 mod platform;
+mod python;
 mod resources;
 mod user;
 mod virtualization;
@@ -40,12 +41,13 @@ fn facts_d() -> String {
 impl Module for Setup {
     const NAME: &'static str = "setup";
 
-    fn run(self, _: &Context) -> Result<Outcome, Failure> {
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let mut facts = Map::new();
         self.refuse_unknown()?;
         // What Ansible calls the minimum is always there unless it is named with a `!`.
         if !self.without("min") || self.names_one_of(&MINIMUM) {
-            platform::gather(&mut facts, &self.fact_path);
+            platform::gather(&mut facts, &self.fact_path, &context.environment);
+            python::gather(&mut facts);
         }
         if self.wants("virtual") {
             virtualization::gather(&mut facts);

@@ -7,7 +7,11 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{local, text, user};
 
-pub fn gather(facts: &mut Map<String, Json>, fact_path: &str) {
+pub fn gather(
+    facts: &mut Map<String, Json>,
+    fact_path: &str,
+    environment: &BTreeMap<String, String>,
+) {
     let mut add = |name: &str, value: Json| facts.insert(name.to_owned(), value);
     let system = rustix::system::uname();
     let part = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
@@ -42,7 +46,9 @@ pub fn gather(facts: &mut Map<String, Json>, fact_path: &str) {
         "apparmor",
         json!({"status": if Path::new("/sys/kernel/security/apparmor").exists() { "enabled" } else { "disabled" }}),
     );
-    add("env", json!(std::env::vars().collect::<BTreeMap<_, _>>()));
+    let mut env: BTreeMap<String, String> = std::env::vars().collect();
+    env.extend(environment.clone());
+    add("env", json!(env));
     add("date_time", date_time());
     add("local", local::gather(fact_path));
     add("lsb", lsb());
