@@ -1,6 +1,7 @@
 //! A task's action: which module, with which arguments.
 
 use super::key_value;
+use super::keywords::defaults_of;
 use super::load::{Loader, Place};
 use super::names::Module;
 use super::task::{is_task_keyword, task_keywords};
@@ -46,6 +47,9 @@ impl Loader<'_> {
         add_args(task, &mut action)?;
         let expected = may_fail(task, place);
         split_free_form(&mut action, &module, expected)?;
+        if let Some(own) = task.get("module_defaults") {
+            add_defaults(&mut action, &defaults_of(own)?);
+        }
         add_defaults(&mut action, &place.keywords.module_defaults);
         self.check_arguments(key, &action, &module, expected)?;
         Ok(action)

@@ -195,7 +195,7 @@ pub fn vars_of(node: &Node, object: &str) -> Result<Layer, Error> {
     Ok(layer)
 }
 
-fn defaults_of(node: &Node) -> Result<Vec<Node>, Error> {
+pub(super) fn defaults_of(node: &Node) -> Result<Vec<Node>, Error> {
     let list = list_of(node);
     for defaults in &list {
         let Some(entries) = defaults.as_map() else {

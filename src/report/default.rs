@@ -147,7 +147,8 @@ impl DefaultReporter {
     fn verbose(&self, outcome: &HostResult) -> String {
         let asked =
             self.settings.verbosity > 0 || is_set(&outcome.result, "_ansible_verbose_always");
-        if asked && !is_set(&outcome.result, "_ansible_verbose_override") {
+        // Facts are too many to be shown.
+        if asked && outcome.task.module != "setup" {
             format!(" => {}", self.dump(outcome))
         } else {
             String::new()
