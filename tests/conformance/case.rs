@@ -86,6 +86,7 @@ fn surroundings<'a>(command: &'a mut Command, work: &Path, home: &Path) -> &'a m
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", home)
+        .env("ANSIBLE_ASYNC_DIR", home.join("async"))
         .envs(pairs.filter_map(|line| line.split_once('=')))
 }
 

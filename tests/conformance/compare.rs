@@ -50,9 +50,13 @@ pub fn outputs(
     }
     match mode {
         Mode::Exit => {}
-        Mode::Text if ours.stdout == old.stdout => {}
-        Mode::Text if new.is_some_and(|new| ours.stdout == new.stdout) => {}
-        Mode::Text => complaints += &diff(&old.stdout, &ours.stdout),
+        Mode::Text => {
+            let read = |output: &Output| events::without_times(&output.stdout);
+            let (mine, theirs) = (read(ours), read(old));
+            if new.is_none_or(|new| read(new) != mine) {
+                complaints += &diff(&theirs, &mine);
+            }
+        }
         Mode::Events | Mode::PerHost => {
             let read = |output: &Output| {
                 let events = events::parse(&output.stdout);

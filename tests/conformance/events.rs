@@ -11,6 +11,10 @@ static RESULT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("a pattern")
 });
 
+/// What became of a job, told before the result of its host.
+static JOB: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?<what>ASYNC \w+) on (?<host>\S+): ").expect("a pattern"));
+
 static RECAP: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?<host>\S+)\s+: (?<counts>ok=.*)$").expect("a pattern"));
 
@@ -42,9 +46,8 @@ const VOLATILE_KEYS: &[&str] = &[
     "backup_file",
 ];
 
-/// Lines that say where settings come from, and those of which there are as many as
-/// the machine is slow.
-const NOISE: &[&str] = &["No config file found", " as config file", "ASYNC POLL"];
+/// Lines of which there are as many as the machine is slow.
+const NOISE: &[&str] = &["ASYNC POLL"];
 
 /// The events of an output, those of one task sorted by host.
 pub fn parse(stdout: &str) -> Vec<Json> {
@@ -54,13 +57,20 @@ pub fn parse(stdout: &str) -> Vec<Json> {
     let mut before: Vec<Json> = Vec::new();
     while let Some(line) = parser.next() {
         if let Some(header) = header(line) {
+            if segments.len() == 1 {
+                // About versions and files of settings.
+                before.clear();
+            }
             segments.push(vec![json!({ "header": header })]);
         } else if let Some(event) = parser.result(line) {
             let mut event = event;
+            without_explanation(&mut before);
             if !before.is_empty() {
                 event["before"] = Json::Array(std::mem::take(&mut before));
             }
             push(&mut segments, event);
+        } else if let Some(found) = JOB.captures(line) {
+            push(&mut segments, json!({ "host": &found["host"], "line": &found["what"] }));
         } else if let Some(found) = RECAP.captures(line) {
             push(
                 &mut segments,
@@ -74,13 +84,27 @@ pub fn parse(stdout: &str) -> Vec<Json> {
             before.push(Json::String(without_volatile(line)));
         }
     }
+    if segments.len() == 1 {
+        before.clear();
+    }
     for line in before {
         push(&mut segments, json!({ "line": line }));
     }
     for segment in &mut segments {
-        segment.sort_by_key(|event| host(event).to_owned());
+        segment.sort_by_key(|event| {
+            let all = host(event);
+            all.split_once(" -> ").map_or(all, |(host, _)| host).to_owned()
+        });
     }
     segments.concat()
+}
+
+/// 2.19 tells a failure in lines of its own first, in words of its own.
+fn without_explanation(lines: &mut Vec<Json>) {
+    let begins = |line: &Json| line.as_str().is_some_and(|text| text.starts_with("[ERROR]"));
+    if let Some(at) = lines.iter().position(begins) {
+        lines.truncate(at);
+    }
 }
 
 /// The events of each host alone, for strategies under which hosts do not wait.
@@ -185,4 +209,15 @@ fn cleaned(value: Json) -> Json {
 
 fn without_volatile(text: &str) -> String {
     VOLATILE.replace_all(text, |_: &Captures| "…").into_owned()
+}
+
+/// Printed text without times, temporary names and numbers of objects.
+pub fn without_times(text: &str) -> String {
+    static TIMES: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern =
+            r"\d{4}-\d\d-\d\d[ T][\d:.]+Z?|\d:\d\d:\d\d\.\d+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+";
+        Regex::new(pattern).expect("a pattern")
+    });
+    let text = TIMES.replace_all(text, |_: &Captures| "…");
+    text.lines().map(|line| without_volatile(line) + "\n").collect()
 }
