@@ -36,6 +36,9 @@ impl Templar {
 
     fn check_text(&self, text: &str, span: &Span, reading: Reading) -> Result<(), source::Error> {
         let rewritten = self.rewrite(text, reading, reading == Reading::Template);
+        if let Some(offset) = rewritten.too_deep {
+            return Err(locate(span, text, offset).error("the template nests too deep"));
+        }
         let environment = self.environment();
         let compiled = match reading {
             Reading::Template => environment.template_from_str(&rewritten.text).map(drop),

@@ -143,12 +143,13 @@ impl FileOptions {
     }
 
     /// The operator's text as minijinja is to read it.
-    fn prepared(&self, text: &str) -> String {
+    fn prepared(&self, text: &str) -> Result<String, TemplateError> {
         let text = with_line_ends(text, &self.delimiters, &self.newline_sequence);
         let (statement, comment) =
             (self.line_statement_prefix.as_deref(), self.line_comment_prefix.as_deref());
         let text = with_line_statements(text, &self.delimiters, statement, comment);
-        rewrite_template(&text, &self.delimiters, false).text
+        let rewritten = rewrite_template(&text, &self.delimiters, false);
+        rewritten.checked().map(str::to_owned)
     }
 
     /// The folders for includes, the template's own last.
@@ -220,7 +221,7 @@ impl Templar {
         };
         let piece = Piece {
             environment: &environment,
-            code: &options.prepared(body),
+            code: &options.prepared(body).map_err(|error| error.at(Some(&span)))?,
             text: body,
             delimiters: &options.delimiters,
             span: Some(&span),
@@ -244,7 +245,7 @@ impl Templar {
             let text = std::fs::read_to_string(&path).map_err(|error| {
                 TemplateError::new(format!("{} cannot be read: {error}", path.display()))
             })?;
-            Ok(Some(options.prepared(&text)))
+            Ok(Some(options.prepared(&text)?))
         });
         Ok(environment)
     }

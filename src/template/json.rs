@@ -8,6 +8,13 @@ use super::{TemplateError, Value, is_omit, python};
 /// The value as JSON. Keys become texts as Python's json module writes them,
 /// omitted entries are left out, an undefined value is an error.
 pub fn to_json(value: &Value) -> Result<Json, TemplateError> {
+    nested_json(value, 0)
+}
+
+fn nested_json(value: &Value, depth: usize) -> Result<Json, TemplateError> {
+    if depth > python::MAX_DEPTH {
+        return Err(TemplateError::new("the value nests too deep for JSON"));
+    }
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(TemplateError::undefined("the value is undefined")),
         ValueKind::None => Json::Null,
@@ -21,7 +28,7 @@ pub fn to_json(value: &Value) -> Result<Json, TemplateError> {
             let mut map = Map::new();
             for (key, item) in python::entries(value)? {
                 if !is_omit(&item) {
-                    map.insert(key_text(&key), to_json(&item)?);
+                    map.insert(key_text(&key), nested_json(&item, depth + 1)?);
                 }
             }
             Json::Object(map)
@@ -30,7 +37,7 @@ pub fn to_json(value: &Value) -> Result<Json, TemplateError> {
             python::items(value)?
                 .iter()
                 .filter(|item| !is_omit(item))
-                .map(to_json)
+                .map(|item| nested_json(item, depth + 1))
                 .collect::<Result<_, _>>()?,
         ),
         _ => Json::String(value.to_string()),

@@ -121,14 +121,8 @@ fn on_text(text: &str, method: &str, values: &[Value]) -> Result<Option<Value>, 
         "endswith" => Value::from(prefixes("suffix")?.iter().any(|suffix| text.ends_with(suffix))),
         "replace" => {
             let (old, new) = (arguments.text(0, "old")?, arguments.text(1, "new")?);
-            match arguments.number(2, "count", -1)? {
-                count if count < 0 => Value::from(text.replace(&old, &new)),
-                count => Value::from(text.replacen(
-                    &old,
-                    &new,
-                    usize::try_from(count).unwrap_or_default(),
-                )),
-            }
+            let limit = usize::try_from(arguments.number(2, "count", -1)?).ok();
+            Value::from(python::replaced(text, &old, &new, limit)?)
         }
         "removeprefix" => {
             let prefix = arguments.text(0, "prefix")?;
@@ -190,7 +184,9 @@ fn joined(separator: &str, items: Option<&Value>) -> Result<String, TemplateErro
             ))
         })
     });
-    Ok(texts.collect::<Result<Vec<_>, _>>()?.join(separator))
+    let texts = texts.collect::<Result<Vec<_>, _>>()?;
+    python::check_length(texts.len(), separator.len())?;
+    Ok(texts.join(separator))
 }
 
 fn on_number(value: &Value, method: &str) -> Result<Option<Value>, TemplateError> {

@@ -21,6 +21,7 @@ mod locate;
 mod lookups;
 mod methods;
 mod mutable;
+mod nesting;
 mod omit;
 mod pyformat;
 mod python;

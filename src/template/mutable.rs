@@ -62,10 +62,17 @@ impl Object for List {
         method: &str,
         arguments: &[Value],
     ) -> Result<Value, minijinja::Error> {
+        // Its own items are read before it is locked, and it never becomes one of them.
+        let more = match (method, arguments) {
+            ("extend", [more]) => python::items(more)?,
+            _ => Vec::new(),
+        };
+        let place_of = Arc::as_ptr(self).cast();
+        refuse_circle(place_of, if method == "extend" { &more } else { arguments })?;
         let mut items = locked(&self.0);
         match (method, arguments) {
             ("append", [item]) => items.push(item.clone()),
-            ("extend", [more]) => items.extend(python::items(more)?),
+            ("extend", [_]) => items.extend(more),
             ("insert", [index, item]) => {
                 let index = place(index, items.len() + 1).unwrap_or(items.len());
                 items.insert(index, item.clone());
@@ -104,6 +111,39 @@ impl Object for List {
     }
 }
 
+/// What contains itself has no end, for anybody who walks through it.
+fn refuse_circle(place: *const (), new: &[Value]) -> Result<(), TemplateError> {
+    match new.iter().any(|value| contains(value, place, 0)) {
+        true => Err(TemplateError::new("a list or dictionary cannot contain itself")),
+        false => Ok(()),
+    }
+}
+
+/// Whether the collection at this place is in a value. Deeper than this nothing is looked for:
+/// what is that deep is taken for a circle.
+fn contains(value: &Value, place: *const (), depth: usize) -> bool {
+    let list = value.downcast_object_ref::<List>().map(|list| std::ptr::from_ref(list).cast());
+    let own = list.or_else(|| {
+        value.downcast_object_ref::<Dictionary>().map(|map| std::ptr::from_ref(map).cast())
+    });
+    if own == Some(place) || depth > MAX_DEPTH {
+        return true;
+    }
+    let inner = match value.kind() {
+        ValueKind::Seq => python::items(value).unwrap_or_default(),
+        ValueKind::Map
+            if own.is_some() || value.downcast_object_ref::<IndexMap<Value, Value>>().is_some() =>
+        {
+            let entries = python::entries(value).unwrap_or_default();
+            entries.into_iter().map(|(_, item)| item).collect()
+        }
+        _ => Vec::new(),
+    };
+    inner.iter().any(|item| contains(item, place, depth + 1))
+}
+
+const MAX_DEPTH: usize = 100;
+
 /// An index of Python's, which counts from the end when it is negative.
 fn place(index: &Value, length: usize) -> Option<usize> {
     let index = index.as_i64()?;
@@ -129,13 +169,16 @@ impl Object for Dictionary {
         method: &str,
         arguments: &[Value],
     ) -> Result<Value, minijinja::Error> {
+        let more = match method {
+            "update" => methods::update_entries(arguments)?,
+            _ => Vec::new(),
+        };
+        let new: Vec<Value> = more.iter().map(|(_, value)| value.clone()).collect();
+        let place_of = Arc::as_ptr(self).cast();
+        refuse_circle(place_of, if method == "update" { &new } else { arguments })?;
         let mut entries = locked(&self.0);
         match (method, arguments) {
-            ("update", arguments) => {
-                for (key, value) in methods::update_entries(arguments)? {
-                    entries.insert(key, value);
-                }
-            }
+            ("update", _) => entries.extend(more),
             ("__setitem__", [key, value]) => drop(entries.insert(key.clone(), value.clone())),
             ("setdefault", [key, rest @ ..]) => {
                 let default = rest.first().cloned().unwrap_or(Value::from(()));

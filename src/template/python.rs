@@ -7,6 +7,48 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, ValueKind};
 
 use super::{TemplateError, Value};
 
+/// Texts and lists that a small expression can make larger than this are taken for a mistake.
+pub const MAX_LENGTH: usize = 32 << 20;
+
+/// The error for what would be that large, if this would.
+pub fn check_length(count: usize, each: usize) -> Result<(), TemplateError> {
+    match count.checked_mul(each) {
+        Some(length) if length <= MAX_LENGTH => Ok(()),
+        _ => Err(TemplateError::new(format!("the result is too large: {count} times {each}"))),
+    }
+}
+
+/// What nests deeper than this contains itself (`vars` in `vars`), or might as well.
+pub const MAX_DEPTH: usize = 200;
+
+/// An error for a value that nests deeper than anything that is written or sent.
+pub fn check_depth(value: &Value, depth: usize) -> Result<(), TemplateError> {
+    if depth > MAX_DEPTH {
+        return Err(TemplateError::new("the value nests too deep"));
+    }
+    match value.kind() {
+        ValueKind::Map => {
+            entries(value)?.iter().try_for_each(|(_, item)| check_depth(item, depth + 1))
+        }
+        ValueKind::Seq => items(value)?.iter().try_for_each(|item| check_depth(item, depth + 1)),
+        _ => Ok(()),
+    }
+}
+
+/// `text.replace(old, new)`, at most `limit` times.
+pub fn replaced(
+    text: &str,
+    old: &str,
+    new: &str,
+    limit: Option<usize>,
+) -> Result<String, TemplateError> {
+    let count = text.matches(old).count().min(limit.unwrap_or(usize::MAX));
+    if new.len() > old.len() {
+        check_length(count, new.len())?;
+    }
+    Ok(text.replacen(old, new, count))
+}
+
 /// `str(value)`.
 pub fn text(value: &Value) -> String {
     match value.kind() {

@@ -48,7 +48,8 @@ pub fn scan(text: &str, delimiters: &Delimiters) -> Vec<Segment> {
     let mut segments = Vec::new();
     let mut position = 0;
     let mut data_from = 0;
-    while let Some((start, kind)) = next_tag(text, position, delimiters) {
+    let mut marks = Marks::new(text, delimiters);
+    while let Some((start, kind)) = marks.after(position) {
         let (open, close) = match kind {
             Kind::Expression => &delimiters.variable,
             Kind::Statement => &delimiters.block,
@@ -78,18 +79,39 @@ fn data(range: Range<usize>) -> Segment {
     Segment { kind: Kind::Data, outer: range.clone(), inner: range }
 }
 
-/// The nearest opening mark; of two at the same place the longer one.
-fn next_tag(text: &str, from: usize, delimiters: &Delimiters) -> Option<(usize, Kind)> {
-    let rest = text.get(from..)?;
-    [
-        (Kind::Expression, &delimiters.variable.0),
-        (Kind::Statement, &delimiters.block.0),
-        (Kind::Comment, &delimiters.comment.0),
-    ]
-    .into_iter()
-    .filter_map(|(kind, mark)| Some((rest.find(mark.as_str())?, mark.len(), kind)))
-    .min_by_key(|(at, length, _)| (*at, usize::MAX - length))
-    .map(|(at, _, kind)| (from + at, kind))
+/// Finds opening marks from the start of a text to its end. Each is looked for
+/// only once: most templates have no comments, and many have many tags.
+struct Marks<'a> {
+    text: &'a str,
+    /// The mark, and where it stands next; None when it does not stand there again.
+    next: [(Kind, &'a str, Option<usize>); 3],
+}
+
+impl<'a> Marks<'a> {
+    fn new(text: &'a str, delimiters: &'a Delimiters) -> Self {
+        let mark = |kind, mark: &'a String| (kind, mark.as_str(), text.find(mark.as_str()));
+        let next = [
+            mark(Kind::Expression, &delimiters.variable.0),
+            mark(Kind::Statement, &delimiters.block.0),
+            mark(Kind::Comment, &delimiters.comment.0),
+        ];
+        Self { text, next }
+    }
+
+    /// The nearest one from here on; of two at the same place the longer one.
+    fn after(&mut self, from: usize) -> Option<(usize, Kind)> {
+        for (_, mark, next) in &mut self.next {
+            if next.is_some_and(|at| at < from) {
+                let found = self.text.get(from..).and_then(|rest| rest.find(*mark));
+                *next = found.map(|at| from + at);
+            }
+        }
+        self.next
+            .iter()
+            .filter_map(|(kind, mark, next)| Some(((*next)?, mark.len(), *kind)))
+            .min_by_key(|(at, length, _)| (*at, usize::MAX - length))
+            .map(|(at, _, kind)| (at, kind))
+    }
 }
 
 fn read_tag(text: &str, start: usize, kind: Kind, open: &str, close: &str) -> Option<Segment> {

@@ -307,7 +307,7 @@ impl Templar {
     ) -> Result<Value, TemplateError> {
         let piece = Piece {
             environment: &self.0.environment,
-            code: &rewritten.text,
+            code: rewritten.checked().map_err(|error| error.at(span))?,
             text,
             delimiters: &self.0.delimiters,
             span,

@@ -82,6 +82,7 @@ fn join(call: &mut Call) -> Result<Value, TemplateError> {
     if items.iter().any(Value::is_undefined) {
         return Err(call.undefined());
     }
+    python::check_length(items.len(), separator.len())?;
     Ok(Value::from(items.iter().map(python::text).collect::<Vec<_>>().join(&separator)))
 }
 
@@ -217,6 +218,9 @@ fn unique(call: &mut Call) -> Result<Value, TemplateError> {
 
 fn batch(call: &mut Call) -> Result<Value, TemplateError> {
     let size = usize::try_from(call.integer("linecount", 0)?).unwrap_or_default().max(1);
+    if call.some("fill_with").is_some() {
+        python::check_length(size, 1)?;
+    }
     let items = items(call)?;
     let rows = items.chunks(size).map(|row| {
         let mut row = row.to_vec();
@@ -230,6 +234,7 @@ fn batch(call: &mut Call) -> Result<Value, TemplateError> {
 
 fn slice(call: &mut Call) -> Result<Value, TemplateError> {
     let count = usize::try_from(call.integer("slices", 0)?).unwrap_or_default().max(1);
+    python::check_length(count, size_of::<Value>())?;
     let items = items(call)?;
     let (size, longer) = (items.len() / count, items.len() % count);
     let mut rest = items.into_iter();

@@ -162,6 +162,13 @@ fn regex_replace(call: &mut Call) -> Result<Value, TemplateError> {
         }
         copied = whole.end();
         done += 1;
+        if let Err(error) = python::check_length(out.len(), 1).or_else(|error| {
+            // A long text may well stay a long text.
+            if out.len() <= text.len().saturating_mul(2) { Ok(()) } else { Err(error) }
+        }) {
+            failure = Some(error);
+            return false;
+        }
         count == 0 || done < count
     })?;
     if let Some(error) = failure {

@@ -69,6 +69,9 @@ struct JsonWriter {
 
 impl JsonWriter {
     fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), TemplateError> {
+        if depth > python::MAX_DEPTH {
+            return Err(TemplateError::new("the value nests too deep for JSON"));
+        }
         match value.kind() {
             ValueKind::Undefined => return Err(TemplateError::undefined("the value is undefined")),
             ValueKind::None => out.push_str("null"),

@@ -73,10 +73,8 @@ fn trim(call: &mut Call) -> Result<Value, TemplateError> {
 
 fn replace(call: &mut Call) -> Result<Value, TemplateError> {
     let (text, old, new) = (subject(call)?, call.text("old")?, call.text("new")?);
-    Ok(Value::from(match call.integer("count", -1)? {
-        count if count < 0 => text.replace(&old, &new),
-        count => text.replacen(&old, &new, usize::try_from(count).unwrap_or_default()),
-    }))
+    let limit = usize::try_from(call.integer("count", -1)?).ok();
+    python::replaced(&text, &old, &new, limit).map(Value::from)
 }
 
 fn indent(call: &mut Call) -> Result<Value, TemplateError> {

@@ -12,6 +12,8 @@ mod writer;
 
 use writer::Writer;
 
+use super::TemplateError;
+use super::nesting::Blocks;
 use super::scan::{Delimiters, Kind, scan};
 
 pub const ATTRIBUTE: &str = "__attribute";
@@ -59,6 +61,18 @@ pub struct Use {
 pub struct Rewritten {
     pub text: String,
     pub uses: Vec<Use>,
+    /// The byte of the template's text where it goes deeper than it may.
+    pub too_deep: Option<usize>,
+}
+
+impl Rewritten {
+    /// The rewritten text, unless the template goes too deep.
+    pub fn checked(&self) -> Result<&str, TemplateError> {
+        match self.too_deep {
+            None => Ok(&self.text),
+            Some(_) => Err(TemplateError::new("the template nests too deep")),
+        }
+    }
 }
 
 /// Filters of a collection that do something else than another's of the same last name.
@@ -82,6 +96,7 @@ pub fn short_name(name: &str) -> &str {
 /// `'\1'` is a backslash and a one, for YAML has had its turn already.
 pub fn rewrite_template(text: &str, delimiters: &Delimiters, literal: bool) -> Rewritten {
     let mut result = Rewritten::default();
+    let mut blocks = Blocks::default();
     for segment in scan(text, delimiters) {
         if matches!(segment.kind, Kind::Data | Kind::Comment) {
             result.text.push_str(&text[segment.outer.clone()]);
@@ -90,6 +105,12 @@ pub fn rewrite_template(text: &str, delimiters: &Delimiters, literal: bool) -> R
         result.text.push_str(&text[segment.outer.start..segment.inner.start]);
         let literal = literal && segment.kind == Kind::Expression;
         let mut writer = Writer::new(text, segment.inner.clone(), literal);
+        let block =
+            segment.kind == Kind::Statement && blocks.enter(writer.word(0).unwrap_or_default());
+        let too_deep = writer.too_deep().or(block.then_some(segment.outer.start));
+        if too_deep.is_some() {
+            return Rewritten { too_deep, ..Rewritten::default() };
+        }
         let code = match segment.kind {
             Kind::Statement => writer.statement(),
             _ => writer.expression(&[]),
@@ -104,9 +125,13 @@ pub fn rewrite_template(text: &str, delimiters: &Delimiters, literal: bool) -> R
 /// Rewrites one bare expression, as `when` has it.
 pub fn rewrite_expression(code: &str, literal: bool) -> Rewritten {
     let mut writer = Writer::new(code, 0..code.len(), literal);
+    let too_deep = writer.too_deep();
+    if too_deep.is_some() {
+        return Rewritten { too_deep, ..Rewritten::default() };
+    }
     let mut text = writer.expression(&[]);
     text.push_str(&code[writer.copied..]);
-    Rewritten { text, uses: writer.uses }
+    Rewritten { text, uses: writer.uses, too_deep }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{
     ATTRIBUTE, DIFFERENCE, INVOKE, ITEM, METHOD, MUTABLE, PERCENT, Role, SLICE, Use,
     rewrite_expression, short_name,
 };
+use crate::template::nesting::too_deep;
 use crate::template::tokens::{Token, TokenKind, tokenize};
 
 /// Reads the tokens of a piece of code and gives them out again, changed.
@@ -41,6 +42,11 @@ impl<'a> Writer<'a> {
             literal,
             mutable: false,
         }
+    }
+
+    /// The byte where the code goes deeper than it may.
+    pub fn too_deep(&self) -> Option<usize> {
+        too_deep(self.text, &self.tokens)
     }
 
     pub fn word(&self, ahead: usize) -> Option<&'a str> {

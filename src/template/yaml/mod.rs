@@ -38,6 +38,7 @@ impl Default for Style {
 
 /// The value as a YAML document.
 pub fn dump(value: &Value, style: &Style) -> Result<String, TemplateError> {
+    python::check_depth(value, 0)?;
     let mut emitter = Emitter { style, out: String::new(), column: 0 };
     if style.explicit_start {
         emitter.write("--- ");
