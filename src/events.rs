@@ -20,6 +20,8 @@ pub enum Event {
     /// A play begins on a batch of hosts (once per batch with `serial`).
     PlayStarted {
         name: String,
+        /// `file:line` of the play.
+        path: String,
         hosts: Vec<String>,
         check: bool,
     },
@@ -107,6 +109,8 @@ pub struct TaskInfo {
     /// `file:line` of the task.
     pub path: String,
     pub no_log: bool,
+    /// Its `results` are those of a loop's items.
+    pub looped: bool,
 }
 
 /// The outcome of a task, or of one item of its loop, on a host.

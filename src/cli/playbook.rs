@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser};
 
 use super::{exit, extra_vars, list};
 use crate::engine::{self, Settings};
-use crate::report::{DefaultReporter, Settings as ReportSettings, Watchers};
+use crate::report::{self, Look, Settings as ReportSettings, Watchers};
 use crate::secret::Secret;
 
 /// Runs Ansible playbooks over ssh, made for Kubernetes upgrades.
@@ -160,8 +160,15 @@ async fn run_playbooks(options: Options) -> u8 {
     if options.list_hosts || options.list_tasks || options.list_tags || options.syntax_check {
         return list::print(&prepared, &options);
     }
+    let look = match Look::from_environment() {
+        Ok(look) => look,
+        Err(error) => {
+            eprintln!("ERROR! {error}");
+            return exit::ERROR;
+        }
+    };
     let (events, watchers) =
-        Watchers::start(vec![Box::new(DefaultReporter::new(report(&options)))]);
+        Watchers::start(vec![report::reporter(report_settings(&options, look))]);
     let code = engine::run(prepared, events).await;
     watchers.finish();
     code
@@ -205,7 +212,7 @@ fn settings(options: &Options) -> Result<Settings, engine::LoadError> {
     })
 }
 
-fn report(options: &Options) -> ReportSettings {
+fn report_settings(options: &Options, look: Look) -> ReportSettings {
     let terminal = std::io::stdout().is_terminal();
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("ANSIBLE_NOCOLOR").is_some();
@@ -213,10 +220,11 @@ fn report(options: &Options) -> ReportSettings {
     let columns = if terminal { usize::from(console::Term::stdout().size().1) - 1 } else { 79 };
     ReportSettings {
         verbosity: options.verbose,
-        diff: options.diff,
+        check: options.check,
         colour: forced || (terminal && !no_colour),
         columns,
         live: terminal,
+        look,
     }
 }
 

@@ -109,9 +109,7 @@ fn known_arguments(
     if task.module == "shell" {
         // Its own words: it takes what command takes, but for this.
         let strange = strange.join(", ");
-        return Err(Failure::new(format!(
-            "Unsupported parameters for (shell) module: {strange}"
-        )));
+        return Err(Failure::new(format!("Unsupported parameters for (shell) module: {strange}")));
     }
     let mut supported: Vec<&str> =
         known.iter().copied().filter(|name| !name.starts_with('_')).collect();

@@ -83,6 +83,7 @@ impl Run {
         let hosts = self.play_hosts(play, &scope)?;
         let started = |hosts: Vec<String>| Event::PlayStarted {
             name: name.clone(),
+            path: format!("{}:{}", play.span.path().display(), play.span.line),
             hosts,
             check: self.settings.check,
         };

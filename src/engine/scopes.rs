@@ -75,6 +75,7 @@ impl Batch<'_> {
             handler: task.handler,
             path: format!("{}:{}", task.span.path().display(), task.span.line),
             no_log: task.keywords.no_log.is_some(),
+            looped: task.loop_.is_some(),
         }
     }
 

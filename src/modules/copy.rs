@@ -125,6 +125,10 @@ impl Copy {
         outcome = outcome.with("dest", dest.display().to_string()).with("checksum", wanted);
         if !replace {
             outcome = outcome.with("path", dest.display().to_string());
+        } else if !context.check
+            && let Ok(digest) = files::digest_of::<md5::Md5>(&dest)
+        {
+            outcome = outcome.with("md5sum", digest);
         }
         Ok(if context.check && !dest.exists() { outcome } else { files::describe(outcome, &dest) })
     }

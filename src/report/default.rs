@@ -1,105 +1,126 @@
-//! Ansible's default output, line by line.
+//! Ansible's default output, line by line; also that of the callbacks yaml and debug,
+//! which differ from it only in how a result looks.
 
-use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::colour::{Colour, Palette};
-use super::progress::Progress;
-use super::{Reporter, diff, json};
+use super::colour::Colour;
+use super::dump::{self, Form, is_set};
+use super::options::{Callback, Format};
+use super::screen::Screen;
+use super::{Reporter, Settings, diff, json};
 use crate::events::{Event, HostResult, Stats, Status, TaskInfo};
-
-/// How much is shown, and how.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The number of `-v` flags.
-    pub verbosity: u8,
-    pub diff: bool,
-    pub colour: bool,
-    /// Characters in a line of the terminal, for the stars of the headers.
-    pub columns: usize,
-    /// Show the live line (stdout is a terminal).
-    pub live: bool,
-}
 
 /// Writes what `ansible-playbook` writes: results to stdout, warnings to stderr.
 pub struct DefaultReporter {
     settings: Settings,
-    palette: Palette,
-    progress: Option<Progress>,
+    screen: Screen,
+    /// The play runs in check mode.
+    check: bool,
+    /// The task whose header has not been shown yet.
+    header: Option<Arc<TaskInfo>>,
 }
 
 impl DefaultReporter {
     pub fn new(settings: Settings) -> Self {
-        let palette = Palette { enabled: settings.colour };
-        let progress = settings.live.then(Progress::new);
-        Self { settings, palette, progress }
+        let screen = Screen::new(&settings);
+        Self { settings, screen, check: false, header: None }
     }
 
-    fn out(&self, text: &str) {
-        // A closed pipe (`| head`) is no reason to stop an upgrade half-way.
-        self.above(|| {
-            let mut stdout = io::stdout().lock();
-            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        });
+    /// What is put behind the names of plays and tasks.
+    fn marker(&self) -> &'static str {
+        if self.check && self.settings.look.check_mode_markers { " [CHECK MODE]" } else { "" }
     }
 
-    fn err(&self, colour: Colour, text: &str) {
-        let text = self.palette.paint(colour, text);
-        self.above(|| {
-            let _ = writeln!(io::stderr(), "{text}");
-        });
-    }
-
-    fn above(&self, print: impl FnOnce()) {
-        match &self.progress {
-            Some(progress) => progress.above(print),
-            None => print(),
+    /// A header waits for the first result when results may be hidden.
+    fn task_started(&mut self, task: &Arc<TaskInfo>) {
+        self.header = Some(task.clone());
+        if self.settings.look.ok_hosts && self.settings.look.skipped_hosts {
+            self.show_header();
         }
     }
 
-    fn line(&self, colour: Colour, text: &str) {
-        self.out(&(self.palette.paint(colour, text) + "\n"));
-    }
-
-    /// `TASK [x] ****` after an empty line, filled up to the width with at least three stars.
-    fn banner(&self, text: &str) {
-        let width = console::measure_text_width(text);
-        let stars = self.settings.columns.saturating_sub(width).max(3);
-        self.out(&format!("\n{text} {}\n", "*".repeat(stars)));
-    }
-
-    fn task_banner(&self, task: &TaskInfo) {
+    fn show_header(&mut self) {
+        let Some(task) = self.header.take() else { return };
         let kind = if task.handler { "RUNNING HANDLER" } else { "TASK" };
-        self.banner(&format!("{kind} [{}]", task.name));
+        self.screen.banner(&format!("{kind} [{}]{}", task.name, self.marker()));
         if self.settings.verbosity >= 2 {
-            self.line(Colour::Debug, &format!("task path: {}", task.path));
+            self.screen.line(Colour::Debug, &format!("task path: {}", task.path));
         }
     }
 
-    fn result(&self, outcome: &HostResult, is_item: bool) {
-        if self.settings.diff
-            && let Some(changes) = outcome.result.get("diff")
-        {
-            self.out(&diff::render(changes, self.palette));
+    fn host_started(&self, task: &TaskInfo, host: &str) {
+        if self.settings.look.per_host_start {
+            let kind = if task.handler { "HANDLER" } else { "TASK" };
+            let text = format!(" [started {kind}: {} on {host}]", task.name);
+            self.screen.line(Colour::Plain, &text);
+        }
+    }
+
+    fn is_hidden(&self, status: Status) -> bool {
+        match status {
+            Status::Ok => !self.settings.look.ok_hosts,
+            Status::Skipped => !self.settings.look.skipped_hosts,
+            _ => false,
+        }
+    }
+
+    fn result(&mut self, outcome: &HostResult, is_item: bool) {
+        let changes = diff::of(outcome, self.screen.palette);
+        if !changes.is_empty() {
+            self.show_header();
+            self.screen.out(&changes);
+        }
+        if !is_item {
+            self.job(outcome);
         }
         let (text, colour) = self.result_line(outcome, is_item);
-        if let Some(text) = text {
-            self.line(colour, &text);
+        if let Some(text) = text.filter(|_| !self.is_hidden(outcome.status)) {
+            self.show_header();
+            self.show(outcome, colour, &text, is_item);
         }
         if !is_item {
             match outcome.status {
                 Status::FailedIgnored | Status::UnreachableIgnored => {
-                    self.line(Colour::Skipped, "...ignoring");
+                    self.screen.line(Colour::Skipped, "...ignoring");
                 }
-                Status::Failed if self.settings.verbosity < 2 => {
-                    self.err(Colour::Debug, &format!("task path: {}", outcome.task.path));
+                Status::Failed
+                    if self.settings.verbosity < 2 && !self.settings.look.task_path_on_failure =>
+                {
+                    self.screen.err(Colour::Debug, &format!("task path: {}", outcome.task.path));
                 }
                 _ => {}
             }
         }
         for warning in strings(outcome.result.get("warnings")) {
-            self.err(Colour::Warning, &format!("[WARNING]: {warning}"));
+            self.screen.err(Colour::Warning, &format!("[WARNING]: {warning}"));
+        }
+    }
+
+    /// What became of a job that the task waited for.
+    fn job(&self, outcome: &HostResult) {
+        let Some(job) = outcome.result.get("ansible_job_id").and_then(Json::as_str) else { return };
+        let finished = outcome.result.get("finished").and_then(Json::as_u64) == Some(1);
+        if finished && outcome.task.module != "async_status" {
+            let failed = matches!(outcome.status, Status::Failed | Status::FailedIgnored);
+            let end = if failed { "FAILED" } else { "OK" };
+            let text = format!("ASYNC {end} on {}: jid={job}", outcome.host);
+            self.screen.line(Colour::Debug, &text);
+        }
+    }
+
+    /// One result, where results of its kind go.
+    fn show(&self, outcome: &HostResult, colour: Colour, text: &str, is_item: bool) {
+        let failed = matches!(outcome.status, Status::Failed | Status::FailedIgnored);
+        let look = &self.settings.look;
+        if failed && !is_item && look.task_path_on_failure && self.settings.verbosity < 2 {
+            self.screen.line(Colour::Debug, &format!("task path: {}", outcome.task.path));
+        }
+        if failed && look.failed_to_stderr {
+            self.screen.err(colour, text);
+        } else {
+            self.screen.line(colour, text);
         }
     }
 
@@ -110,7 +131,7 @@ impl DefaultReporter {
         };
         let item = outcome.item.as_deref().unwrap_or_default();
         // A loop's items have been shown one by one.
-        let summary = !is_item && outcome.result.contains_key("results");
+        let summary = !is_item && outcome.task.looped && outcome.result.contains_key("results");
         match outcome.status {
             Status::Ok | Status::Changed => {
                 let (word, colour) = match outcome.status {
@@ -156,20 +177,72 @@ impl DefaultReporter {
     }
 
     fn dump(&self, outcome: &HostResult) -> String {
-        let pretty =
-            self.settings.verbosity > 2 || is_set(&outcome.result, "_ansible_verbose_always");
-        let shown = shown_result(outcome, self.settings.verbosity);
-        if pretty { json::pretty(&shown) } else { json::compact(&shown) }
+        let mut shown = dump::shown(outcome, self.settings.verbosity);
+        if outcome.task.looped {
+            // They have been shown one by one.
+            shown.remove("results");
+        }
+        dump::dump(shown, self.form(outcome))
+    }
+
+    fn form(&self, outcome: &HostResult) -> Form {
+        let look = &self.settings.look;
+        let pretty = look.pretty.unwrap_or(false)
+            || self.settings.verbosity > 2
+            || is_set(&outcome.result, "_ansible_verbose_always");
+        match (look.callback, look.format) {
+            (Callback::Yaml, _) => Form::CommunityYaml,
+            (Callback::Debug, _) => Form::Debug,
+            (_, Format::Yaml) => Form::Yaml,
+            (_, Format::Json) if pretty => Form::Pretty,
+            (_, Format::Json) => Form::Compact,
+        }
+    }
+
+    fn playbook_started(&self, path: &str, plays: usize) {
+        if self.settings.verbosity >= 2 {
+            self.screen.banner(&format!("PLAYBOOK: {path}"));
+            self.screen.out(&format!("{plays} plays in {path}\n"));
+        }
+        self.dry_run();
+    }
+
+    fn dry_run(&self) {
+        if self.settings.check && self.settings.look.check_mode_markers {
+            self.screen.banner("DRY RUN");
+        }
+    }
+
+    fn play_started(&mut self, name: &str, check: bool) {
+        self.check = check;
+        let name = if name.is_empty() { String::new() } else { format!(" [{name}]") };
+        self.screen.banner(&format!("PLAY{name}{}", self.marker()));
+    }
+
+    fn retrying(&self, host: &str, task: &TaskInfo, left: u64, result: &Map<String, Json>) {
+        let mut text = format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", task.name);
+        if self.settings.verbosity > 2 {
+            text += &format!("Result was: {}", json::pretty(&Json::Object(result.clone())));
+        }
+        self.screen.line(Colour::Debug, &text);
+    }
+
+    fn included(&mut self, file: &str, hosts: &[String], item: Option<&str>) {
+        self.show_header();
+        let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
+        let text = format!("included: {file} for {}{item}", hosts.join(", "));
+        self.screen.line(Colour::Skipped, &text);
     }
 
     fn recap(&self, stats: &[(String, Stats)]) {
-        self.banner("PLAY RECAP");
+        self.screen.banner("PLAY RECAP");
         let mut sorted: Vec<_> = stats.iter().collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         for (host, counts) in sorted {
-            self.out(&self.recap_line(host, counts));
+            self.screen.out(&self.recap_line(host, counts));
         }
-        self.out("\n");
+        self.screen.out("\n");
+        self.dry_run();
     }
 
     fn recap_line(&self, host: &str, counts: &Stats) -> String {
@@ -182,12 +255,12 @@ impl DefaultReporter {
         };
         let field = |name: &str, count: u64, colour: Colour| {
             let text = format!("{name}={count:<4}");
-            if count > 0 { self.palette.paint(colour, &text) } else { text }
+            if count > 0 { self.screen.palette.paint(colour, &text) } else { text }
         };
         let padding = " ".repeat(26usize.saturating_sub(console::measure_text_width(host)));
         format!(
             "{}{padding} : {} {} {} {} {} {} {}\n",
-            self.palette.paint(host_colour, host),
+            self.screen.palette.paint(host_colour, host),
             field("ok", counts.ok, Colour::Ok),
             field("changed", counts.changed, Colour::Changed),
             field("unreachable", counts.unreachable, Colour::Unreachable),
@@ -201,93 +274,40 @@ impl DefaultReporter {
 
 impl Reporter for DefaultReporter {
     fn event(&mut self, event: &Event) {
-        if let Some(progress) = &mut self.progress {
-            progress.event(event);
+        self.screen.event(event);
+        if self.screen.notice(event) {
+            return;
         }
         match event {
-            Event::PlaybookStarted { path, plays } if self.settings.verbosity >= 2 => {
-                self.banner(&format!("PLAYBOOK: {path}"));
-                self.out(&format!("{plays} plays in {path}\n"));
+            Event::PlaybookStarted { path, plays } => self.playbook_started(path, *plays),
+            Event::PlayStarted { name, check, .. } => self.play_started(name, *check),
+            Event::NoHostsMatched => {
+                self.screen.line(Colour::Skipped, "skipping: no hosts matched");
             }
-            Event::PlayStarted { name, .. } if name.is_empty() => self.banner("PLAY"),
-            Event::PlayStarted { name, .. } => self.banner(&format!("PLAY [{name}]")),
-            Event::NoHostsMatched => self.line(Colour::Skipped, "skipping: no hosts matched"),
-            Event::TaskStarted { task, .. } => self.task_banner(task),
+            Event::TaskStarted { task, .. } => self.task_started(task),
+            Event::HostStarted { task, host } => self.host_started(task, host),
             Event::ItemFinished(outcome) => self.result(outcome, true),
             Event::HostFinished(outcome) => self.result(outcome, false),
             Event::Retrying { host, task, left, result } => {
-                let mut text =
-                    format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", task.name);
-                if self.settings.verbosity > 2 {
-                    text += &format!("Result was: {}", json::pretty(&Json::Object(result.clone())));
-                }
-                self.line(Colour::Debug, &text);
+                self.retrying(host, task, *left, result);
             }
-            Event::Included { file, hosts, item } => {
-                let mut text = format!("included: {file} for {}", hosts.join(", "));
-                if let Some(item) = item {
-                    text += &format!(" => (item={item})");
-                }
-                self.line(Colour::Skipped, &text);
-            }
-            Event::Message { text } => self.line(Colour::Plain, text),
-            Event::AsyncPoll { host, jid, finished } => self.line(
-                Colour::Plain,
-                &format!("ASYNC POLL on {host}: jid={jid} started=1 finished={finished}"),
-            ),
-            Event::AsyncOk { host, jid } => {
-                self.line(Colour::Plain, &format!("ASYNC OK on {host}: jid={jid}"));
-            }
-            Event::AsyncFailed { host, jid } => {
-                self.line(Colour::Plain, &format!("ASYNC FAILED on {host}: jid={jid}"));
-            }
+            Event::Included { file, hosts, item } => self.included(file, hosts, item.as_deref()),
+            Event::Message { text } => self.screen.line(Colour::Plain, text),
             Event::Meta { text } if self.settings.verbosity >= 2 => {
-                self.line(Colour::Plain, &format!("META: {text}"));
+                self.screen.line(Colour::Plain, &format!("META: {text}"));
             }
-            Event::Warning { text } => self.err(Colour::Warning, &format!("[WARNING]: {text}")),
-            Event::Error { text } => self.err(Colour::Error, &format!("ERROR! {text}")),
-            Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
-            Event::Interrupted => self.err(Colour::Error, "[ERROR]: User interrupted execution"),
+            Event::NoMoreHosts => self.screen.banner("NO MORE HOSTS LEFT"),
             Event::Recap { stats } => self.recap(stats),
             Event::Progress { host, message }
-                if self.progress.is_none() && self.settings.verbosity >= 1 =>
+                if !self.screen.is_live() && self.settings.verbosity >= 1 =>
             {
-                self.line(Colour::Debug, &format!("[{host}] {message}"));
+                self.screen.line(Colour::Debug, &format!("[{host}] {message}"));
             }
             _ => {}
         }
     }
 }
 
-fn is_set(result: &Map<String, Json>, key: &str) -> bool {
-    result.get(key).and_then(Json::as_bool).unwrap_or(false)
-}
-
 fn strings(list: Option<&Json>) -> impl Iterator<Item = &str> {
     list.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
-}
-
-/// The result without what is not for people: internal keys, the diff (shown
-/// already), the arguments below -vvv; of debug only what it was asked to show.
-fn shown_result(outcome: &HostResult, verbosity: u8) -> Json {
-    let debug = outcome.task.module == "debug";
-    let message_only = debug && outcome.result.contains_key("msg");
-    let shown = outcome
-        .result
-        .iter()
-        .filter(|(key, _)| {
-            let key = key.as_str();
-            let hidden = key.starts_with("_ansible_")
-                || (verbosity < 3 && matches!(key, "invocation" | "diff"))
-                || matches!(key, "failed" | "skipped" | "warnings" | "deprecations");
-            let not_of_debug = if message_only {
-                key != "msg"
-            } else {
-                debug && matches!(key, "changed" | "failed" | "skipped" | "skip_reason")
-            };
-            !hidden && !not_of_debug
-        })
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    Json::Object(shown)
 }

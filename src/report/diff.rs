@@ -4,10 +4,20 @@ use serde_json::Value as Json;
 use similar::TextDiff;
 
 use super::colour::{Colour, Palette};
+use super::dump::is_set;
 use super::json;
+use crate::events::HostResult;
+
+/// What a result says of its changes; modules say it where it is asked for.
+pub fn of(outcome: &HostResult, palette: Palette) -> String {
+    match outcome.result.get("diff") {
+        Some(changes) if is_set(&outcome.result, "changed") => render(changes, palette),
+        _ => String::new(),
+    }
+}
 
 /// The text for one result's `diff`: one object, or a list of them.
-pub fn render(diff: &Json, palette: Palette) -> String {
+fn render(diff: &Json, palette: Palette) -> String {
     match diff {
         Json::Array(diffs) => diffs.iter().map(|one| render(one, palette)).collect(),
         Json::Object(fields) => {

@@ -11,6 +11,14 @@ pub fn compact(value: &Json) -> String {
     out
 }
 
+/// On one line, without blanks behind commas.
+pub fn dense(value: &Json) -> String {
+    let mut out = String::new();
+    write_value(&mut out, value, Some(0), 0);
+    // Line ends within texts are escaped: these are the ones between values.
+    out.replace('\n', "")
+}
+
 /// With four spaces per level.
 pub fn pretty(value: &Json) -> String {
     let mut out = String::new();

@@ -3,8 +3,14 @@
 mod colour;
 mod default;
 mod diff;
+mod document;
+mod dump;
 mod json;
+mod minimal;
+mod oneline;
+mod options;
 mod progress;
+mod screen;
 
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +19,34 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::events::Event;
 
-pub use default::{DefaultReporter, Settings};
+pub use options::{Callback, Format, Look};
+
+/// How much is shown, and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The number of `-v` flags.
+    pub verbosity: u8,
+    /// The whole run is in check mode.
+    pub check: bool,
+    pub colour: bool,
+    /// Characters in a line of the terminal, for the stars of the headers.
+    pub columns: usize,
+    /// Show the live line (stdout is a terminal).
+    pub live: bool,
+    pub look: Look,
+}
+
+/// The reporter that the settings ask for.
+pub fn reporter(settings: Settings) -> Box<dyn Reporter> {
+    match settings.look.callback {
+        Callback::Default | Callback::Yaml | Callback::Debug => {
+            Box::new(default::DefaultReporter::new(settings))
+        }
+        Callback::Minimal => Box::new(minimal::MinimalReporter::new(settings)),
+        Callback::Oneline => Box::new(oneline::OnelineReporter::new(settings)),
+        Callback::Json => Box::new(document::DocumentReporter::new(settings)),
+    }
+}
 
 /// Someone who watches a run.
 pub trait Reporter: Send {

@@ -31,7 +31,7 @@ mod scan;
 mod templar;
 mod tests;
 mod tokens;
-mod yaml;
+pub mod yaml;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -190,11 +190,18 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Ansible names its temporary copy of a file.
+fn staged(key: &str, value: &Json) -> bool {
+    key == "src" && value.as_str().is_some_and(|path| path.contains("/ansible-tmp"))
+}
+
 fn cleaned(value: Json) -> Json {
     match value {
         Json::Object(map) => Json::Object(
             map.into_iter()
-                .filter(|(key, _)| key != "discovered_interpreter_python")
+                .filter(|(key, value)| {
+                    key != "discovered_interpreter_python" && !staged(key, value)
+                })
                 .map(|(key, value)| {
                     let volatile = VOLATILE_KEYS.contains(&key.as_str()) && !value.is_object();
                     (key, if volatile { "…".into() } else { cleaned(value) })
@@ -218,6 +225,14 @@ pub fn without_times(text: &str) -> String {
             r"\d{4}-\d\d-\d\d[ T][\d:.]+Z?|\d:\d\d:\d\d\.\d+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+";
         Regex::new(pattern).expect("a pattern")
     });
-    let text = TIMES.replace_all(text, |_: &Captures| "…");
-    text.lines().map(|line| without_volatile(line) + "\n").collect()
+    static STAGED: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = r#"(?m)^ +"?src"?: \S*/ansible-tmp\S*\n|"src": "[^"]*/ansible-tmp[^"]*", ?"#;
+        Regex::new(pattern).expect("a pattern")
+    });
+    let text = STAGED.replace_all(text, "");
+    let text = TIMES.replace_all(&text, |_: &Captures| "…");
+    text.lines()
+        .filter(|line| !line.starts_with("No config file found"))
+        .map(|line| without_volatile(line) + "\n")
+        .collect()
 }

@@ -21,6 +21,8 @@ pub struct Style {
     /// Columns after which texts are folded.
     pub width: usize,
     pub explicit_start: bool,
+    /// Texts of several lines stand line by line under a `|-`, for people to read.
+    pub literal: bool,
 }
 
 impl Default for Style {
@@ -32,6 +34,7 @@ impl Default for Style {
             sorted: true,
             width: 80,
             explicit_start: false,
+            literal: false,
         }
     }
 }
@@ -216,12 +219,33 @@ impl Emitter<'_> {
         let plain_allowed =
             if place.flow { analysis.plain_in_flow } else { analysis.plain_in_block };
         let indent = place.indent.map_or(0, |indent| indent + self.style.indent);
-        if !plain && plain_allowed {
+        if self.style.literal && multi_line && !place.flow && !place.key {
+            self.literal(text, indent);
+        } else if !plain && plain_allowed {
             self.plain(text, indent, place);
         } else if analysis.single_quoted && !(place.key && multi_line) {
             self.single_quoted(text, indent, place);
         } else {
             self.double_quoted(text, indent, place);
+        }
+    }
+
+    /// Line by line; spaces at the ends of lines, which nobody sees, are left out.
+    fn literal(&mut self, text: &str, indent: usize) {
+        let text = text.trim_end();
+        let indent = indent.max(self.style.indent);
+        self.write("|");
+        if text.starts_with([' ', '\n']) {
+            self.write(&self.style.indent.to_string());
+        }
+        self.write("-");
+        for line in text.lines().map(str::trim_end) {
+            if line.is_empty() {
+                self.write("\n");
+            } else {
+                self.line(indent);
+                self.write(line);
+            }
         }
     }
 

@@ -1,0 +1,156 @@
+//! Which reporter writes, and how: Ansible's variables of the environment.
+
+use std::env;
+
+/// The reporters there are, under the names of Ansible's callback plugins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Callback {
+    #[default]
+    Default,
+    Minimal,
+    Oneline,
+    Json,
+    Yaml,
+    Debug,
+}
+
+impl Callback {
+    /// The callback of this name, with or without its collection.
+    pub fn named(name: &str) -> Option<Self> {
+        let short = name.rsplit('.').next().unwrap_or(name);
+        Some(match short {
+            "default" => Self::Default,
+            "minimal" => Self::Minimal,
+            "oneline" => Self::Oneline,
+            "json" => Self::Json,
+            "yaml" => Self::Yaml,
+            "debug" => Self::Debug,
+            _ => return None,
+        })
+    }
+}
+
+/// How results are written out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Json,
+    Yaml,
+}
+
+/// What is shown, and in which form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    pub callback: Callback,
+    pub format: Format,
+    /// Results over several lines; by default those that are always shown, and all with -vvv.
+    pub pretty: Option<bool>,
+    pub ok_hosts: bool,
+    pub skipped_hosts: bool,
+    /// Failures go to stderr.
+    pub failed_to_stderr: bool,
+    pub per_host_start: bool,
+    pub check_mode_markers: bool,
+    pub task_path_on_failure: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            callback: Callback::Default,
+            format: Format::Json,
+            pretty: None,
+            ok_hosts: true,
+            skipped_hosts: true,
+            failed_to_stderr: false,
+            per_host_start: false,
+            check_mode_markers: false,
+            task_path_on_failure: false,
+        }
+    }
+}
+
+impl Look {
+    /// What the environment says.
+    ///
+    /// # Errors
+    /// A reporter or format of a name that nobody knows.
+    pub fn from_environment() -> Result<Self, String> {
+        Self::read(|name| env::var(name).ok())
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let flag = |name: &str| variable(name).and_then(|text| truth(&text));
+        let callback = match variable("ANSIBLE_STDOUT_CALLBACK").filter(|name| !name.is_empty()) {
+            None => Callback::Default,
+            Some(name) => Callback::named(&name).ok_or_else(|| {
+                format!(
+                    "there is no stdout callback '{name}': there are default, minimal, oneline, \
+                     json, yaml and debug"
+                )
+            })?,
+        };
+        let format = match variable("ANSIBLE_CALLBACK_RESULT_FORMAT").as_deref() {
+            None | Some("" | "json") => Format::Json,
+            Some("yaml") => Format::Yaml,
+            Some(other) => {
+                return Err(format!("the result format is json or yaml, not '{other}'"));
+            }
+        };
+        Ok(Self {
+            callback,
+            format,
+            pretty: flag("ANSIBLE_CALLBACK_FORMAT_PRETTY"),
+            ok_hosts: flag("ANSIBLE_DISPLAY_OK_HOSTS").unwrap_or(true),
+            skipped_hosts: flag("ANSIBLE_DISPLAY_SKIPPED_HOSTS")
+                .or_else(|| flag("DISPLAY_SKIPPED_HOSTS"))
+                .unwrap_or(true),
+            failed_to_stderr: flag("ANSIBLE_DISPLAY_FAILED_STDERR").unwrap_or(false),
+            per_host_start: flag("ANSIBLE_SHOW_PER_HOST_START").unwrap_or(false),
+            check_mode_markers: flag("ANSIBLE_CHECK_MODE_MARKERS").unwrap_or(false),
+            task_path_on_failure: flag("ANSIBLE_SHOW_TASK_PATH_ON_FAILURE").unwrap_or(false),
+        })
+    }
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "y" | "t" => Some(true),
+        "0" | "false" | "no" | "off" | "n" | "f" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(pairs: &[(&str, &str)]) -> Result<Look, String> {
+        Look::read(|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn nothing_said_is_the_default() {
+        assert_eq!(look(&[]), Ok(Look::default()));
+    }
+
+    #[test]
+    fn callbacks_have_full_names_too() {
+        let look = look(&[("ANSIBLE_STDOUT_CALLBACK", "community.general.yaml")]);
+        assert_eq!(look.map(|look| look.callback), Ok(Callback::Yaml));
+    }
+
+    #[test]
+    fn an_unknown_callback_is_an_error() {
+        let error = look(&[("ANSIBLE_STDOUT_CALLBACK", "dense")]);
+        assert!(error.is_err_and(|text| text.contains("'dense'")));
+    }
+
+    #[test]
+    fn flags_are_read_as_ansible_reads_them() {
+        let look = look(&[("ANSIBLE_DISPLAY_SKIPPED_HOSTS", "No")]);
+        assert_eq!(look.map(|look| look.skipped_hosts), Ok(false));
+    }
+}

@@ -1,0 +1,83 @@
+//! Where reporters write: stdout and stderr, above the live line when there is one.
+
+use std::io::{self, Write};
+
+use super::Settings;
+use super::colour::{Colour, Palette};
+use super::progress::Progress;
+use crate::events::Event;
+
+/// The terminal, or the files that stand in for it.
+pub struct Screen {
+    pub palette: Palette,
+    columns: usize,
+    progress: Option<Progress>,
+}
+
+impl Screen {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            palette: Palette { enabled: settings.colour },
+            columns: settings.columns,
+            progress: settings.live.then(Progress::new),
+        }
+    }
+
+    /// Whether there is a live line.
+    pub fn is_live(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    /// Tells the live line what happens.
+    pub fn event(&mut self, event: &Event) {
+        if let Some(progress) = &mut self.progress {
+            progress.event(event);
+        }
+    }
+
+    pub fn out(&self, text: &str) {
+        // A closed pipe (`| head`) is no reason to stop an upgrade half-way.
+        self.above(|| {
+            let mut stdout = io::stdout().lock();
+            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        });
+    }
+
+    pub fn err(&self, colour: Colour, text: &str) {
+        let text = self.palette.paint(colour, text);
+        self.above(|| {
+            let _ = writeln!(io::stderr(), "{text}");
+        });
+    }
+
+    /// A line; one that ends already gets no second end.
+    pub fn line(&self, colour: Colour, text: &str) {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        self.out(&(self.palette.paint(colour, text) + "\n"));
+    }
+
+    /// `TASK [x] ****` after an empty line, filled up to the width with at least three stars.
+    pub fn banner(&self, text: &str) {
+        let width = console::measure_text_width(text);
+        let stars = self.columns.saturating_sub(width).max(3);
+        self.out(&format!("\n{text} {}\n", "*".repeat(stars)));
+    }
+
+    /// What every reporter says on stderr; whether the event was such a one.
+    pub fn notice(&self, event: &Event) -> bool {
+        match event {
+            Event::Warning { text } => self.err(Colour::Warning, &format!("[WARNING]: {text}")),
+            Event::Error { text } => self.err(Colour::Error, &format!("ERROR! {text}")),
+            Event::Interrupted => self.err(Colour::Error, "[ERROR]: User interrupted execution"),
+            _ => return false,
+        }
+        true
+    }
+
+    fn above(&self, print: impl FnOnce()) {
+        match &self.progress {
+            Some(progress) => progress.above(print),
+            None => print(),
+        }
+    }
+}
