@@ -12,6 +12,7 @@ pub mod modules;
 pub mod playbook;
 pub mod report;
 pub mod secret;
+pub mod settings;
 pub mod source;
 pub mod template;
 pub mod transport;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::{Action, Context, Effect, Error, Failure, Outcome, files};
 use crate::modules::args::{Flag, Number, TextList};
@@ -227,17 +227,6 @@ fn merged(name: &str, new: Variable, context: &Context) -> Result<Variable, Erro
         return Ok(new);
     };
     let mut whole = value(&old)?;
-    merge(&mut whole, value(&new)?);
+    template::merge_json(&mut whole, value(&new)?);
     Ok(Variable::Data(template::from_json(&whole)))
-}
-
-fn merge(into: &mut Json, from: Json) {
-    match (into, from) {
-        (Json::Object(into), Json::Object(from)) => {
-            for (key, value) in from {
-                merge(into.entry(key).or_insert(json!(null)), value);
-            }
-        }
-        (into, from) => *into = from,
-    }
 }

@@ -15,7 +15,7 @@ pub fn print(prepared: &Prepared, options: &Options) -> u8 {
     for (path, plays) in &prepared.playbooks {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(out, "\nplaybook: {}", path.display());
-        if !(options.list_hosts || options.list_tasks || options.list_tags) {
+        if !(options.common.list_hosts || options.list_tasks || options.list_tags) {
             continue;
         }
         for (index, play) in plays.iter().enumerate() {
@@ -45,7 +45,7 @@ fn list_play(
         pattern.join(","),
         play.keywords.tags.join(",")
     );
-    if options.list_hosts {
+    if options.common.list_hosts {
         let hosts: BTreeSet<_> = play_hosts(prepared, play)?.into_iter().collect();
         let shown: Vec<_> = pattern.iter().map(|part| format!("'{part}'")).collect();
         let _ = writeln!(out, "    pattern: [{}]", shown.join(", "));

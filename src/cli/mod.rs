@@ -1,5 +1,7 @@
 //! The command line: one file per command, and the exit codes.
 
+mod common;
+mod config;
 mod extra_vars;
 mod list;
 mod playbook;
@@ -7,7 +9,7 @@ mod playbook;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Ansible's exit codes.
 pub mod exit {
@@ -33,7 +35,22 @@ pub fn main() -> ExitCode {
         let folder = arguments.get(2).map(std::path::Path::new).unwrap_or(std::path::Path::new(""));
         return ExitCode::from(u8::try_from(crate::agent::job::run(folder)).unwrap_or(exit::ERROR));
     }
-    let options = match playbook::Options::try_parse_from(arguments) {
+    // The first word may be a command; a playbook of that name is written `./config`.
+    match arguments.get(1).and_then(|first| first.to_str()) {
+        Some("config") => command(arguments, config::run),
+        _ => command(arguments, playbook::run),
+    }
+}
+
+/// Runs a command with its options.
+fn command<O: Parser + CommandFactory>(
+    mut arguments: Vec<OsString>,
+    run: impl Fn(O) -> u8,
+) -> ExitCode {
+    if O::command().get_name() != "kup-play" {
+        arguments.remove(1);
+    }
+    let options = match O::try_parse_from(arguments) {
         Ok(options) => options,
         // clap prints help and version to stdout with success, mistakes to stderr.
         Err(error) => {
@@ -42,5 +59,5 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if failed { exit::FAILED } else { 0 });
         }
     };
-    ExitCode::from(playbook::run(options))
+    ExitCode::from(run(options))
 }

@@ -13,9 +13,6 @@ use crate::actions::{Context, Error, Failure};
 use crate::agent::protocol::Job;
 use crate::events::Event;
 
-/// Seconds between two questions, unless `poll` says otherwise.
-const POLL: f64 = 15.0;
-
 /// What `async` and `poll` of a task say.
 pub struct Background {
     /// Seconds that the task may take.
@@ -39,7 +36,7 @@ impl HostTask<'_> {
         }
         let poll = match &self.task.poll {
             Some(node) => number_of(templar, node, &context.scope, "poll")?,
-            None => POLL,
+            None => self.run.settings.poll_interval,
         };
         let folder = text_variable(templar, &context.scope, &["ansible_async_dir"])?;
         Ok(Some(Background { limit: limit as u64, poll: poll.max(0.0), folder }))

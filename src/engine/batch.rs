@@ -456,7 +456,12 @@ impl<'a> Batch<'a> {
         if done.status == Status::Changed && !task.notify.is_empty() {
             let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, place));
             for node in &task.notify {
-                self.handlers.notify(self.run.templar(), node, &done.host, &scope)?;
+                let strict = self.run.settings.error_on_missing_handler;
+                let missing =
+                    self.handlers.notify(self.run.templar(), node, &done.host, &scope, strict)?;
+                for text in missing {
+                    self.run.events.emit(Event::Warning { text });
+                }
             }
         }
         self.count(task, done, place);
@@ -480,7 +485,7 @@ impl<'a> Batch<'a> {
         }
         for host in hosts {
             let facts = facts.iter().map(|(name, v)| (name.clone(), template::from_json(v)));
-            self.run.manager.add_facts(&host, facts);
+            self.run.add_facts(&host, facts);
         }
         Ok(())
     }
@@ -501,7 +506,7 @@ impl<'a> Batch<'a> {
             Effect::Facts(facts) => {
                 for host in targets {
                     let facts = facts.iter().map(|(n, v)| (n.clone(), template::from_json(v)));
-                    manager.add_facts(host, facts);
+                    self.run.add_facts(host, facts);
                 }
             }
             // Done where the task ran, which says whether it changed something.
@@ -574,7 +579,11 @@ impl<'a> Batch<'a> {
         if !any_failed {
             return Ok(());
         }
-        let fatal = once_failed || self.flag(task.keywords.any_errors_fatal.as_ref(), scope)?;
+        let fatal = match &task.keywords.any_errors_fatal {
+            _ if once_failed => true,
+            Some(node) => self.flag(Some(node), scope)?,
+            None => self.run.settings.any_errors_fatal,
+        };
         if fatal {
             self.failed.extend(
                 hosts.iter().filter(|host| self.is_alive(host)).cloned().collect::<Vec<_>>(),

@@ -50,7 +50,7 @@ impl Resolver<'_> {
             Some(value) => Some(port(host, &value)?),
             None => match self.keyword(|k| k.port.as_ref())? {
                 Some(text) => Some(port(host, &Value::from(text))?),
-                None => None,
+                None => self.settings.port,
             },
         };
         let mut ssh_args = self.settings.ssh_args.clone();
@@ -91,8 +91,7 @@ impl Resolver<'_> {
         if let Some(value) = self.variable(&names)? {
             return Ok(truth(&value));
         }
-        let value = std::env::var("ANSIBLE_HOST_KEY_CHECKING").unwrap_or_default();
-        Ok(!matches!(value.to_lowercase().as_str(), "false" | "no" | "0" | "off"))
+        Ok(self.settings.host_key_checking)
     }
 
     fn become_(&self) -> Result<Option<Become>, Failure> {

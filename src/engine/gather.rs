@@ -4,17 +4,30 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Place};
 use super::keywords::flag_of;
-use super::{Run, Stop};
+use super::{Gathering, Run, Stop};
 use crate::playbook::{Keywords, Play, Task};
 use crate::source::{Node, Yaml};
 
 /// Runs `setup` on the batch unless the play says no.
 pub async fn facts(run: &Run, play: &Play, batch: &mut Batch<'_>) -> Result<(), Stop> {
     let hosts = batch.alive();
+    let task = task(play);
+    let said = match &play.gather_facts {
+        Some(_) => None,
+        None => Some(run.settings.gathering),
+    };
+    let hosts = match said {
+        Some(Gathering::Explicit) => return Ok(()),
+        // Facts that are known stay so.
+        Some(Gathering::Smart) => {
+            let unknown = |host: &String| !run.manager.facts(host).contains_key("module_setup");
+            hosts.into_iter().filter(unknown).collect()
+        }
+        Some(Gathering::Implicit) | None => hosts,
+    };
     let Some(first) = hosts.first() else {
         return Ok(());
     };
-    let task = task(play);
     if let Some(node) = &play.gather_facts {
         let scope = Arc::new(batch.scope(first, &task, &Place::default()));
         let scope: Arc<dyn crate::template::Scope> = scope;

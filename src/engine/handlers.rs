@@ -46,14 +46,17 @@ impl Handlers {
         self.entries.get_mut(index).map(|e| std::mem::take(&mut e.notified)).unwrap_or_default()
     }
 
-    /// Notes that `host` wants the handlers of this name, or that listen to it.
+    /// Notes that `host` wants the handlers of this name, or that listen to it. Names that
+    /// no handler has are an error, or returned when it is not `strict`.
     pub fn notify(
         &mut self,
         templar: &Templar,
         node: &Node,
         host: &str,
         scope: &Arc<dyn Scope>,
-    ) -> Result<(), Stop> {
+        strict: bool,
+    ) -> Result<Vec<String>, Stop> {
+        let mut missing = Vec::new();
         let value = value_of(templar, node, scope).map_err(Stop::of_failure)?;
         let names: Vec<String> = match value.kind() {
             minijinja::value::ValueKind::Seq => value
@@ -68,10 +71,14 @@ impl Handlers {
                     "The requested handler '{name}' was not found in either the main handlers \
                      list nor in the listening handlers list"
                 ));
+                if !strict {
+                    missing.push(error.message);
+                    continue;
+                }
                 return Err(Stop::Error(error.to_string()));
             }
         }
-        Ok(())
+        Ok(missing)
     }
 
     fn notify_name(

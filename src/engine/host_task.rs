@@ -99,7 +99,9 @@ impl HostTask<'_> {
     /// A task whose `no_log` cannot be told is not logged.
     fn no_log(&self, scope: &Arc<dyn Scope>) -> bool {
         let keyword = self.task.keywords.no_log.as_ref();
-        keyword.is_some_and(|node| flag_of(self.run.templar(), node, scope).unwrap_or(true))
+        keyword.map_or(self.run.settings.no_log, |node| {
+            flag_of(self.run.templar(), node, scope).unwrap_or(true)
+        })
     }
 
     /// The loop's items; none when the task has no loop. A loop that cannot be
@@ -336,7 +338,7 @@ impl HostTask<'_> {
         };
         let timeout = match &keywords.timeout {
             Some(node) => Some(number_of(templar, node, scope, "timeout")? as u64),
-            None => None,
+            None => self.run.settings.task_timeout,
         };
         Ok(Flags {
             check: or(&keywords.check_mode, self.run.settings.check)?,

@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 use super::Settings;
 use super::catalogue::{Catalogue, Found};
 use super::tags::Selection;
-use crate::actions::files::expand_home;
 use crate::cli::exit;
 use crate::inventory::Inventory;
 use crate::playbook::{Loader, Module, Names, Play};
@@ -40,6 +39,10 @@ impl LoadError {
         Self { error: source::Error::new(message), code: exit::ERROR }
     }
 
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        Self { error: self.error.with_help(help), ..self }
+    }
+
     pub fn exit_code(&self) -> u8 {
         self.code
     }
@@ -61,7 +64,8 @@ impl Prepared {
         if let Some(limit) = &settings.limit {
             warnings.extend(inventory.check_limit(limit)?);
         }
-        let catalogue = Arc::new(Catalogue::load(&module_folders(directory.as_deref())));
+        let catalogue =
+            Arc::new(Catalogue::load(&module_folders(directory.as_deref(), &settings.module_path)));
         let inventory: SharedInventory = Arc::new(RwLock::new(Arc::new(inventory)));
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),
@@ -78,12 +82,16 @@ impl Prepared {
             skip_tags: settings.skip_tags.clone(),
             limit: settings.limit.clone(),
             inventory_sources: settings.inventory.clone(),
+            inject_facts: settings.inject_facts,
+            merge_hashes: settings.merge_hashes,
+            config_file: settings.config_file.as_ref().map(|path| path.display().to_string()),
         };
         let extra = Arc::new(extra);
         let names = Checker {
             catalogue: &catalogue,
             templar: &templar,
             extra: &extra,
+            settings: &settings,
             warnings: Mutex::default(),
         };
         let loader = Loader::new(&names);
@@ -92,7 +100,13 @@ impl Prepared {
             playbooks.push((path.clone(), loader.playbook(&absolute(path))?));
         }
         warnings.extend(names.take_warnings());
-        let manager = Arc::new(Manager::new(inventory, templar, run, (*extra).clone()));
+        let manager = Arc::new(Manager::new(
+            inventory,
+            templar,
+            run,
+            (*extra).clone(),
+            settings.fact_cache.clone(),
+        ));
         Ok(Self { settings, playbooks, manager, selection, warnings, catalogue })
     }
 }
@@ -111,16 +125,15 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Where executables are modules: `library/` beside the playbook, `modules/` at the
-/// top of the project (beside or above the playbook), and what ANSIBLE_LIBRARY names.
-fn module_folders(directory: Option<&Path>) -> Vec<PathBuf> {
+/// top of the project (beside or above the playbook), and what the settings name.
+fn module_folders(directory: Option<&Path>, more: &[PathBuf]) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(directory) = directory {
         folders.push(directory.join("library"));
         folders.push(directory.join("modules"));
         folders.extend(directory.parent().map(|parent| parent.join("modules")));
     }
-    let library = std::env::var_os("ANSIBLE_LIBRARY").unwrap_or_default();
-    folders.extend(std::env::split_paths(&library).filter(|path| !path.as_os_str().is_empty()));
+    folders.extend_from_slice(more);
     folders
 }
 
@@ -130,6 +143,7 @@ pub struct Checker<'a> {
     pub templar: &'a Templar,
     /// The variables of `-e`, for names of files to import.
     pub extra: &'a Arc<Layer>,
+    pub settings: &'a Settings,
     pub warnings: Mutex<Vec<String>>,
 }
 
@@ -201,15 +215,11 @@ impl Names for Checker<'_> {
     }
 
     fn roles_path(&self) -> Vec<PathBuf> {
-        let named = std::env::var_os("ANSIBLE_ROLES_PATH").unwrap_or_default();
-        let named: Vec<_> =
-            std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()).collect();
-        if !named.is_empty() {
-            return named;
-        }
-        ["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"]
-            .map(expand_home)
-            .to_vec()
+        self.settings.roles_path.clone()
+    }
+
+    fn private_role_vars(&self) -> bool {
+        self.settings.private_role_vars
     }
 
     fn warn(&self, warning: source::Error) {

@@ -24,7 +24,7 @@ mod stepping;
 mod strategy;
 mod tags;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,8 +40,8 @@ use crate::playbook::{Brought, Loader, Play, Task};
 use crate::report::Events;
 use crate::secret::Secret;
 use crate::source::{self, Node};
-use crate::template::{Scope, Templar};
-use crate::vars::{Layer, Manager, TaskScope, layer_of};
+use crate::template::{Scope, Templar, Value};
+use crate::vars::{FactCache, Layer, Manager, TaskScope, layer_of};
 use catalogue::Catalogue;
 use interrupt::Interrupt;
 use stepping::Stepping;
@@ -64,10 +64,12 @@ pub struct Settings {
     pub verbosity: u8,
     pub user: Option<String>,
     pub private_key: Option<PathBuf>,
+    pub port: Option<u16>,
     pub connection: Option<String>,
     /// Seconds to wait for a connection.
     pub timeout: u64,
     pub ssh_args: Vec<String>,
+    pub host_key_checking: bool,
     pub become_: bool,
     pub become_method: Option<String>,
     pub become_user: Option<String>,
@@ -79,6 +81,43 @@ pub struct Settings {
     pub start_at_task: Option<String>,
     /// Ask before each task.
     pub step: bool,
+    /// What plays that do not say so take for `any_errors_fatal`.
+    pub any_errors_fatal: bool,
+    /// What tasks that do not say so take for `no_log`.
+    pub no_log: bool,
+    /// Seconds between two questions after a task with `async`.
+    pub poll_interval: f64,
+    /// Seconds that a task may take.
+    pub task_timeout: Option<u64>,
+    /// Mappings of several levels are merged, not replaced.
+    pub merge_hashes: bool,
+    /// Facts are variables too, under names with `ansible_`.
+    pub inject_facts: bool,
+    /// Variables of roles are for the role alone.
+    pub private_role_vars: bool,
+    pub error_on_missing_handler: bool,
+    /// Folders of roles beside those of the playbook.
+    pub roles_path: Vec<PathBuf>,
+    /// Folders of modules beside those of the playbook.
+    pub module_path: Vec<PathBuf>,
+    pub gathering: Gathering,
+    pub fact_cache: Option<FactCache>,
+    /// Forget the cached facts first.
+    pub flush_cache: bool,
+    /// Write the hosts that were lost into a file: in this folder, or beside the playbook.
+    pub retry_files: Option<Option<PathBuf>>,
+    /// The ansible.cfg that was read.
+    pub config_file: Option<PathBuf>,
+}
+
+/// When plays gather facts that do not say whether they do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gathering {
+    #[default]
+    Implicit,
+    Explicit,
+    /// Only of hosts whose facts are not known.
+    Smart,
 }
 
 /// A run under way.
@@ -90,6 +129,8 @@ pub struct Run {
     catalogue: Arc<Catalogue>,
     interrupt: Interrupt,
     selection: Selection,
+    /// The one that runs.
+    playbook: Mutex<Option<PathBuf>>,
     stepping: Stepping,
     /// As many tasks run at once as there are forks.
     slots: Semaphore,
@@ -181,6 +222,7 @@ impl Run {
             catalogue: &self.catalogue,
             templar: self.templar(),
             extra: self.manager.extra(),
+            settings: &self.settings,
             warnings: Mutex::default(),
         }
     }
@@ -234,6 +276,14 @@ impl Run {
         Err(Stop::Error(error.to_string()))
     }
 
+    /// A fact cache that cannot be written is no reason to stop.
+    fn add_facts(&self, host: &str, facts: impl IntoIterator<Item = (String, Value)>) {
+        if let Err(error) = self.manager.add_facts(host, facts) {
+            let text = format!("the facts of {host} cannot be cached: {error}");
+            self.events.emit(Event::Warning { text });
+        }
+    }
+
     fn tell_task(&self, task: &Arc<TaskInfo>, hosts: usize) {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone());
         self.events.emit(Event::TaskStarted { task: task.clone(), hosts });
@@ -269,12 +319,41 @@ impl Run {
         self.lost().retain(|host, _| !hosts.contains(host));
     }
 
+    /// Hosts that were lost, for `--limit @FILE`.
+    fn write_retry_file(&self) {
+        let Some(folder) = &self.settings.retry_files else {
+            return;
+        };
+        let hosts: BTreeSet<String> = self.lost().keys().cloned().collect();
+        let playbook = self.playbook.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (Some(playbook), false) = (playbook, hosts.is_empty()) else {
+            return;
+        };
+        let path = match folder {
+            Some(folder) => folder.join(playbook.file_name().unwrap_or_default()),
+            None => playbook,
+        };
+        let path = path.with_extension("retry");
+        let text: String = hosts.iter().map(|host| format!("{host}\n")).collect();
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let event = match made.and_then(|()| std::fs::write(&path, text)) {
+            Ok(()) => {
+                Event::Message { text: format!("\tto retry, use: --limit @{}", path.display()) }
+            }
+            Err(error) => Event::Warning {
+                text: format!("Could not create retry file '{}': {error}", path.display()),
+            },
+        };
+        self.events.emit(event);
+    }
+
     /// Prints the recap; the exit code is the worst of what happened.
     fn finish(&self, ended: Result<(), Stop>) -> u8 {
         let stats: Vec<_> = {
             let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
             stats.iter().map(|(host, stats)| (host.clone(), *stats)).collect()
         };
+        self.write_retry_file();
         let code = match &ended {
             Err(Stop::Error(text)) => {
                 self.events.emit(Event::Error { text: text.clone() });

@@ -1,7 +1,7 @@
 //! Playbooks and their plays, one after the other.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
@@ -41,6 +41,7 @@ impl Run {
         let slots = Semaphore::new(settings.forks.max(1));
         let run = Self {
             stepping,
+            playbook: Mutex::default(),
             slots,
             told: Mutex::default(),
             settings,
@@ -57,7 +58,14 @@ impl Run {
     }
 
     pub(super) async fn playbooks(&self, playbooks: &Playbooks) -> Result<(), Stop> {
+        if self.settings.flush_cache {
+            for host in self.manager.inventory().host_names() {
+                self.manager.clear_facts(&host);
+            }
+        }
         for (path, plays) in playbooks {
+            *self.playbook.lock().unwrap_or_else(PoisonError::into_inner) =
+                std::path::absolute(path).ok();
             let path = path.display().to_string();
             self.events.emit(Event::PlaybookStarted { path, plays: plays.len() });
             for play in plays {

@@ -46,6 +46,11 @@ pub trait Names: Sync {
         Vec::new()
     }
 
+    /// Whether the variables of roles are for the role alone, unless it is said otherwise.
+    fn private_role_vars(&self) -> bool {
+        false
+    }
+
     /// Takes what is allowed but most likely a slip.
     fn warn(&self, _warning: Error) {}
 }

@@ -177,7 +177,7 @@ impl Loader<'_> {
             given: given.unwrap_or_default(),
             params,
             files: files::Names::default(),
-            public: true,
+            public: !self.names.private_role_vars(),
             allow_duplicates: None,
             validate: true,
             from_include: false,

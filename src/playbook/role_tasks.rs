@@ -48,7 +48,8 @@ impl Loader<'_> {
         let text = |argument: &Node| self.names.file_name(argument, &self.known(&inner));
         let none = Node::new(Yaml::Map(Vec::new()), node.span.clone());
         let arguments = action.arguments.as_ref().unwrap_or(&none);
-        let wanted = wanted(node, arguments, &inner, &text, true)?;
+        let public = !self.names.private_role_vars();
+        let wanted = wanted(node, arguments, &inner, &text, public)?;
         let name = arguments.get("name").or_else(|| arguments.get("role"));
         self.role(name.unwrap_or(node), wanted, &inner)
     }

@@ -1,6 +1,7 @@
-//! Which reporter writes, and how: Ansible's variables of the environment.
+//! Which reporter writes, and how: the settings of Ansible's callback plugins.
 
-use std::env;
+use crate::settings::Config;
+use crate::source;
 
 /// The reporters there are, under the names of Ansible's callback plugins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,17 +72,17 @@ impl Default for Look {
 }
 
 impl Look {
-    /// What the environment says.
+    /// What the settings say.
     ///
     /// # Errors
     /// A reporter or format of a name that nobody knows.
-    pub fn from_environment() -> Result<Self, String> {
-        Self::read(|name| env::var(name).ok())
+    pub fn of(config: &Config) -> Result<Self, String> {
+        Self::read(|name| config.text(name))
     }
 
-    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let flag = |name: &str| variable(name).and_then(|text| truth(&text));
-        let callback = match variable("ANSIBLE_STDOUT_CALLBACK").filter(|name| !name.is_empty()) {
+    fn read(setting: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let flag = |name: &str| setting(name).and_then(|text| source::boolean(&text));
+        let callback = match setting("DEFAULT_STDOUT_CALLBACK").filter(|name| !name.is_empty()) {
             None => Callback::Default,
             Some(name) => Callback::named(&name).ok_or_else(|| {
                 format!(
@@ -90,7 +91,7 @@ impl Look {
                 )
             })?,
         };
-        let format = match variable("ANSIBLE_CALLBACK_RESULT_FORMAT").as_deref() {
+        let format = match setting("CALLBACK_RESULT_FORMAT").as_deref() {
             None | Some("" | "json") => Format::Json,
             Some("yaml") => Format::Yaml,
             Some(other) => {
@@ -100,24 +101,14 @@ impl Look {
         Ok(Self {
             callback,
             format,
-            pretty: flag("ANSIBLE_CALLBACK_FORMAT_PRETTY"),
-            ok_hosts: flag("ANSIBLE_DISPLAY_OK_HOSTS").unwrap_or(true),
-            skipped_hosts: flag("ANSIBLE_DISPLAY_SKIPPED_HOSTS")
-                .or_else(|| flag("DISPLAY_SKIPPED_HOSTS"))
-                .unwrap_or(true),
-            failed_to_stderr: flag("ANSIBLE_DISPLAY_FAILED_STDERR").unwrap_or(false),
-            per_host_start: flag("ANSIBLE_SHOW_PER_HOST_START").unwrap_or(false),
-            check_mode_markers: flag("ANSIBLE_CHECK_MODE_MARKERS").unwrap_or(false),
-            task_path_on_failure: flag("ANSIBLE_SHOW_TASK_PATH_ON_FAILURE").unwrap_or(false),
+            pretty: flag("CALLBACK_FORMAT_PRETTY"),
+            ok_hosts: flag("DISPLAY_OK_HOSTS").unwrap_or(true),
+            skipped_hosts: flag("DISPLAY_SKIPPED_HOSTS").unwrap_or(true),
+            failed_to_stderr: flag("DISPLAY_FAILED_STDERR").unwrap_or(false),
+            per_host_start: flag("SHOW_PER_HOST_START").unwrap_or(false),
+            check_mode_markers: flag("CHECK_MODE_MARKERS").unwrap_or(false),
+            task_path_on_failure: flag("SHOW_TASK_PATH_ON_FAILURE").unwrap_or(false),
         })
-    }
-}
-
-fn truth(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" | "y" | "t" => Some(true),
-        "0" | "false" | "no" | "off" | "n" | "f" => Some(false),
-        _ => None,
     }
 }
 
@@ -138,19 +129,19 @@ mod tests {
 
     #[test]
     fn callbacks_have_full_names_too() {
-        let look = look(&[("ANSIBLE_STDOUT_CALLBACK", "community.general.yaml")]);
+        let look = look(&[("DEFAULT_STDOUT_CALLBACK", "community.general.yaml")]);
         assert_eq!(look.map(|look| look.callback), Ok(Callback::Yaml));
     }
 
     #[test]
     fn an_unknown_callback_is_an_error() {
-        let error = look(&[("ANSIBLE_STDOUT_CALLBACK", "dense")]);
+        let error = look(&[("DEFAULT_STDOUT_CALLBACK", "dense")]);
         assert!(error.is_err_and(|text| text.contains("'dense'")));
     }
 
     #[test]
     fn flags_are_read_as_ansible_reads_them() {
-        let look = look(&[("ANSIBLE_DISPLAY_SKIPPED_HOSTS", "No")]);
+        let look = look(&[("DISPLAY_SKIPPED_HOSTS", "No")]);
         assert_eq!(look.map(|look| look.skipped_hosts), Ok(false));
     }
 }

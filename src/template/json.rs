@@ -84,6 +84,18 @@ pub fn from_json(json: &Json) -> Value {
     }
 }
 
+/// Puts the entries of one mapping into another, mappings in it likewise.
+pub fn merge_json(into: &mut Json, from: Json) {
+    match (into, from) {
+        (Json::Object(into), Json::Object(from)) => {
+            for (key, value) in from {
+                merge_json(into.entry(key).or_insert(Json::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

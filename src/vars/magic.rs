@@ -17,6 +17,12 @@ pub struct RunVars {
     pub skip_tags: Vec<String>,
     pub limit: Option<String>,
     pub inventory_sources: Vec<String>,
+    /// Facts are variables too, under names with `ansible_`.
+    pub inject_facts: bool,
+    /// Mappings of several levels are merged, not replaced.
+    pub merge_hashes: bool,
+    /// The ansible.cfg that was read.
+    pub config_file: Option<String>,
 }
 
 /// What holds for a play's batch of hosts.
@@ -58,6 +64,7 @@ const NAMES: &[&str] = &[
     "ansible_version",
     "ansible_playbook_python",
     "ansible_inventory_sources",
+    "ansible_config_file",
     "inventory_dir",
     "inventory_file",
     "playbook_dir",
@@ -103,6 +110,7 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
         "ansible_run_tags" => list(&run.run_tags),
         "ansible_skip_tags" => list(&run.skip_tags),
         "ansible_limit" => Value::from(run.limit.clone()?),
+        "ansible_config_file" => run.config_file.clone().map_or(Value::from(()), Value::from),
         "ansible_version" => version(),
         // Inventories name it as the interpreter of local hosts; nothing here runs it.
         "ansible_playbook_python" => Value::from("/usr/bin/python3"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::scope::TaskPlace;
-use super::{BatchVars, Layer, RunVars, TaskScope};
+use super::{BatchVars, FactCache, Layer, RunVars, TaskScope};
 use crate::inventory::Inventory;
 use crate::playbook::Role;
 use crate::template::{Templar, Value, Variable};
@@ -21,6 +21,7 @@ pub struct Manager {
     run: RunVars,
     extra: Arc<Layer>,
     hosts: RwLock<HashMap<String, HostVariables>>,
+    cache: Option<FactCache>,
 }
 
 /// What a host has gathered up so far.
@@ -54,8 +55,14 @@ pub struct TaskLayers {
 }
 
 impl Manager {
-    pub fn new(inventory: SharedInventory, templar: Templar, run: RunVars, extra: Layer) -> Self {
-        Self { inventory, templar, run, extra: Arc::new(extra), hosts: RwLock::default() }
+    pub fn new(
+        inventory: SharedInventory,
+        templar: Templar,
+        run: RunVars,
+        extra: Layer,
+        cache: Option<FactCache>,
+    ) -> Self {
+        Self { inventory, templar, run, extra: Arc::new(extra), hosts: RwLock::default(), cache }
     }
 
     pub fn inventory(&self) -> Arc<Inventory> {
@@ -90,9 +97,19 @@ impl Manager {
         self.host(host).facts
     }
 
-    pub fn add_facts(&self, host: &str, facts: impl IntoIterator<Item = (String, Value)>) {
+    /// Adds facts, to the cache too; a cache that cannot be written is an error.
+    pub fn add_facts(
+        &self,
+        host: &str,
+        facts: impl IntoIterator<Item = (String, Value)>,
+    ) -> std::io::Result<()> {
         let facts = facts.into_iter().map(|(name, value)| (name, Variable::Data(value)));
-        self.update(host, |variables| Arc::make_mut(&mut variables.facts).extend(facts));
+        let known = self.host(host).facts;
+        let mut all = (*known).clone();
+        all.extend(facts);
+        let stored = self.cache.as_ref().map_or(Ok(()), |cache| cache.store(host, &all));
+        self.update(host, |variables| variables.facts = Arc::new(all));
+        stored
     }
 
     /// Adds variables of level 18, of include_vars.
@@ -106,9 +123,10 @@ impl Manager {
     }
 
     pub fn clear_facts(&self, host: &str) {
-        self.update(host, |variables| {
-            variables.facts = Arc::default();
-        });
+        if let Some(cache) = &self.cache {
+            cache.forget(host);
+        }
+        self.update(host, |variables| variables.facts = Arc::default());
     }
 
     /// What a task on `host` sees.
@@ -129,7 +147,9 @@ impl Manager {
         stack.extend(role.iter().flat_map(|role| role.variable_layers()));
         stack.extend(layers.roles.iter().rev().flat_map(|role| role.exported_layers()));
         stack.extend(layers.play.iter().cloned());
-        stack.push(variables.facts);
+        if self.run.inject_facts {
+            stack.push(variables.facts);
+        }
         stack.extend(self.inventory_layers(host).iter().cloned());
         stack.extend(role.iter().flat_map(|role| role.default_layers()));
         stack.extend(layers.roles.iter().rev().flat_map(|role| role.default_layers()));
@@ -158,8 +178,18 @@ impl Manager {
     }
 
     fn host(&self, host: &str) -> HostVariables {
-        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
-        hosts.get(host).cloned().unwrap_or_default()
+        let known = {
+            let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+            hosts.get(host).cloned()
+        };
+        known.unwrap_or_else(|| {
+            // The first time that anyone asks for this host.
+            let facts = self.cache.as_ref().and_then(|cache| cache.load(host));
+            let facts = Arc::new(facts.unwrap_or_default());
+            let variables = HostVariables { facts, ..HostVariables::default() };
+            self.update(host, |known| *known = variables.clone());
+            variables
+        })
     }
 
     fn update(&self, host: &str, change: impl FnOnce(&mut HostVariables)) {

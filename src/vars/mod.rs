@@ -1,12 +1,15 @@
 //! The variables of a run: which wins, which live on from task to task, and the
 //! magic ones. Levels are those of Ansible's "Understanding variable precedence".
 
+mod cache;
 mod magic;
 mod manager;
+mod merge;
 mod scope;
 
 pub use crate::template::{Layer, layer_of};
 
+pub use cache::FactCache;
 pub use magic::{BatchVars, RunVars};
 pub use manager::{Manager, SharedInventory, TaskLayers};
 pub use scope::TaskScope;

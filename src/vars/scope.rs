@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::merge::merged;
 use super::{BatchVars, Layer, Manager, magic};
 use crate::playbook::Role;
 use crate::template::{Scope, Variable};
@@ -71,7 +72,12 @@ impl Scope for TaskScope {
         if let Some(value) = magic::lookup(self, name) {
             return Some(Variable::Data(value));
         }
-        self.layers.iter().find_map(|layer| layer.get(name).cloned())
+        let mut found = self.layers.iter().filter_map(|layer| layer.get(name));
+        let first = found.next()?.clone();
+        if !self.manager.run().merge_hashes {
+            return Some(first);
+        }
+        Some(found.fold(first, |high, low| merged(low, high)))
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,0 +1,287 @@
+//! Options that commands which run tasks have in common, over the settings.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use crate::engine::{Gathering, LoadError, Settings};
+use crate::secret::Secret;
+use crate::settings::Config;
+use crate::vars::FactCache;
+
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Inventory: a file, a folder, an executable, or hosts with commas ('a,b,'); may be repeated
+    #[arg(short, long, value_name = "INVENTORY", visible_alias = "inventory-file")]
+    pub inventory: Vec<String>,
+
+    /// Only these hosts of what is selected
+    #[arg(short, long, value_name = "PATTERN")]
+    pub limit: Vec<String>,
+
+    /// Variables: key=value, JSON, YAML, or @file; may be repeated
+    #[arg(short, long, value_name = "VARS")]
+    pub extra_vars: Vec<String>,
+
+    /// Change nothing; say what would change
+    #[arg(short = 'C', long)]
+    pub check: bool,
+
+    /// Show the differences in changed files
+    #[arg(short = 'D', long)]
+    pub diff: bool,
+
+    /// Hosts that are worked on at the same time [default: 5]
+    #[arg(short, long, value_name = "N", value_parser = positive)]
+    pub forks: Option<usize>,
+
+    /// Show results (-v), task paths (-vv), arguments (-vvv), connections (-vvvv)
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Print the hosts that would be worked on, and stop
+    #[arg(long)]
+    pub list_hosts: bool,
+
+    /// Check the syntax and stop
+    #[arg(long)]
+    pub syntax_check: bool,
+
+    /// Forget the facts that are cached
+    #[arg(long)]
+    pub flush_cache: bool,
+
+    /// Folders with modules of your own, with ':' between
+    #[arg(short = 'M', long, value_name = "PATHS")]
+    pub module_path: Vec<String>,
+
+    /// Connect as this user
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+
+    /// Use this private key for ssh
+    #[arg(long, value_name = "FILE", visible_alias = "key-file")]
+    pub private_key: Option<PathBuf>,
+
+    /// Connection: ssh or local
+    #[arg(short, long, value_name = "CONNECTION")]
+    pub connection: Option<String>,
+
+    /// Seconds to wait for a connection [default: 10]
+    #[arg(short = 'T', long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+
+    /// Further arguments for ssh
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub ssh_common_args: Option<String>,
+
+    /// Further arguments for ssh, after the common ones
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub ssh_extra_args: Option<String>,
+
+    /// Taken for compatibility: files go over the same connection
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub scp_extra_args: Option<String>,
+
+    /// Taken for compatibility: files go over the same connection
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub sftp_extra_args: Option<String>,
+
+    /// Become another user for every task (root unless --become-user)
+    #[arg(short = 'b', long = "become")]
+    pub become_: bool,
+
+    /// How to become: sudo or su
+    #[arg(long, value_name = "METHOD")]
+    pub become_method: Option<String>,
+
+    /// Whom to become
+    #[arg(long, value_name = "USER")]
+    pub become_user: Option<String>,
+
+    /// Ask for the password of become
+    #[arg(short = 'K', long)]
+    pub ask_become_pass: bool,
+
+    /// A file with the password of become
+    #[arg(long, value_name = "FILE", visible_alias = "become-pass-file")]
+    pub become_password_file: Option<PathBuf>,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 up is wanted".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+impl Common {
+    /// The engine's settings: what is typed wins over the configuration.
+    pub fn settings(&self, config: &Config) -> Result<Settings, LoadError> {
+        let text = |typed: &Option<String>, name: &str| typed.clone().or_else(|| config.text(name));
+        let inventory =
+            if self.inventory.is_empty() { inventory_of(config) } else { self.inventory.clone() };
+        let mut module_path: Vec<PathBuf> =
+            self.module_path.iter().flat_map(|paths| std::env::split_paths(paths)).collect();
+        module_path.extend(config.paths("DEFAULT_MODULE_PATH"));
+        let number = |name: &str| config.number(name).and_then(|n| u64::try_from(n).ok());
+        Ok(Settings {
+            inventory,
+            limit: (!self.limit.is_empty()).then(|| self.limit.join(",")),
+            check: self.check,
+            diff: self.diff || config.flag("DIFF_ALWAYS"),
+            forks: self
+                .forks
+                .unwrap_or_else(|| number("DEFAULT_FORKS").unwrap_or(5).max(1) as usize),
+            verbosity: self.verbosity(config),
+            user: text(&self.user, "DEFAULT_REMOTE_USER"),
+            private_key: self
+                .private_key
+                .clone()
+                .or_else(|| config.path("DEFAULT_PRIVATE_KEY_FILE")),
+            port: config.number("DEFAULT_REMOTE_PORT").and_then(|port| u16::try_from(port).ok()),
+            connection: text(&self.connection, "DEFAULT_TRANSPORT"),
+            timeout: self.timeout.or_else(|| number("DEFAULT_TIMEOUT")).unwrap_or(10),
+            ssh_args: self.ssh_args(config)?,
+            host_key_checking: config.flag("HOST_KEY_CHECKING"),
+            become_: self.become_ || config.flag("DEFAULT_BECOME"),
+            become_method: text(&self.become_method, "DEFAULT_BECOME_METHOD"),
+            become_user: text(&self.become_user, "DEFAULT_BECOME_USER"),
+            become_password: self.become_password(config)?,
+            force_handlers: config.flag("DEFAULT_FORCE_HANDLERS"),
+            strategy: config.text("DEFAULT_STRATEGY"),
+            any_errors_fatal: config.flag("ANY_ERRORS_FATAL"),
+            no_log: config.flag("DEFAULT_NO_LOG"),
+            poll_interval: number("DEFAULT_POLL_INTERVAL").unwrap_or(15) as f64,
+            task_timeout: number("TASK_TIMEOUT").filter(|seconds| *seconds > 0),
+            merge_hashes: config.text("DEFAULT_HASH_BEHAVIOUR").as_deref() == Some("merge"),
+            inject_facts: config.flag("INJECT_FACTS_AS_VARS"),
+            private_role_vars: config.flag("DEFAULT_PRIVATE_ROLE_VARS"),
+            error_on_missing_handler: config.flag("ERROR_ON_MISSING_HANDLER"),
+            roles_path: config.paths("DEFAULT_ROLES_PATH"),
+            module_path,
+            gathering: gathering(config)?,
+            fact_cache: fact_cache(config)?,
+            flush_cache: self.flush_cache,
+            retry_files: config
+                .flag("RETRY_FILES_ENABLED")
+                .then(|| config.path("RETRY_FILES_SAVE_PATH")),
+            config_file: config.file().map(PathBuf::from),
+            ..Settings::default()
+        })
+    }
+
+    pub fn verbosity(&self, config: &Config) -> u8 {
+        let wished = config.number("DEFAULT_VERBOSITY").unwrap_or(0);
+        self.verbose.max(u8::try_from(wished).unwrap_or(0))
+    }
+
+    fn ssh_args(&self, config: &Config) -> Result<Vec<String>, LoadError> {
+        let text = |typed: &Option<String>, name: &str| typed.clone().or_else(|| config.text(name));
+        let all = [
+            config.text("SSH_ARGS"),
+            text(&self.ssh_common_args, "SSH_COMMON_ARGS"),
+            text(&self.ssh_extra_args, "SSH_EXTRA_ARGS"),
+        ];
+        let words = all.into_iter().flatten().map(|text| {
+            shlex::split(&text).ok_or_else(|| {
+                LoadError::options(format!("ssh arguments '{text}': a quote is not closed"))
+            })
+        });
+        Ok(words.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    fn become_password(&self, config: &Config) -> Result<Option<Secret>, LoadError> {
+        if self.ask_become_pass || config.flag("DEFAULT_BECOME_ASK_PASS") {
+            return ask("BECOME password: ").map(Some);
+        }
+        let file = self.become_password_file.clone();
+        match file.or_else(|| config.path("BECOME_PASSWORD_FILE")) {
+            Some(path) => password_of(&path).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The inventory that is used when none is named; Ansible's own default counts only if it is there.
+fn inventory_of(config: &Config) -> Vec<String> {
+    let named = config.text("DEFAULT_HOST_LIST").unwrap_or_default();
+    if named == "/etc/ansible/hosts" && !std::path::Path::new(&named).exists() {
+        return Vec::new();
+    }
+    let hosts = |part: &str| part.contains(',') || part.starts_with("cluster:");
+    if hosts(&named) && named.ends_with(',') {
+        return vec![named];
+    }
+    let paths = config.paths("DEFAULT_HOST_LIST");
+    paths.iter().map(|path| path.display().to_string()).collect()
+}
+
+/// What a password file says: its text, or what it prints if it may be executed.
+fn password_of(path: &std::path::Path) -> Result<Secret, LoadError> {
+    use std::os::unix::fs::PermissionsExt;
+    let failed = |reason: String| {
+        LoadError::options(format!("the password file {} cannot be used: {reason}", path.display()))
+    };
+    let metadata = path.metadata().map_err(|error| failed(error.to_string()))?;
+    let text = if metadata.permissions().mode() & 0o111 != 0 {
+        let output = std::process::Command::new(path)
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .map_err(|error| failed(error.to_string()))?;
+        if !output.status.success() {
+            return Err(failed(format!("it ended with {}", output.status)));
+        }
+        String::from_utf8(output.stdout).map_err(|_| failed("it is not UTF-8 text".to_owned()))?
+    } else {
+        std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?
+    };
+    let password = text.trim();
+    if password.is_empty() {
+        return Err(failed("it is empty".to_owned()));
+    }
+    Ok(Secret::new(password.to_owned()))
+}
+
+fn gathering(config: &Config) -> Result<Gathering, LoadError> {
+    match config.text("DEFAULT_GATHERING").as_deref() {
+        None | Some("implicit") => Ok(Gathering::Implicit),
+        Some("explicit") => Ok(Gathering::Explicit),
+        Some("smart") => Ok(Gathering::Smart),
+        Some(other) => Err(LoadError::options(format!(
+            "Invalid value '{other}' for DEFAULT_GATHERING: there are implicit, explicit and smart"
+        ))),
+    }
+}
+
+fn fact_cache(config: &Config) -> Result<Option<FactCache>, LoadError> {
+    let name = config.text("CACHE_PLUGIN").unwrap_or_default();
+    match name.strip_prefix("ansible.builtin.").unwrap_or(&name) {
+        "" | "memory" => Ok(None),
+        "jsonfile" | "community.general.jsonfile" => {
+            let folder = config.path("CACHE_PLUGIN_CONNECTION").ok_or_else(|| {
+                LoadError::options("the jsonfile fact cache needs a folder").with_help(
+                    "set fact_caching_connection in ansible.cfg, or ANSIBLE_CACHE_PLUGIN_CONNECTION",
+                )
+            })?;
+            let timeout = config.number("CACHE_PLUGIN_TIMEOUT").unwrap_or(86400);
+            let timeout = u64::try_from(timeout).ok().filter(|seconds| *seconds > 0);
+            // Names of files have a prefix only where one is set.
+            let prefix = config.text("CACHE_PLUGIN_PREFIX").unwrap_or_default();
+            let prefix = if prefix == "ansible_facts" { String::new() } else { prefix };
+            Ok(Some(FactCache { folder, prefix, timeout }))
+        }
+        other => Err(LoadError::options(format!("there is no fact cache '{other}'"))
+            .with_help("there are memory and jsonfile")),
+    }
+}
+
+/// Asks on the terminal, without an echo.
+pub fn ask(prompt: &str) -> Result<Secret, LoadError> {
+    let terminal = console::Term::stderr();
+    terminal
+        .write_str(prompt)
+        .and_then(|()| terminal.read_secure_line())
+        .map(Secret::new)
+        .map_err(|error| LoadError::options(format!("no password could be read: {error}")))
+}
