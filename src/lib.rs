@@ -10,6 +10,7 @@ pub mod inventory;
 pub mod kubernetes;
 pub mod modules;
 pub mod playbook;
+mod python_regex;
 pub mod report;
 pub mod secret;
 pub mod settings;

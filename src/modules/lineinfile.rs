@@ -181,7 +181,9 @@ impl LineInFile {
         for (at, old) in lines.iter().enumerate() {
             let new = match (&regex, &self.search_string) {
                 (Some(regex), _) => match pattern::search(regex, old)? {
-                    Some(captures) if self.backrefs.0 => Some(pattern::expand(line, &captures)?),
+                    Some(captures) if self.backrefs.0 => {
+                        Some(pattern::expand(regex, line, &captures)?)
+                    }
                     Some(_) => Some(line.to_owned()),
                     None => None,
                 },

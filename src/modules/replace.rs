@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::args::{Flag, HostPath, Text};
 use super::files::Attributes;
 use super::mode::Mode;
-use super::pattern;
+use super::pattern::{self, Replacement};
 use super::text_file::{TextFile, Writing};
 use super::{Context, Failure, Module, Outcome};
 
@@ -97,6 +97,7 @@ impl Replace {
 
     fn replaced(&self, text: &str) -> Result<(String, usize), Failure> {
         let regex = pattern::compile(&self.regexp.0, true)?;
+        let replacement = Replacement::read(&self.replace.0, &regex).map_err(Failure::new)?;
         let mut new = String::with_capacity(text.len());
         let (mut done, mut count) = (0, 0);
         for captures in regex.captures_iter(text) {
@@ -105,7 +106,7 @@ impl Replace {
             })?;
             let Some(whole) = captures.get(0) else { continue };
             new.push_str(text.get(done..whole.start()).unwrap_or_default());
-            new.push_str(&pattern::expand(&self.replace.0, &captures)?);
+            replacement.write(&captures, &mut new);
             done = whole.end();
             count += 1;
         }

@@ -207,6 +207,34 @@ fn an_error_in_a_template_file_names_its_line() {
     assert!(place("c.j2").0.contains("nothing.j2"));
 }
 
+#[test]
+fn a_seed_makes_ansibles_password() {
+    let folder = folder(&[]);
+    for (expression, expected) in [
+        ("lookup('password', '/dev/null seed=x length=12')", "O9iX65WvW9::"),
+        (
+            "lookup('password', '/dev/null', seed='x', chars=['digits', 'abc'])",
+            "a59971c697a762679c88",
+        ),
+    ] {
+        assert_eq!(lookup(folder.path(), expression), json!(expected));
+    }
+}
+
+#[test]
+fn an_encrypted_password_keeps_its_salt() {
+    let folder = folder(&[("plain", "secret\n"), ("salted", "secret salt=mysalt\n")]);
+    let md5 = |name: &str| {
+        lookup(folder.path(), &format!("lookup('password', '{name} encrypt=md5_crypt')"))
+    };
+    assert_eq!(md5("salted"), lookup(folder.path(), "'secret' | password_hash('md5', 'mysalt')"));
+    let first = md5("plain");
+    assert_eq!(md5("plain"), first);
+    let kept = fs::read_to_string(folder.path().join("plain")).expect("the file");
+    assert!(kept.starts_with("secret salt=") && kept.trim_end().len() == 20, "{kept}");
+    assert_eq!(lookup(folder.path(), "lookup('password', 'plain')"), json!("secret"));
+}
+
 fn lookup(folder: &Path, expression: &str) -> serde_json::Value {
     let templar = templar(folder);
     let value = templar.evaluate(expression, None, &scope(VARIABLES));

@@ -85,6 +85,22 @@ fn piece() -> impl Strategy<Value = String> {
         "range",
         "::-1",
         "namespace",
+        "ipaddr",
+        "ipsubnet",
+        "'10.0.0.5/24'",
+        "'fd00::/64'",
+        "json_query",
+        "'[*].a'",
+        "format",
+        "'{0:>5}'",
+        "'%5r'",
+        "lookup",
+        "'vars'",
+        "from_ini",
+        "from_csv",
+        "index_of",
+        "wordwrap",
+        "urlize",
     ];
     prop_oneof![4 => proptest::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => ".{0,3}"]
 }
@@ -106,6 +122,40 @@ proptest! {
         if let Ok(node) = kup_play::source::load_str(&quoted, std::path::Path::new("t.yml")) {
             let _ = templar.check(&node);
             let _ = templar.check_condition(&node);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn filters_take_any_text(value in "[0-9a-f:./ -]{0,20}", query in ".{0,12}", number in any::<i64>(), text in ".{0,30}") {
+        let templar = Templar::new(Settings::default());
+        let quoted = |text: &str| format!("'{}'", text.replace('\\', "").replace('\'', ""));
+        let (value, query, text) = (quoted(&value), quoted(&query), quoted(&text));
+        for expression in [
+            format!("{value} | ipaddr({query})"),
+            format!("{value} | ipaddr({number})"),
+            format!("{value} | ipsubnet({value}, {number})"),
+            format!("{value} | ipsubnet({}, {number})", number.rem_euclid(130)),
+            format!("{value} | ipmath({number})"),
+            format!("{value} | nthhost({number})"),
+            format!("{value} | next_nth_usable({number})"),
+            format!("{value} | ipcut({number})"),
+            format!("[{value}, '10.0.0.0/8', '::/0'] | cidr_merge"),
+            format!("[{value}, '::/0'] | cidr_merge('span')"),
+            format!("'::/0' | slaac({value}) ~ {value} | hwaddr('linux')"),
+            format!("a | json_query({text})"),
+            format!("{text}.format(a, n, x=s)"),
+            format!("{text} % (n, s)"),
+            format!("{text} % a"),
+            format!("{text} | from_ini"),
+            format!("{text} | from_csv(delimiter={query})"),
+            format!("{text} | urlize({number})"),
+            format!("{text} | to_seconds"),
+            format!("{text} | regex_replace({query}, {text})"),
+            format!("{text} | get_path({query})"),
+        ] {
+            let _ = templar.evaluate(&expression, None, &scope(VARIABLES));
         }
     }
 }

@@ -12,7 +12,7 @@ pub mod lists;
 mod numbers;
 pub mod password_hash;
 pub mod paths;
-mod random;
+pub mod random;
 mod regex;
 pub mod select;
 mod serial;
@@ -27,7 +27,7 @@ use minijinja::Environment;
 
 use super::call::{Plugin, add_filters};
 
-pub use self::regex::{Flags, compile, is_match};
+pub use self::regex::{Flags, compile, flags_of, is_match};
 
 const FAMILIES: &[&[Plugin]] = &[
     address::FILTERS,

@@ -78,13 +78,14 @@ fn random_mac(call: &mut Call) -> Result<Value, TemplateError> {
     Ok(Value::from(bytes.fold(value.clone(), |mac, byte| format!("{mac}:{byte}"))))
 }
 
-enum Source {
+/// Where chance comes from.
+pub enum Source {
     System,
     Seeded(Box<MersenneTwister>),
 }
 
 impl Source {
-    fn of(seed: Option<&Value>) -> Self {
+    pub fn of(seed: Option<&Value>) -> Self {
         match seed {
             None => Self::System,
             Some(seed) => Self::Seeded(Box::new(MersenneTwister::seeded(seed))),
@@ -92,7 +93,7 @@ impl Source {
     }
 
     /// A number from 0 up to, not with, `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         match self {
             Self::System => rand::rng().random_range(0..end),
             Self::Seeded(twister) => {
@@ -109,7 +110,7 @@ impl Source {
 }
 
 /// MT19937, seeded as `random.Random(seed)` seeds it.
-struct MersenneTwister {
+pub struct MersenneTwister {
     state: Vec<u32>,
     next: usize,
 }

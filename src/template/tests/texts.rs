@@ -1,7 +1,7 @@
 //! Tests on texts.
 
 use super::super::call::{Call, Plugin};
-use super::super::filters::{Flags, is_match};
+use super::super::filters::{Flags, flags_of, is_match};
 use super::super::rewrite::{Role, short_name};
 use super::super::{TemplateError, Value, python};
 
@@ -25,7 +25,7 @@ pub const TESTS: &[Plugin] = &[
 
 fn matches(call: &mut Call, anchored: bool) -> Result<Value, TemplateError> {
     let text = python::text(call.value()?);
-    let flags = Flags { anchored, ..Flags::of(call) };
+    let flags = Flags { anchored, ..flags_of(call) };
     is_match(&text, &call.text_or("pattern", ""), flags).map(Value::from)
 }
 
@@ -34,7 +34,7 @@ fn regex(call: &mut Call) -> Result<Value, TemplateError> {
         "match" => matches(call, true),
         "fullmatch" => {
             let pattern = format!("(?:{})\\Z", call.text_or("pattern", ""));
-            let flags = Flags { anchored: true, ..Flags::of(call) };
+            let flags = Flags { anchored: true, ..flags_of(call) };
             is_match(&python::text(call.value()?), &pattern, flags).map(Value::from)
         }
         _ => matches(call, false),
