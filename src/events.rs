@@ -99,6 +99,10 @@ pub enum Event {
     },
 }
 
+/// The key of a failed result that holds the message with its place and the line, for
+/// people; like all keys of this beginning it is not registered.
+pub const EXPLANATION: &str = "_ansible_explanation";
+
 /// A task as the watchers need it.
 #[derive(Clone, Debug, Serialize)]
 pub struct TaskInfo {

@@ -31,7 +31,10 @@ mod validate_argument_spec;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::events::EXPLANATION;
 pub use crate::modules::{Failure, Outcome};
+use crate::source;
+use crate::template::TemplateError;
 use crate::transport::ConnectionError;
 pub use context::{Context, Effect, Flags, Remote};
 pub use registry::{ActionSpec, find, names};
@@ -68,6 +71,20 @@ impl Error {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
+    }
+}
+
+/// Ansible's message for the result, and for the operator the place and what would help.
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Self {
+        let explanation = source::Error::from(error.clone());
+        Self::new(error.to_string()).with(EXPLANATION, explanation.to_string())
+    }
+}
+
+impl From<TemplateError> for Error {
+    fn from(error: TemplateError) -> Self {
+        Self::Failed(error.into())
     }
 }
 

@@ -40,10 +40,7 @@ impl Action for Template {
         let source = std::fs::read_to_string(&path)
             .map_err(|e| Error::failed(format!("{} cannot be read: {e}", path.display())))?;
         let options = self.options(context, &path);
-        let text = context
-            .templar
-            .render_file(&source, &options, &context.scope)
-            .map_err(|error| Error::failed(error.to_string()))?;
+        let text = context.templar.render_file(&source, &options, &context.scope)?;
         let mut extra = Map::new();
         if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
             extra.insert("original_basename".to_owned(), json!(name));

@@ -247,7 +247,7 @@ impl HostTask<'_> {
     /// The first condition of `when` that does not hold.
     fn false_condition(&self, scope: &Arc<dyn Scope>) -> Result<Option<Json>, Failure> {
         for condition in &self.task.keywords.when {
-            let held = self.run.templar().condition(condition, scope).map_err(failure_of)?;
+            let held = self.run.templar().condition(condition, scope).map_err(Failure::from)?;
             if !held {
                 return Ok(Some(condition.to_json()));
             }
@@ -363,7 +363,7 @@ impl HostTask<'_> {
             if value.is_none() || value.is_undefined() {
                 continue;
             }
-            let layers = match template::to_json(&value).map_err(failure_of)? {
+            let layers = match template::to_json(&value).map_err(Failure::from)? {
                 Json::Array(layers) => layers,
                 one => vec![one],
             };
@@ -525,7 +525,7 @@ impl HostTask<'_> {
 
     fn all(&self, conditions: &[Node], scope: &Arc<dyn Scope>) -> Result<bool, Failure> {
         for condition in conditions {
-            if !self.run.templar().condition(condition, scope).map_err(failure_of)? {
+            if !self.run.templar().condition(condition, scope).map_err(Failure::from)? {
                 return Ok(false);
             }
         }
@@ -541,8 +541,4 @@ impl HostTask<'_> {
             () = self.run.interrupt.wait() => {}
         }
     }
-}
-
-fn failure_of(error: template::TemplateError) -> Failure {
-    Failure::new(error.to_string())
 }

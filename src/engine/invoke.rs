@@ -127,7 +127,7 @@ fn arguments_of(
     templar: &Templar,
     scope: &Arc<dyn Scope>,
 ) -> Result<Map<String, Json>, Failure> {
-    let failure = |error: template::TemplateError| Failure::new(error.to_string());
+    let failure = Failure::from;
     let mut arguments = Map::new();
     if let Some(node) = &task.arguments {
         let value = templar.render_arguments(node, scope).map_err(failure)?;

@@ -10,7 +10,7 @@ use super::dump::{self, Form, is_set};
 use super::options::{Callback, Format};
 use super::screen::Screen;
 use super::{Reporter, Settings, diff, json};
-use crate::events::{Event, HostResult, Stats, Status, TaskInfo};
+use crate::events::{EXPLANATION, Event, HostResult, Stats, Status, TaskInfo};
 
 /// Writes what `ansible-playbook` writes: results to stdout, warnings to stderr.
 pub struct DefaultReporter {
@@ -85,16 +85,22 @@ impl DefaultReporter {
                 Status::FailedIgnored | Status::UnreachableIgnored => {
                     self.screen.line(Colour::Skipped, "...ignoring");
                 }
-                Status::Failed
-                    if self.settings.verbosity < 2 && !self.settings.look.task_path_on_failure =>
-                {
-                    self.screen.err(Colour::Debug, &format!("task path: {}", outcome.task.path));
-                }
+                Status::Failed => self.place(outcome),
                 _ => {}
             }
         }
         for warning in strings(outcome.result.get("warnings")) {
             self.screen.err(Colour::Warning, &format!("[WARNING]: {warning}"));
+        }
+    }
+
+    /// Where the failed task stands, and what is wrong there when that is known.
+    fn place(&self, outcome: &HostResult) {
+        if let Some(text) = explanation(&outcome.result) {
+            self.screen.err(Colour::Error, text);
+        }
+        if self.settings.verbosity < 2 && !self.settings.look.task_path_on_failure {
+            self.screen.err(Colour::Debug, &format!("task path: {}", outcome.task.path));
         }
     }
 
@@ -306,6 +312,13 @@ impl Reporter for DefaultReporter {
             _ => {}
         }
     }
+}
+
+/// The message that shows the line: one that was made for people, or the result's own.
+fn explanation(result: &Map<String, Json>) -> Option<&str> {
+    let text = |key: &str| result.get(key).and_then(Json::as_str);
+    let with_place = |key| text(key).filter(|text| text.contains("\n  --> "));
+    text(EXPLANATION).or_else(|| with_place("msg")).or_else(|| with_place("reason"))
 }
 
 fn strings(list: Option<&Json>) -> impl Iterator<Item = &str> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::screen::Screen;
 use super::{Reporter, Settings, json};
-use crate::events::{Event, HostResult, Stats, Status, TaskInfo};
+use crate::events::{EXPLANATION, Event, HostResult, Stats, Status, TaskInfo};
 
 /// Writes what the callback ansible.posix.json writes.
 pub struct DocumentReporter {
@@ -127,6 +127,7 @@ fn duration(start: Timestamp, end: Option<Timestamp>) -> Json {
 /// All of a result, and what made it.
 fn whole(outcome: &HostResult) -> Map<String, Json> {
     let mut result = outcome.result.clone();
+    result.remove(EXPLANATION);
     result.insert("action".to_owned(), outcome.task.module.clone().into());
     result.entry("_ansible_no_log").or_insert(false.into());
     let state = match outcome.status {
