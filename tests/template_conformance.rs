@@ -186,6 +186,36 @@ fn expressions_give_ansibles_values_and_texts() {
     });
 }
 
+/// Filters, tests and lookups of ansible-core that are not here.
+const MISSING: &[(&str, &str)] = &[
+    ("config", "there are no settings of Ansible's to look up"),
+    ("unvault", "what is encrypted is decrypted where it is used"),
+    ("url", "nothing is loaded from the network while a template is rendered"),
+    ("vault", "what is encrypted is decrypted where it is used"),
+];
+
+#[test]
+fn every_filter_test_and_lookup_of_ansible_core_is_known() {
+    let table = Table::load();
+    let mut wrong = Vec::new();
+    for (kind, template) in [
+        ("filters", "{{ x | ansible.builtin.NAME }}"),
+        ("tests", "{{ x is ansible.builtin.NAME(1) }}"),
+        ("lookups", "{{ q(\"ansible.builtin.NAME\") }}"),
+    ] {
+        for name in table.expected["names"][kind].as_array().expect("names") {
+            let name = name.as_str().expect("a name");
+            let quoted = format!("'{}'", template.replace("NAME", name));
+            let node = source::load_str(&quoted, Path::new("names.yml")).expect("a quoted text");
+            let known = table.templar.check(&node).is_ok();
+            if !known && !MISSING.iter().any(|(missing, _)| *missing == name) {
+                wrong.push(format!("{kind}: {name} is not known"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn templates_give_ansibles_texts() {
     let table = Table::load();

@@ -57,6 +57,8 @@ impl Template {
         let Delimiters { variable, block, comment } = defaults.delimiters;
         FileOptions {
             path: Some(path.to_owned()),
+            written_path: Some(self.src.clone()),
+            destination: Some(self.placement.dest.clone()),
             search_path: context.search.clone(),
             trim_blocks: self.trim_blocks.map_or(defaults.trim_blocks, |flag| flag.0),
             lstrip_blocks: self.lstrip_blocks.map_or(defaults.lstrip_blocks, |flag| flag.0),

@@ -12,7 +12,7 @@ use super::rewrite::rewrite_template;
 use super::running::Piece;
 use super::scan::{Delimiters, Kind, scan};
 use super::templar::{Reading, Templar};
-use super::{Scope, TemplateError, Value};
+use super::{Scope, TemplateError, Value, file_vars};
 use crate::source::{SourceFile, Span};
 
 /// A template file begins with this when it sets its own options.
@@ -23,6 +23,10 @@ const HEADER: &str = "#jinja2:";
 pub struct FileOptions {
     /// The file's own path: for errors, and its folder for `{% include %}`.
     pub path: Option<PathBuf>,
+    /// The path as the task names it.
+    pub written_path: Option<String>,
+    /// Where the result goes, for `template_destpath`.
+    pub destination: Option<String>,
     /// Where `{% include %}`, `{% import %}` and `{% extends %}` look, each
     /// with its `templates` folder first.
     pub search_path: Vec<PathBuf>,
@@ -41,6 +45,8 @@ impl Default for FileOptions {
     fn default() -> Self {
         Self {
             path: None,
+            written_path: None,
+            destination: None,
             search_path: Vec::new(),
             trim_blocks: true,
             lstrip_blocks: false,
@@ -182,7 +188,9 @@ impl Templar {
         options: &FileOptions,
         scope: &Arc<dyn Scope>,
     ) -> Result<String, TemplateError> {
-        self.file_in(text, options, &Context::new(self.clone(), scope.clone()))
+        let context = Context::new(self.clone(), scope.clone());
+        let own = file_vars::of_file(options, &context);
+        self.file_in(text, options, &context.with_variables(own))
     }
 
     /// A template for the lookup, with variables of its own before the others.
@@ -193,8 +201,9 @@ impl Templar {
         context: &Arc<Context>,
         extra: Option<Value>,
     ) -> Result<String, TemplateError> {
+        let context = context.with_variables(file_vars::of_file(options, context));
         match extra {
-            None => self.file_in(text, options, context),
+            None => self.file_in(text, options, &context),
             Some(extra) => self.file_in(text, options, &context.with_variables(extra)),
         }
     }

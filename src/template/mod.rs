@@ -11,6 +11,7 @@ mod check;
 mod context;
 mod error;
 mod file;
+mod file_vars;
 mod filters;
 mod finish;
 mod globals;

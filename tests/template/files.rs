@@ -208,6 +208,16 @@ fn an_error_in_a_template_file_names_its_line() {
 }
 
 #[test]
+fn a_template_knows_itself() {
+    let text = "{{ ansible_managed }} {{ template_path == template_fullpath }} {{ template_fullpath | basename }} {{ template_uid is defined }} {{ template_run_date.year >= 2024 }} {{ template_mtime is defined }} {{ template_destpath is none }}\n";
+    assert_eq!(rendered(text), "Ansible managed True t.j2 True True True True\n");
+    let folder = folder(&[("templates/own.j2", "{{ template_path }} {{ ansible_managed }}")]);
+    let variables = scope("ansible_managed: by us");
+    let found = templar(folder.path()).evaluate("lookup('template', 'own.j2')", None, &variables);
+    assert_eq!(found.map(|value| value.to_string()), Ok("own.j2 by us".to_owned()));
+}
+
+#[test]
 fn a_seed_makes_ansibles_password() {
     let folder = folder(&[]);
     for (expression, expected) in [

@@ -65,6 +65,7 @@ pub fn template(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
             ))
         })?;
         let mut options = FileOptions { path: Some(path.clone()), ..FileOptions::default() };
+        options.written_path = Some(term.clone());
         options.search_path = request.search_path();
         options.trim_blocks = request.flag("trim_blocks", true);
         options.lstrip_blocks = request.flag("lstrip_blocks", false);

@@ -15,11 +15,21 @@ import re
 
 os.environ.update(TZ="UTC", CARGO_PKG_NAME="kup-play", ANSIBLE_DEPRECATION_WARNINGS="false")
 
+import ansible.plugins.filter
+import ansible.plugins.lookup
+import ansible.plugins.test
+import jinja2.filters
+import jinja2.tests
 import yaml
 from ansible import constants as C
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.conditional import Conditional
+from ansible.plugins.filter import core, encryption, mathstuff, urls, urlsplit
 from ansible.plugins.loader import init_plugin_loader
+from ansible.plugins.test import core as test_core
+from ansible.plugins.test import files as test_files
+from ansible.plugins.test import mathstuff as test_mathstuff
+from ansible.plugins.test import uri as test_uri
 from ansible.release import __version__
 from ansible.template import Templar
 
@@ -55,12 +65,37 @@ def condition(templar, code, variables):
     return attempt(lambda: {"json": conditional.evaluate_conditional(templar, variables)})
 
 
+def names():
+    """The filters, tests and lookups of ansible.builtin and of Jinja2."""
+    def documented(kind, package):
+        for path in pathlib.Path(package.__file__).parent.iterdir():
+            if path.suffix == ".yml" or (kind == "lookup" and path.suffix == ".py"):
+                if not path.stem.startswith("_"):
+                    yield path.stem
+
+    def defined(modules, method):
+        for module in modules:
+            plugins = module.FilterModule() if method == "filters" else module.TestModule()
+            yield from getattr(plugins, method)()
+
+    filters = {*jinja2.filters.FILTERS, *documented("filter", ansible.plugins.filter)}
+    filters |= {*defined([core, encryption, mathstuff, urls, urlsplit], "filters")}
+    tests = {*jinja2.tests.TESTS, *documented("test", ansible.plugins.test)}
+    tests |= {*defined([test_core, test_files, test_mathstuff, test_uri], "tests")}
+    return {
+        "filters": sorted(filters),
+        "tests": sorted(name for name in tests if name.isidentifier()),
+        "lookups": sorted(documented("lookup", ansible.plugins.lookup)),
+    }
+
+
 def main():
     init_plugin_loader()
     source = yaml.safe_load((HERE / "expressions.yml").read_text())
     templar = Templar(loader=DataLoader(), variables=source["variables"])
     result = {
         "ansible": __version__,
+        "names": names(),
         "expressions": {
             str(code): expression(templar, code)
             for family in source["families"].values()
