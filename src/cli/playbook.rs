@@ -120,7 +120,8 @@ fn settings(options: &Options, config: &Config) -> Result<Settings, engine::Load
 
 fn report_settings(options: &Options, config: &Config, look: Look) -> ReportSettings {
     let terminal = std::io::stdout().is_terminal();
-    let columns = if terminal { usize::from(console::Term::stdout().size().1) - 1 } else { 79 };
+    let width = usize::from(console::Term::stdout().size().1);
+    let columns = if terminal { width.saturating_sub(1) } else { 79 };
     let forced = config.flag("ANSIBLE_FORCE_COLOR");
     // Any value of NO_COLOR switches colours off (no-color.org).
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

@@ -1,7 +1,5 @@
 //! Ansible's default colours.
 
-use console::Style;
-
 /// What a piece of output is about.
 #[derive(Clone, Copy)]
 pub enum Colour {
@@ -18,6 +16,22 @@ pub enum Colour {
     Plain,
 }
 
+impl Colour {
+    /// The terminal's number for it.
+    fn code(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Ok | Self::DiffAdd => "0;32",
+            Self::Changed => "0;33",
+            Self::Skipped | Self::DiffLines => "0;36",
+            Self::Error | Self::DiffRemove => "0;31",
+            Self::Unreachable => "1;31",
+            Self::Warning => "1;35",
+            Self::Debug => "1;30",
+            Self::Plain => return None,
+        })
+    }
+}
+
 /// Colours text, or leaves it when colour is off.
 #[derive(Clone, Copy)]
 pub struct Palette {
@@ -25,19 +39,31 @@ pub struct Palette {
 }
 
 impl Palette {
+    /// Each line is coloured for itself, so that a pager shows every one of them right.
     pub fn paint(self, colour: Colour, text: &str) -> String {
-        let style = Style::new().force_styling(true);
-        let style = match colour {
-            _ if !self.enabled => return text.to_owned(),
-            Colour::Plain => return text.to_owned(),
-            Colour::Ok | Colour::DiffAdd => style.green(),
-            Colour::Changed => style.yellow(),
-            Colour::Skipped | Colour::DiffLines => style.cyan(),
-            Colour::Error | Colour::DiffRemove => style.red(),
-            Colour::Unreachable => style.red().bright(),
-            Colour::Warning => style.magenta().bright(),
-            Colour::Debug => style.black().bright(),
-        };
-        style.apply_to(text).to_string()
+        match colour.code() {
+            Some(code) if self.enabled => {
+                let lines: Vec<_> =
+                    text.split('\n').map(|line| format!("\x1b[{code}m{line}\x1b[0m")).collect();
+                lines.join("\n")
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_coloured() {
+        let palette = Palette { enabled: true };
+        assert_eq!(palette.paint(Colour::Ok, "a\nb"), "\x1b[0;32ma\x1b[0m\n\x1b[0;32mb\x1b[0m");
+    }
+
+    #[test]
+    fn nothing_is_coloured_when_colour_is_off() {
+        assert_eq!(Palette { enabled: false }.paint(Colour::Error, "a"), "a");
     }
 }

@@ -74,8 +74,7 @@ fn unified(before: &str, after: &str, from: &str, to: &str, palette: Palette) ->
             Some(b'@') => Colour::DiffLines,
             _ => Colour::Plain,
         };
-        out.push_str(&palette.paint(colour, line));
-        out.push('\n');
+        out.push_str(&palette.paint(colour, &format!("{line}\n")));
     }
     out.push('\n');
     out
