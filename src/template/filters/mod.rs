@@ -8,6 +8,7 @@ mod encoding;
 mod html;
 mod json_query;
 mod keys;
+mod kubernetes;
 pub mod lists;
 mod numbers;
 pub mod password_hash;
@@ -38,6 +39,7 @@ const FAMILIES: &[&[Plugin]] = &[
     html::FILTERS,
     json_query::FILTERS,
     keys::FILTERS,
+    kubernetes::FILTERS,
     lists::FILTERS,
     numbers::FILTERS,
     password_hash::FILTERS,
