@@ -464,6 +464,9 @@ impl<'a> Batch<'a> {
                 }
             }
         }
+        for text in self.run.templar().take_warnings() {
+            self.run.events.emit(Event::Warning { text });
+        }
         self.count(task, done, place);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use regex::Regex;
@@ -48,6 +48,14 @@ struct Inner {
     filters: HashSet<String>,
     tests: HashSet<String>,
     globals: HashSet<String>,
+    warnings: Mutex<Warnings>,
+}
+
+/// What is to be told to the operator, each thing once in a run.
+#[derive(Default)]
+struct Warnings {
+    told: HashSet<String>,
+    new: Vec<String>,
 }
 
 impl fmt::Debug for Templar {
@@ -83,7 +91,21 @@ impl Templar {
             filters,
             tests,
             globals,
+            warnings: Mutex::default(),
         }))
+    }
+
+    pub(super) fn warn(&self, text: String) {
+        let mut warnings = self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.told.insert(text.clone()) {
+            warnings.new.push(text);
+        }
+    }
+
+    /// What templates have warned of since this was last asked.
+    pub fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut warnings.new)
     }
 
     pub fn settings(&self) -> &Settings {
@@ -355,6 +377,7 @@ fn only_expression(text: &str, segments: &[Segment]) -> Option<std::ops::Range<u
     (expression.kind == Kind::Expression && rest.iter().all(nothing))
         .then(|| expression.inner.clone())
 }
+
 /// How often a text calls what may act on the controller.
 fn asks_for_lookups(text: &str) -> usize {
     static CALL: LazyLock<Regex> =

@@ -208,6 +208,23 @@ fn an_error_in_a_template_file_names_its_line() {
 }
 
 #[test]
+fn a_lookup_that_may_fail_warns_once() {
+    let templar = templar(folder(&[]).path());
+    let found = |expression: &str| {
+        let value = templar.evaluate(expression, None, &scope(VARIABLES)).expect(expression);
+        to_json(&value).expect("JSON")
+    };
+    for _ in 0..2 {
+        assert_eq!(found("lookup('file', 'nope', errors='warn')"), json!(null));
+    }
+    assert_eq!(found("q('file', 'other', errors='ignore')"), json!([]));
+    let warnings = templar.take_warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings.iter().all(|text| text.contains("error is being ignored")), "{warnings:?}");
+    assert!(templar.take_warnings().is_empty());
+}
+
+#[test]
 fn a_template_knows_itself() {
     let text = "{{ ansible_managed }} {{ template_path == template_fullpath }} {{ template_fullpath | basename }} {{ template_uid is defined }} {{ template_run_date.year >= 2024 }} {{ template_mtime is defined }} {{ template_destpath is none }}\n";
     assert_eq!(rendered(text), "Ansible managed True t.j2 True True True True\n");

@@ -145,7 +145,15 @@ fn found(call: &mut Call, list: bool) -> Result<Value, TemplateError> {
     let found = match run(&name, &context, terms, options) {
         Ok(found) => found,
         Err(error) if error.undefined || on_error == "strict" => return Err(error),
-        Err(_) => return Ok(if list { Value::from(Vec::<Value>::new()) } else { Value::from(()) }),
+        Err(error) => {
+            if on_error == "warn" {
+                let reason = error.message;
+                context
+                    .templar
+                    .warn(format!("Lookup failed but the error is being ignored: {reason}"));
+            }
+            return Ok(if list { Value::from(Vec::<Value>::new()) } else { Value::from(()) });
+        }
     };
     if list || found.is_empty() {
         return Ok(Value::from(found));
