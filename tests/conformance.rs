@@ -25,8 +25,12 @@ fn main() -> ExitCode {
             Trial::test(name.clone(), move || Ok(standing.judge(case::run(&name))?))
         })
         .collect();
+    let listed = differences.clone();
     trials.push(Trial::test("lists_name_cases_that_exist", move || {
         Ok(lists::all_exist(&[&differences, &pending], &case::names())?)
+    }));
+    trials.push(Trial::test("the_page_on_compatibility_tells_every_difference", move || {
+        Ok(lists::all_told(&listed)?)
     }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -380,7 +380,7 @@ fn wrong_plays_are_explained_at_their_place() {
         ("- hosts: all\n  serial: [1, x]\n", "2:15", "serial must be a number of hosts"),
         ("- hosts: all\n  order: sortd\n", "2:10", "did you mean 'sorted'?"),
         ("- hosts: all\n  strategy: fre\n", "2:13", "Invalid play strategy specified: fre"),
-        ("- hosts: all\n  vars: [x]\n", "2:10", "must be specified as a dictionary"),
+        ("- hosts: all\n  vars: [x]\n", "2:9", "must be specified as a dictionary"),
         ("- hosts: all\n  vars: {a-b: 1}\n", "2:10", "'a-b' is not a valid variable name"),
         ("- hosts: all\n  environment: x\n", "2:16", "environment must be a dictionary"),
         ("- hosts: all\n  max_fail_percentage: x\n", "2:24", "converted to percent"),

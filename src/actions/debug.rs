@@ -1,7 +1,7 @@
 //! `debug`: shows a message or a variable.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value as Json, json};
 
 use super::{Action, Context, Error, Outcome};
@@ -11,7 +11,8 @@ use crate::template;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Debug {
-    /// What to print; any type.
+    /// What to print; any type, null too.
+    #[serde(default, deserialize_with = "given")]
     msg: Option<Json>,
     /// An expression whose value is printed, without braces.
     var: Option<Json>,
@@ -21,6 +22,10 @@ pub struct Debug {
     /// Print only from this many `-v` on.
     #[serde(default)]
     verbosity: u8,
+}
+
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(value).map(Some)
 }
 
 impl Action for Debug {

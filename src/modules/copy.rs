@@ -120,6 +120,10 @@ impl Copy {
                 outcome = outcome.with_diff(diff);
             }
             outcome = self.place(src, &dest, outcome, old.is_some(), context)?;
+            if context.check && !self.remote_src.0 {
+                // As Ansible: a file that would come from the controller is not described.
+                return Ok(outcome);
+            }
         }
         outcome.changed |= self.attributes()?.apply(&dest, true, context.check)?;
         outcome = outcome.with("dest", dest.display().to_string()).with("checksum", wanted);

@@ -215,6 +215,16 @@ fn add_args(task: &Node, action: &mut Action) -> Result<(), Error> {
     }
 }
 
+/// Adds arguments that win over those that the action has, as do the ones that stand
+/// behind the module's name over `args`.
+fn put_over(action: &mut Action, more: &[(Node, Node)], place: &Node) {
+    let under = action.arguments.take();
+    action.arguments = Some(Node::new(Yaml::Map(more.to_vec()), place.span.clone()));
+    if let Some(under) = under {
+        put_under(action, under.as_map().unwrap_or_default(), &under);
+    }
+}
+
 /// Adds arguments; those that the action has itself stay. `place` stands for them all
 /// when it has none.
 fn put_under(action: &mut Action, more: &[(Node, Node)], place: &Node) {
@@ -283,7 +293,7 @@ fn split_free_form(action: &mut Action, module: &Module, expected: bool) -> Resu
         };
         let pairs: Vec<_> =
             split.pairs.into_iter().map(|(key, text)| (string(key), value(text))).collect();
-        put_under(action, &pairs, &node);
+        put_over(action, &pairs, &node);
     }
     action.free_form = (!split.rest.is_empty()).then(|| string(split.rest));
     Ok(())

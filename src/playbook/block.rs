@@ -74,6 +74,7 @@ impl Loader<'_> {
             Place { keywords: Arc::new(place.keywords.inherit(node, "Block")?), ..place.clone() };
         let guarded = Place { rescued: true, ..inner.clone() };
         let rescued = node.get("rescue").is_some();
+        self.check_parts(node)?;
         let part = |name: &str| match node.get(name) {
             Some(list) if name == "block" && rescued => self.items(list, &guarded),
             Some(list) => self.items(list, &inner),
@@ -86,6 +87,26 @@ impl Loader<'_> {
             always: part("always")?,
             span: node.span.clone(),
         })
+    }
+
+    /// There is nothing to rescue in a block without tasks.
+    fn check_parts(&self, node: &Node) -> Result<(), Error> {
+        let empty = |list: &Node| match &list.value {
+            Yaml::Seq(items) => items.is_empty(),
+            other => *other == Yaml::Null,
+        };
+        if !node.get("block").is_some_and(empty) {
+            return Ok(());
+        }
+        let part = ["rescue", "always"]
+            .into_iter()
+            .find_map(|name| Some((name, node.get(name).filter(|list| !empty(list))?)));
+        match part {
+            Some((name, list)) => {
+                Err(list.span.error(format!("'{name}' keyword cannot be used without 'block'")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Imports are done before a loop could be.

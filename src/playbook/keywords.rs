@@ -171,14 +171,14 @@ pub fn tags_of(node: &Node) -> Result<Vec<String>, Error> {
     Ok(tags)
 }
 
-/// The mapping under `vars`, or a list of them.
+/// The mapping under `vars`.
 pub fn vars_of(node: &Node, object: &str) -> Result<Layer, Error> {
     let mut layer = Layer::new();
-    for item in list_of(node) {
-        let Some(entries) = item.as_map() else {
-            return Err(item.span.error(format!(
+    if node.value != Yaml::Null {
+        let Some(entries) = node.as_map() else {
+            return Err(node.span.error(format!(
                 "Vars in a {object} must be specified as a dictionary, not {}",
-                item.kind()
+                node.kind()
             )));
         };
         for (key, value) in entries {

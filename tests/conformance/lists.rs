@@ -46,6 +46,18 @@ impl Standing {
     }
 }
 
+/// Every meant difference stands in docs/compatibility.md too.
+pub fn all_told(differences: &List) -> Result<(), String> {
+    let page = folder().join("../../docs/compatibility.md");
+    let page = fs::read_to_string(page).map_err(|error| error.to_string())?;
+    let untold: Vec<_> = differences.keys().filter(|name| !page.contains(*name)).collect();
+    if untold.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("docs/compatibility.md does not name {untold:?}"))
+    }
+}
+
 pub fn all_exist(lists: &[&List], cases: &[String]) -> Result<(), String> {
     let gone: Vec<_> =
         lists.iter().flat_map(|list| list.keys()).filter(|name| !cases.contains(name)).collect();
