@@ -63,7 +63,7 @@ impl Templar {
         }
         let error =
             locate(span, text, used.offset).error(format!("no {kind} named '{}'", used.name));
-        Err(match suggest(name, known.into_iter()) {
+        Err(match suggest(name, known) {
             Some(near) => error.with_help(format!("did you mean '{near}'?")),
             None => error,
         })

@@ -13,6 +13,9 @@ use super::templar::{Reading, Templar};
 use super::{TemplateError, Value, python};
 use crate::source::{SourceFile, Span};
 
+/// Finds the file of a template by the name under which another one includes it.
+type Included<'a> = dyn Fn(&str) -> Option<Arc<SourceFile>> + 'a;
+
 /// What is to be rendered.
 pub struct Piece<'a> {
     pub environment: &'a Environment<'static>,
@@ -25,7 +28,7 @@ pub struct Piece<'a> {
     pub span: Option<&'a Span>,
     pub reading: Reading,
     /// The file of a template that the text includes, by the name it uses.
-    pub included: Option<&'a dyn Fn(&str) -> Option<Arc<SourceFile>>>,
+    pub included: Option<&'a Included<'a>>,
 }
 
 /// The name under which minijinja knows the text itself.
