@@ -72,9 +72,19 @@ fn is_path(text: &str) -> bool {
 
 fn show(expression: &str, context: &Context) -> Result<Json, Error> {
     match context.templar.evaluate(expression, None, &context.scope) {
-        Ok(value) if value.is_undefined() => Ok(json!("VARIABLE IS NOT DEFINED!")),
+        Ok(value) if value.is_undefined() => {
+            Ok(missing(context, &format!("'{expression}' is undefined")))
+        }
         Ok(value) => template::to_json(&value).map_err(|e| Error::failed(e.to_string())),
-        Err(error) if error.undefined => Ok(json!("VARIABLE IS NOT DEFINED!")),
+        Err(error) if error.undefined => Ok(missing(context, &error.to_string())),
         Err(error) => Err(Error::failed(error.to_string())),
+    }
+}
+
+/// What stands for a value that is not there; with `-v` it says why.
+fn missing(context: &Context, why: &str) -> Json {
+    match context.verbosity {
+        0 => json!("VARIABLE IS NOT DEFINED!"),
+        _ => json!(format!("VARIABLE IS NOT DEFINED!: {why}")),
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Action, Context, Error, Failure, Outcome, files};
 use crate::modules::args::Flag;
-use crate::modules::files::checksum;
+use crate::modules::files::{checksum, digest_of};
 
 /// Copies a file from the host.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -63,7 +63,11 @@ impl Action for Fetch {
                 .with("checksum", got)
                 .into());
         }
-        Ok(outcome(true))
+        let mut fetched = outcome(true).with("remote_md5sum", Json::Null);
+        if let Ok(digest) = digest_of::<md5::Md5>(&dest) {
+            fetched = fetched.with("md5sum", digest);
+        }
+        Ok(fetched)
     }
 }
 
@@ -102,12 +106,11 @@ impl Fetch {
     }
 
     fn missing(self) -> Result<Outcome, Error> {
-        let failure = Failure::new("the remote file does not exist").with("file", self.src);
-        if self.fail_on_missing.0 {
-            return Err(failure.into());
-        }
         let msg = "the remote file does not exist, not transferring, ignored";
-        Ok(Outcome { result: failure.result, ..Outcome::default() }.with("msg", msg))
+        if self.fail_on_missing.0 {
+            return Err(Failure::new(msg).into());
+        }
+        Ok(Outcome::default().with("file", self.src).with("msg", msg))
     }
 }
 

@@ -449,9 +449,10 @@ impl<'a> Batch<'a> {
                 manager.set(host, [(name.clone(), value.clone())]);
             }
         }
-        self.keep_facts(task, done, targets)?;
+        let learning = self.learning(task, done, targets)?;
+        self.keep_facts(done, &learning);
         for effect in &done.effects {
-            self.apply(effect, targets);
+            self.apply(effect, &learning);
         }
         if done.status == Status::Changed && !task.notify.is_empty() {
             let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, place));
@@ -471,26 +472,35 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn keep_facts(&self, task: &Task, done: &Finished, targets: &[String]) -> Result<(), Stop> {
-        // set_fact and include_vars say by their effects what becomes of their variables.
-        if !done.effects.is_empty() {
-            return Ok(());
-        }
-        let Some(Json::Object(facts)) = done.result.get("ansible_facts") else {
-            return Ok(());
-        };
-        let mut hosts = targets.to_vec();
+    /// Whom the facts and variables of a result are of: with `delegate_facts` of the host
+    /// that the task was delegated to.
+    fn learning(
+        &self,
+        task: &Task,
+        done: &Finished,
+        targets: &[String],
+    ) -> Result<Vec<String>, Stop> {
         if let Some(delegated) = &done.delegated_to {
             let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, &Place::default()));
             if self.flag(task.keywords.delegate_facts.as_ref(), &scope)? {
-                hosts = vec![delegated.clone()];
+                return Ok(vec![delegated.clone()]);
             }
         }
+        Ok(targets.to_vec())
+    }
+
+    fn keep_facts(&self, done: &Finished, hosts: &[String]) {
+        // set_fact and include_vars say by their effects what becomes of their variables.
+        if !done.effects.is_empty() {
+            return;
+        }
+        let Some(Json::Object(facts)) = done.result.get("ansible_facts") else {
+            return;
+        };
         for host in hosts {
             let facts = facts.iter().map(|(name, v)| (name.clone(), template::from_json(v)));
-            self.run.add_facts(&host, facts);
+            self.run.add_facts(host, facts);
         }
-        Ok(())
     }
 
     fn apply(&self, effect: &Effect, targets: &[String]) {

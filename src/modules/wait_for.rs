@@ -132,9 +132,8 @@ impl Module for WaitFor {
         if self.path.as_ref().is_some_and(|path| path.exists())
             && let Some(path) = &self.path
         {
-            let state = outcome.result.get("state").cloned();
+            // As Ansible: what the path is takes the place of what was waited for.
             outcome = super::files::describe(outcome, path);
-            outcome.result.insert("state".to_owned(), state.unwrap_or_default());
         }
         Ok(outcome)
     }
