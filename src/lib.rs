@@ -18,3 +18,4 @@ pub mod source;
 pub mod template;
 pub mod transport;
 pub mod vars;
+pub mod vault;

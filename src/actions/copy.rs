@@ -1,5 +1,6 @@
 //! `copy`: a file, a folder or a text of the operator's to the host.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use sha1::{Digest, Sha1};
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::files::{checksum, hex};
 use crate::transport::FileSource;
+use crate::vault;
 
 /// Files up to this many bytes go along with the question whether they are
 /// needed: that costs less than asking first.
@@ -55,6 +57,8 @@ pub struct Copy {
     /// `src` is a path on the host.
     #[serde(default)]
     remote_src: crate::modules::args::Flag,
+    /// Whether encrypted sources are decrypted on the way; they are unless it says no.
+    decrypt: Option<crate::modules::args::Flag>,
     /// SHA-1 that the file must have.
     checksum: Option<String>,
     #[serde(flatten)]
@@ -121,7 +125,18 @@ impl Copy {
         if placement.mode.as_ref().is_some_and(|mode| mode == "preserve") {
             placement.mode = Some(json!(mode_of(path)?));
         }
-        place(context, &placement, Source::File(path.to_owned()), extra).await
+        place(context, &placement, self.source(path)?, extra).await
+    }
+
+    /// The file itself, or what is in it when it is encrypted.
+    fn source(&self, path: &Path) -> Result<Source, Error> {
+        let encrypted = self.decrypt.is_none_or(|flag| flag.0)
+            && begins_as_vault(path).map_err(|e| unreadable(path, &e))?;
+        if !encrypted {
+            return Ok(Source::File(path.to_owned()));
+        }
+        let bytes = vault::read(path).map_err(|error| Error::failed(error.to_string()))?;
+        Ok(Source::Bytes(bytes.into()))
     }
 
     async fn copy_folder(
@@ -208,6 +223,13 @@ fn arguments_of(placement: &Placement) -> Map<String, Json> {
         Ok(Json::Object(map)) => map,
         _ => Map::new(),
     }
+}
+
+/// Looks at the start only: a file may be of any size.
+fn begins_as_vault(path: &Path) -> std::io::Result<bool> {
+    let mut start = Vec::new();
+    std::fs::File::open(path)?.take(64).read_to_end(&mut start)?;
+    Ok(vault::is_vault(&start))
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {

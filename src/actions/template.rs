@@ -10,6 +10,7 @@ use super::copy::{Placement, place};
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::args::Flag;
 use crate::template::{Delimiters, FileOptions};
+use crate::vault;
 
 /// Renders a template and puts the result on the host.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -37,7 +38,7 @@ impl Action for Template {
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let path = files::find(context, "templates", &self.src)?;
-        let source = std::fs::read_to_string(&path)
+        let source = vault::read_text(&path)
             .map_err(|e| Error::failed(format!("{} cannot be read: {e}", path.display())))?;
         let options = self.options(context, &path);
         let text = context.templar.render_file(&source, &options, &context.scope)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::vault_options::VaultOptions;
 use crate::engine::{Gathering, LoadError, Settings};
 use crate::secret::Secret;
 use crate::settings::Config;
@@ -106,6 +107,9 @@ pub struct Common {
     /// A file with the password of become
     #[arg(long, value_name = "FILE", visible_alias = "become-pass-file")]
     pub become_password_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub vault: VaultOptions,
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -5,6 +5,8 @@ mod config;
 mod extra_vars;
 mod list;
 mod playbook;
+mod vault;
+mod vault_options;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ pub mod exit {
     pub const FAILED: u8 = 2;
     /// A playbook or inventory does not parse, and also: a host was unreachable.
     pub const PARSE: u8 = 4;
+    /// Options that do not go together.
+    pub const OPTIONS: u8 = 5;
     pub const INTERRUPTED: u8 = 99;
 }
 
@@ -38,6 +42,7 @@ pub fn main() -> ExitCode {
     // The first word may be a command; a playbook of that name is written `./config`.
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("config") => command(arguments, config::run),
+        Some("vault") => command(arguments, vault::run),
         _ => command(arguments, playbook::run),
     }
 }

@@ -69,6 +69,7 @@ pub fn run(options: Options) -> u8 {
 
 async fn run_playbooks(options: Options) -> u8 {
     let loaded = Config::load().map_err(engine::LoadError::from).and_then(|config| {
+        options.common.vault.install(&config)?;
         let settings = settings(&options, &config)?;
         let extra = extra_vars::parse(&options.common.extra_vars)?;
         let prepared = engine::Prepared::load(&options.playbooks, settings, extra)?;

@@ -14,6 +14,7 @@ use crate::playbook::{Loader, Module, Names, Play};
 use crate::source::{self, Node};
 use crate::template::{self, HostPattern, Scope, Templar, Variable};
 use crate::vars::{Layer, Manager, RunVars, SharedInventory};
+use crate::vault;
 
 /// Playbooks and inventory, read and found right.
 pub struct Prepared {
@@ -70,7 +71,9 @@ impl Prepared {
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),
             hosts: Some(host_pattern(inventory.clone())),
-            ..template::Settings::default()
+            decrypt: Some(Arc::new(|text| {
+                vault::of_this_run().reveal(text).map_err(|error| error.to_string())
+            })),
         });
         let selection = Selection::new(&settings.tags, &settings.skip_tags);
         let run = RunVars {

@@ -268,7 +268,12 @@ impl Run {
                 .into_iter()
                 .find(|path| path.is_file());
             if let Some(path) = path {
-                let node = source::load(&path).map_err(|error| Stop::Error(error.to_string()))?;
+                let node = source::load(&path).map_err(|error| {
+                    Stop::Error(match error.span {
+                        Some(_) => error.to_string(),
+                        None => format!("Invalid vars_file '{}'.. {error}", path.display()),
+                    })
+                })?;
                 return Ok(Some(Arc::new(layer_of(&node))));
             }
         }

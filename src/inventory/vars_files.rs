@@ -126,10 +126,6 @@ fn read_file(path: &Path) -> Result<Layer, Error> {
                     .error(format!("the name of a variable must be a string, not {}", key.kind()))),
             })
             .collect(),
-        Yaml::Str(text) if text.starts_with("$ANSIBLE_VAULT;") => Err(node
-            .span
-            .error("Attempting to decrypt but no vault secrets found")
-            .with_help("this file is encrypted as a whole")),
         _ => Err(node.span.error(format!(
             "a file of variables must be a mapping of names to values, not {}",
             node.kind()

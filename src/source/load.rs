@@ -5,6 +5,7 @@ use std::path::Path;
 use super::compose::Composer;
 use super::relax::{Relaxed, relax};
 use super::{Error, Node, SourceFile, Span, Yaml};
+use crate::vault;
 
 /// The one document of a file; an empty file is null.
 pub fn load(path: &Path) -> Result<Node, Error> {
@@ -32,12 +33,14 @@ pub fn load_all_str(text: &str, path: &Path) -> Result<Vec<Node>, Error> {
     load_documents(text, path, &mut Vec::new())
 }
 
-/// The text of a file.
+/// The text of a file; one that is encrypted is decrypted.
 pub fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|error| {
+    vault::read_text(path).map_err(|error| {
         let path = path.display();
         Error::new(match error.kind() {
             std::io::ErrorKind::NotFound => format!("{path} could not be found"),
+            // Of the vault, which says what is wrong itself.
+            std::io::ErrorKind::Other => error.to_string(),
             std::io::ErrorKind::InvalidData => format!("{path} is not UTF-8 text"),
             _ => format!("{path} cannot be read: {error}"),
         })

@@ -14,6 +14,7 @@ use super::scan::{Delimiters, Kind, scan};
 use super::templar::{Reading, Templar};
 use super::{Scope, TemplateError, Value, file_vars};
 use crate::source::{SourceFile, Span};
+use crate::vault;
 
 /// A template file begins with this when it sets its own options.
 const HEADER: &str = "#jinja2:";
@@ -225,7 +226,7 @@ impl Templar {
         let folders = options.folders();
         let included = |name: &str| {
             let path = found_in(&folders, name)?;
-            let text = std::fs::read_to_string(&path).ok()?;
+            let text = vault::read_text(&path).ok()?;
             Some(Arc::new(SourceFile { path, text }))
         };
         let piece = Piece {
@@ -251,7 +252,7 @@ impl Templar {
         let (folders, options) = (options.folders(), options.clone());
         environment.set_loader(move |name| {
             let Some(path) = found_in(&folders, name) else { return Ok(None) };
-            let text = std::fs::read_to_string(&path).map_err(|error| {
+            let text = vault::read_text(&path).map_err(|error| {
                 TemplateError::new(format!("{} cannot be read: {error}", path.display()))
             })?;
             Ok(Some(options.prepared(&text)?))

@@ -21,6 +21,7 @@ pub mod sets;
 pub mod tables;
 pub mod text;
 pub mod time;
+mod vault;
 
 use std::collections::HashSet;
 
@@ -52,6 +53,7 @@ const FAMILIES: &[&[Plugin]] = &[
     tables::FILTERS,
     text::FILTERS,
     time::FILTERS,
+    vault::FILTERS,
 ];
 
 /// Those of minijinja's own filters that do what Jinja2's do.

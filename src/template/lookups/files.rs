@@ -41,6 +41,18 @@ pub fn file(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
     Ok(found)
 }
 
+/// The text of a file that may be encrypted, as it is.
+pub fn unvault(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
+    let mut found = Vec::new();
+    for term in request.texts() {
+        let path = find(request, &["files"], &term).ok_or_else(|| {
+            TemplateError::new(format!("Unable to find file matching \"{term}\" "))
+        })?;
+        found.push(Value::from(read(&path)?));
+    }
+    Ok(found)
+}
+
 pub fn searched(request: &Request<'_>) -> String {
     let folders: Vec<String> =
         request.search_path().iter().map(|path| path.display().to_string()).collect();
@@ -48,7 +60,7 @@ pub fn searched(request: &Request<'_>) -> String {
 }
 
 pub fn read(path: &Path) -> Result<String, TemplateError> {
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = crate::vault::read(path).map_err(|error| {
         TemplateError::new(format!("could not read {}: {error}", path.display()))
     })?;
     String::from_utf8(bytes)

@@ -52,6 +52,7 @@ static LOOKUPS: &[(&str, Run)] = &[
     ("subelements", collections::subelements),
     ("template", files::template),
     ("together", collections::together),
+    ("unvault", files::unvault),
     ("varnames", variables::varnames),
     ("vars", variables::vars),
 ];

@@ -1,0 +1,184 @@
+//! Ansible's vault: texts that are encrypted with a password, and who knows the passwords.
+
+mod envelope;
+mod passwords;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::secret::Secret;
+
+pub use envelope::{Envelope, is_vault};
+pub use passwords::{Asked, Sources};
+
+/// The id of passwords that were given without one.
+pub const DEFAULT_ID: &str = "default";
+
+/// The passwords of a run, in the order in which they are tried.
+#[derive(Default)]
+pub struct Vault {
+    passwords: Vec<(String, Secret)>,
+    /// What was decrypted already: deriving a key is slow on purpose, and inline
+    /// values are looked at often.
+    known: Mutex<HashMap<String, Secret>>,
+}
+
+/// Why a vault text stays closed; in Ansible's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("Attempting to decrypt but no vault secrets found")]
+    NoSecrets,
+    #[error("Decryption failed (no vault secrets were found that could decrypt)")]
+    NoneFits,
+    #[error("input is not vault encrypted data")]
+    NotVault,
+    #[error("{0}")]
+    Format(String),
+}
+
+impl Error {
+    /// The error of a file: what depends on the file says which one.
+    pub fn of_file(&self, path: &std::path::Path) -> String {
+        match self {
+            Self::NoneFits | Self::Format(_) => format!("{self} on {}", path.display()),
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl Vault {
+    pub fn new(passwords: Vec<(String, Secret)>) -> Self {
+        Self { passwords, known: Mutex::default() }
+    }
+
+    /// The ids there are passwords for, in their order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.passwords.iter().map(|(id, _)| id.as_str())
+    }
+
+    /// The first password of this id, or the first of all.
+    pub fn password(&self, id: Option<&str>) -> Option<(&str, &Secret)> {
+        let mut passwords = self.passwords.iter();
+        let found = passwords.find(|(known, _)| id.is_none_or(|id| id == known))?;
+        Some((&found.0, &found.1))
+    }
+
+    /// The bytes of a vault text.
+    pub fn decrypt(&self, text: &str) -> Result<Vec<u8>, Error> {
+        self.decrypt_with(text).map(|(bytes, _, _)| bytes)
+    }
+
+    /// As [`decrypt`](Self::decrypt), with the id and the password that fitted. Those whose
+    /// id is the text's are tried first, then all others.
+    pub fn decrypt_with(&self, text: &str) -> Result<(Vec<u8>, &str, &Secret), Error> {
+        let envelope = Envelope::parse(text)?;
+        if self.passwords.is_empty() {
+            return Err(Error::NoSecrets);
+        }
+        let named = |(id, _): &&(String, Secret)| envelope.id.as_ref() == Some(id);
+        let first = self.passwords.iter().filter(named);
+        let others = self.passwords.iter().filter(|password| !named(password));
+        for (id, password) in first.chain(others) {
+            if let Some(bytes) = envelope.open(password)? {
+                return Ok((bytes, id, password));
+            }
+        }
+        Err(Error::NoneFits)
+    }
+
+    /// An inline value's text.
+    pub fn reveal(&self, text: &str) -> Result<Secret, Error> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(secret) = known().get(text) {
+            return Ok(secret.clone());
+        }
+        let bytes = self.decrypt(text)?;
+        let secret = String::from_utf8(bytes)
+            .map(Secret::new)
+            .map_err(|_| Error::Format("the decrypted value is not UTF-8 text".to_owned()))?;
+        known().insert(text.to_owned(), secret.clone());
+        Ok(secret)
+    }
+}
+
+static OF_THIS_RUN: OnceLock<Vault> = OnceLock::new();
+
+/// Makes these the passwords of the run. Files are read in many places, and none of them
+/// chooses passwords: there is one set per run, found before the first file is read.
+pub fn install(vault: Vault) {
+    // A second set of one process would be a fault of the caller's; the first one stays.
+    let _ = OF_THIS_RUN.set(vault);
+}
+
+/// The passwords of the run; none before [`install`].
+pub fn of_this_run() -> &'static Vault {
+    static NONE: OnceLock<Vault> = OnceLock::new();
+    OF_THIS_RUN.get().unwrap_or_else(|| NONE.get_or_init(Vault::default))
+}
+
+/// The bytes of a file's content, decrypted if they are a vault's.
+pub fn opened(content: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if !is_vault(&content) {
+        return Ok(content);
+    }
+    let text = String::from_utf8(content).map_err(|_| Error::NotVault)?;
+    of_this_run().decrypt(&text)
+}
+
+/// The bytes of a file, decrypted if they are a vault's; an error says what is wrong.
+pub fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    opened(std::fs::read(path)?).map_err(|error| std::io::Error::other(error.of_file(path)))
+}
+
+/// As [`read`], of text.
+pub fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+    let wrong = |_| std::io::Error::new(std::io::ErrorKind::InvalidData, "not UTF-8 text");
+    String::from_utf8(read(path)?).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(passwords: &[(&str, &str)]) -> Vault {
+        let owned = |(id, text): &(&str, &str)| ((*id).to_owned(), Secret::new(*text));
+        Vault::new(passwords.iter().map(owned).collect())
+    }
+
+    fn sealed(password: &str, id: Option<&str>) -> String {
+        Envelope::seal("fish\n".as_bytes(), &Secret::new(password), id, None).to_string()
+    }
+
+    #[test]
+    fn what_is_encrypted_comes_back() {
+        let text = sealed("one", None);
+        assert!(text.starts_with("$ANSIBLE_VAULT;1.1;AES256\n"));
+        assert_eq!(vault(&[("default", "one")]).decrypt(&text), Ok(b"fish\n".to_vec()));
+    }
+
+    #[test]
+    fn any_password_that_fits_is_taken_whatever_its_id() {
+        let text = sealed("two", Some("prod"));
+        assert!(text.starts_with("$ANSIBLE_VAULT;1.2;AES256;prod\n"));
+        let both = vault(&[("dev", "one"), ("other", "two")]);
+        let (bytes, id, _) = both.decrypt_with(&text).unwrap();
+        assert_eq!((bytes.as_slice(), id), (b"fish\n".as_slice(), "other"));
+    }
+
+    #[test]
+    fn without_a_password_or_with_a_wrong_one_it_stays_closed() {
+        let text = sealed("one", None);
+        assert_eq!(vault(&[]).decrypt(&text), Err(Error::NoSecrets));
+        assert_eq!(vault(&[("default", "two")]).decrypt(&text), Err(Error::NoneFits));
+    }
+
+    #[test]
+    fn texts_of_ansible_vault_are_read() {
+        // Written by ansible-vault of core 2.18 with the password 'fish'.
+        let old = include_str!("../../tests/data/vault/plain.vault");
+        let labelled = include_str!("../../tests/data/vault/labelled.vault");
+        let vault = vault(&[("default", "fish")]);
+        assert_eq!(vault.decrypt(old), Ok(b"key: value\n".to_vec()));
+        assert_eq!(vault.decrypt(labelled), Ok(b"key: value\n".to_vec()));
+    }
+}
