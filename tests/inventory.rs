@@ -337,6 +337,20 @@ fn a_missing_source_is_a_warning() {
 }
 
 #[test]
+fn a_file_without_an_extension_is_yaml_if_it_holds_groups_and_ini_otherwise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("hosts");
+    for text in
+        ["all:\n  hosts:\n    cp1:\n", "{\"all\": {\"hosts\": {\"cp1\": null}}}", "[all]\ncp1\n"]
+    {
+        std::fs::write(&path, text).expect("a file");
+        let (inventory, _) =
+            Inventory::load(&[path.display().to_string()], None).expect("an inventory");
+        assert_eq!(inventory.host_names(), ["cp1"], "{text}");
+    }
+}
+
+#[test]
 fn wrong_yaml_inventories_point_at_the_place() {
     assert_eq!(
         error("hosts.yml", "all:\n  host:\n    cp1:\n"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::vars_files::Folders;
 use super::{Inventory, address, ini, script, yaml};
-use crate::source::{self, Error, SourceFile, Span};
+use crate::source::{self, Error, Node, SourceFile, Span, Yaml};
 use crate::template::{Value, Variable};
 
 /// What Ansible passes over in a folder of sources.
@@ -145,6 +145,11 @@ impl Reader<'_> {
             return yaml::read(self, &source::load(path)?);
         }
         let text = source::read(path)?;
+        if extension.is_none()
+            && let Some(document) = yaml_groups(&text, path)
+        {
+            return yaml::read(self, &document);
+        }
         ini::read(self, &SourceFile::new(path, &text))
     }
 
@@ -160,6 +165,15 @@ impl Reader<'_> {
         }
         Ok(names)
     }
+}
+
+/// The groups of a file without an extension, if it is YAML or JSON and not INI: INI is
+/// a text, a list or nothing at all to a YAML reader.
+fn yaml_groups(text: &str, path: &Path) -> Option<Node> {
+    let document = source::load_str(text, path).ok()?;
+    let is_group = |node: &Node| matches!(node.value, Yaml::Map(_) | Yaml::Null);
+    let groups = document.as_map().filter(|groups| !groups.is_empty())?;
+    groups.iter().all(|(_, group)| is_group(group)).then_some(document)
 }
 
 /// The entries of a folder by name.
