@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 
 use super::{
     Action, Context, Error, Outcome, add_host, assert, copy, debug, etcd_snapshot, fail, fetch,
-    group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw, set_fact,
-    template, validate_argument_spec,
+    gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw,
+    reboot, script, set_fact, set_stats, template, validate_argument_spec, wait_for_connection,
 };
 use crate::modules::{argument_names, coerced};
 
@@ -64,6 +64,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<etcd_snapshot::EtcdSnapshot>(),
     ActionSpec::of::<fail::Fail>(),
     ActionSpec::of::<fetch::Fetch>(),
+    ActionSpec::of::<gather_facts::GatherFacts>(),
     ActionSpec::of::<group_by::GroupBy>(),
     ActionSpec::of::<include_vars::IncludeVars>(),
     ActionSpec::of::<k8s::K8s>(),
@@ -72,9 +73,13 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<kubectl_drain::KubectlDrain>(),
     ActionSpec::of::<pause::Pause>(),
     ActionSpec::of::<raw::Raw>(),
+    ActionSpec::of::<reboot::Reboot>(),
+    ActionSpec::of::<script::Script>(),
     ActionSpec::of::<set_fact::SetFact>(),
+    ActionSpec::of::<set_stats::SetStats>(),
     ActionSpec::of::<template::Template>(),
     ActionSpec::of::<validate_argument_spec::ValidateArgumentSpec>(),
+    ActionSpec::of::<wait_for_connection::WaitForConnection>(),
 ];
 
 /// The action of this short name (`_` between words).

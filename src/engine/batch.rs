@@ -185,10 +185,14 @@ impl<'a> Batch<'a> {
     }
 
     pub fn clear_errors(&mut self) {
+        // Who is doing what a block always does goes on; the others are out of the play,
+        // but not lost.
+        let out: Vec<_> = self.failed.difference(&self.excused).cloned().collect();
+        self.ended.extend(out);
+        self.ended.extend(self.unreachable.drain());
         self.failed.clear();
         self.broken = false;
         self.run.regain(&self.play_hosts_all);
-        self.unreachable.clear();
     }
 
     /// Boxed, as blocks hold items.
@@ -321,7 +325,8 @@ impl<'a> Batch<'a> {
         mut hosts: Vec<String>,
         place: &Place,
     ) -> Result<(), Stop> {
-        if !self.run.selects(task) {
+        // Who is notified runs, whatever tags are selected.
+        if !task.handler && !self.run.selects(task) {
             return Ok(());
         }
         if let Some(wanted) = &self.first_task {
@@ -360,7 +365,7 @@ impl<'a> Batch<'a> {
             let wanted = std::mem::take(&mut done.includes);
             let targets = if once { everyone.clone() } else { vec![done.host.clone()] };
             if !wanted.is_empty() {
-                includes.push((targets.clone(), wanted));
+                includes.push((vec![done.host.clone()], wanted));
             }
             self.keep(task, &done, &targets, place)?;
         }
@@ -455,20 +460,35 @@ impl<'a> Batch<'a> {
             self.apply(effect, &learning);
         }
         if done.status == Status::Changed && !task.notify.is_empty() {
-            let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, place));
-            for node in &task.notify {
-                let strict = self.run.settings.error_on_missing_handler;
-                let missing =
-                    self.handlers.notify(self.run.templar(), node, &done.host, &scope, strict)?;
-                for text in missing {
-                    self.run.events.emit(Event::Warning { text });
-                }
-            }
+            self.notify(task, done, place)?;
         }
         for text in self.run.templar().take_warnings() {
             self.run.events.emit(Event::Warning { text });
         }
         self.count(task, done, place);
+        Ok(())
+    }
+
+    /// Of a loop each item that changed something notifies.
+    fn notify(&mut self, task: &Task, done: &Finished, place: &Place) -> Result<(), Stop> {
+        let scope = self.scope(&done.host, task, place);
+        let scopes: Vec<Arc<dyn Scope>> = match done.changed_items.as_slice() {
+            [] => vec![Arc::new(scope)],
+            items => {
+                let each = items.iter().map(|locals| scope.with_locals(locals.clone()));
+                each.map(|scope| Arc::new(scope) as Arc<dyn Scope>).collect()
+            }
+        };
+        let strict = self.run.settings.error_on_missing_handler;
+        for scope in scopes {
+            for node in &task.notify {
+                let templar = self.run.templar();
+                let missing = self.handlers.notify(templar, node, &done.host, &scope, strict)?;
+                for text in missing {
+                    self.run.events.emit(Event::Warning { text });
+                }
+            }
+        }
         Ok(())
     }
 

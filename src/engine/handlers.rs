@@ -89,8 +89,7 @@ impl Handlers {
         scope: &Arc<dyn Scope>,
     ) -> bool {
         let mut found = false;
-        // Of several handlers with one name the last one counts, as in Ansible.
-        let named = self.entries.iter().rposition(|entry| {
+        let is_named = |entry: &Entry| {
             let Some(node) = &entry.task.name else {
                 return false;
             };
@@ -102,6 +101,13 @@ impl Handlers {
             let is = |text: &str| text == name || text == plain;
             node.as_str().is_some_and(is)
                 || templar.render(node, scope).is_ok_and(|v| is(&template::python_text(&v)))
+        };
+        // Of the lists of the play and of its roles the last one that has the name counts,
+        // and in it the first handler.
+        let list = |entry: &Entry| entry.task.role.as_ref().map(|role| role.body.path.clone());
+        let named = self.entries.iter().rposition(is_named).and_then(|last| {
+            let wanted = self.entries.get(last).map(list);
+            self.entries.iter().position(|entry| Some(list(entry)) == wanted && is_named(entry))
         });
         if let Some(entry) = named.and_then(|index| self.entries.get_mut(index)) {
             entry.notified.insert(host.to_owned());

@@ -40,6 +40,8 @@ pub struct Finished {
     pub effects: Vec<Effect>,
     /// Files that include_tasks asks for, one per item that was not skipped.
     pub includes: Vec<Include>,
+    /// The loop's variables of the items that changed something.
+    pub changed_items: Vec<Layer>,
     pub no_log: bool,
     pub duration: Duration,
 }
@@ -77,6 +79,7 @@ impl HostTask<'_> {
             delegated_to: None,
             effects: Vec::new(),
             includes: Vec::new(),
+            changed_items: Vec::new(),
             no_log,
             duration: Duration::ZERO,
         };
@@ -146,6 +149,9 @@ impl HostTask<'_> {
             finished.delegated_to = once.delegated_to.or(finished.delegated_to.take());
             finished.includes.extend(once.include);
             let result = once.result;
+            if result::flag(&result, "changed") {
+                finished.changed_items.push(locals);
+            }
             let over = self.breaks(&result, &scope);
             results.push(result);
             match over {

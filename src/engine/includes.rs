@@ -148,6 +148,7 @@ impl Finished {
             delegated_to: None,
             effects: Vec::new(),
             includes: Vec::new(),
+            changed_items: Vec::new(),
             no_log: false,
             duration: std::time::Duration::ZERO,
         }

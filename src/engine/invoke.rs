@@ -185,10 +185,11 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
     }
 }
 
+/// A module's name, its arguments, and the files that go with them.
+pub type HostRequest = (&'static str, Map<String, Json>, Vec<(String, FileSource)>);
+
 /// What a host is asked to do; none for what is done on the controller.
-pub fn request(
-    invocation: &Invocation,
-) -> Option<(&'static str, Map<String, Json>, Vec<(String, FileSource)>)> {
+pub fn request(invocation: &Invocation) -> Option<HostRequest> {
     match invocation {
         Invocation::Module { spec, arguments } => Some((spec.name, arguments.clone(), Vec::new())),
         Invocation::External { path, arguments } => {

@@ -14,7 +14,7 @@ use crate::template::Scope;
 /// What one host's condition decides for that host alone.
 const PER_HOST: &[&str] = &["noop", "flush_handlers", "end_host", "end_role", "reset_connection"];
 /// What is done whatever `when` says.
-const UNCONDITIONAL: &[&str] = &["noop", "flush_handlers", "refresh_inventory", "reset_connection"];
+const UNCONDITIONAL: &[&str] = &["noop", "refresh_inventory", "reset_connection"];
 
 pub async fn run(
     batch: &mut Batch<'_>,
@@ -100,6 +100,7 @@ async fn act(
 fn skipped(name: &str, host: &str, place: &Place) -> super::result::Result {
     let consequence = match name {
         "end_host" => format!("continuing execution for {host}"),
+        "flush_handlers" => format!("not running handlers for {host}"),
         "end_role" => format!("continuing role {} for {host}", place.role_name()),
         "end_play" => "continuing play".to_owned(),
         "end_batch" => "continuing current batch".to_owned(),

@@ -31,8 +31,12 @@ impl Batch<'_> {
     }
 
     pub fn vars(&self) -> Arc<BatchVars> {
-        let alive =
-            |host: &&String| !self.failed.contains(*host) && !self.unreachable.contains(*host);
+        let alive = |host: &&String| {
+            !self.failed.contains(*host)
+                && !self.unreachable.contains(*host)
+                // Earlier plays have lost these.
+                && !self.run.is_lost(host)
+        };
         Arc::new(BatchVars {
             play_name: self.play.name.clone(),
             playbook_dir: self.play.directory().display().to_string(),
