@@ -136,7 +136,7 @@ impl Copy {
             return Ok(Source::File(path.to_owned()));
         }
         let bytes = vault::read(path).map_err(|error| Error::failed(error.to_string()))?;
-        Ok(Source::Bytes(bytes.into()))
+        Ok(Source::Bytes(bytes))
     }
 
     async fn copy_folder(
