@@ -156,3 +156,112 @@ fn what_is_wrong_with_a_host_is_said_and_the_others_go_on() {
     assert!(as_user("opspw", &["-e", "ansible_become_password=labpass"]).status.success());
     assert!(as_user("ops", &[]).status.success());
 }
+
+/// A folder with a playbook in it.
+fn playbook(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p.yml");
+    fs::write(&path, text).expect("written");
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+#[test]
+fn a_full_disk_is_said_and_nothing_is_left_half_written() {
+    let lab = Lab::fresh("drain", 1, 2);
+    for host in ["cp1", "w1"] {
+        lab.ssh(host, "mkdir -p /mnt/full && mount -t tmpfs -o size=1m none /mnt/full");
+    }
+    let (folder, copied) = playbook(
+        "- hosts: w1\n  gather_facts: false\n  tasks:\n    \
+         - copy: {src: big, dest: /mnt/full/big}\n",
+    );
+    fs::write(folder.path().join("big"), vec![b'x'; 4 << 20]).expect("written");
+    let run = lab.kup(&[&copied]);
+    let text = support::text(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("No space left on device"), "{text}");
+    assert_eq!(lab.ssh("w1", "ls -A /mnt/full"), "");
+
+    // etcd's database does not fit on the host: it is said before anything is written.
+    let (_folder, on_host) = playbook(
+        "- hosts: cp1\n  gather_facts: false\n  become: true\n  tasks:\n    \
+         - etcd_snapshot: {state: saved, folder: /mnt/full}\n",
+    );
+    let run = lab.kup(&[&on_host]);
+    let text = support::text(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("MB free") && text.contains("database"), "{text}");
+    assert_eq!(lab.ssh("cp1", "ls -A /mnt/full"), "");
+
+    // Nor on the controller.
+    let small = tempfile::tempdir().expect("a folder");
+    let path = small.path().display().to_string();
+    support::run("mount", &["-t", "tmpfs", "-o", "size=1m", "none", &path]);
+    let (_folder, here) = playbook(&format!(
+        "- hosts: cp1\n  gather_facts: false\n  become: true\n  tasks:\n    \
+         - etcd_snapshot: {{state: copied, dest: {path}/etcd-snapshot.db}}\n"
+    ));
+    let run = lab.kup(&[&here]);
+    let left = fs::read_dir(&path).expect("the folder").count();
+    support::run("umount", &[&path]);
+    let text = support::text(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("No space left on device") && text.contains(&path), "{text}");
+    assert_eq!(left, 0, "something was left in the full folder");
+}
+
+#[test]
+fn a_connection_lost_in_mid_task_ends_the_task_and_a_second_run_finishes_the_upgrade() {
+    let lab = Lab::fresh("drain", 1, 2);
+
+    // A command under way: the host is unreachable, the others go on, the command ends.
+    let (_folder, sleeps) = playbook(
+        "- hosts: kube_node\n  gather_facts: false\n  tasks:\n    \
+         - command: sleep {{ 1234 if inventory_hostname == 'w2' else 1 }}\n    \
+         - command: hostname\n",
+    );
+    let lost =
+        lab.lose("w2", &[&sleeps], |lab| lab.ssh("w2", "pgrep -f 'sleep 1234' || true") != "");
+    assert_eq!(lost.status.code(), Some(4), "{}", support::text(&lost));
+    let counts = recap(&support::text(&lost));
+    assert_eq!((counts["w2"]["unreachable"], counts["w1"]["ok"]), (1, 2));
+    assert_eq!(lab.ssh("w2", "sleep 1; pgrep -f 'sleep 123[4]' || true"), "");
+
+    // A drained worker is lost: it is made schedulable, and a second run goes on.
+    let backups = tempfile::tempdir().expect("a folder");
+    let root = format!("backup_root={}", backups.path().display());
+    let upgrade = ["playbooks/upgrade.yml", "-e", "kube_version=1.21.2", "-e", &root];
+    let lost = lab.lose("w2", &upgrade, |lab| lab.cordoned().contains(&"w2".to_owned()));
+    assert_eq!(lost.status.code(), Some(4), "{}", support::text(&lost));
+    assert_eq!(lab.cordoned(), Vec::<String>::new());
+    assert_eq!(recap(&support::text(&lost))["w2"]["unreachable"], 1);
+
+    let again = lab.kup(&upgrade);
+    assert!(again.status.success(), "{}", support::text(&again));
+    assert_eq!(lab.versions(), vec![NEW; 3]);
+
+    // And all of it back.
+    let before = lab.kubectl(&["get", "nodes"]);
+    let checked = lab.kup(&["playbooks/rollback.yml", "--check"]);
+    assert!(checked.status.success(), "{}", support::text(&checked));
+    assert_eq!(lab.versions(), vec![NEW; 3], "{before}");
+    let back = lab.kup(&["playbooks/rollback.yml"]);
+    assert!(back.status.success(), "{}", support::text(&back));
+    assert_eq!(lab.versions(), vec![OLD; 3]);
+    assert_eq!(lab.cordoned(), Vec::<String>::new());
+    for host in lab.hosts() {
+        let installed = lab.ssh(&host, "kubeadm version -o short; apt-mark showhold | wc -l");
+        assert_eq!(installed.split_whitespace().collect::<Vec<_>>(), [OLD, "3"]);
+    }
+    let image = lab.kubectl(&[
+        "-n",
+        "kube-system",
+        "get",
+        "pod",
+        "kube-apiserver-cp1",
+        "-o",
+        "jsonpath={.spec.containers[0].image}",
+    ]);
+    assert!(image.ends_with(OLD), "{image}");
+}

@@ -131,6 +131,23 @@ impl Lab {
         self.kup_command(arguments).output().expect("kup-play")
     }
 
+    /// A run that loses a host for good once `when` is seen; the host is healed after it.
+    pub fn lose(&self, host: &str, arguments: &[&str], when: impl Fn(&Self) -> bool) -> Output {
+        let mut command = self.kup_command(arguments);
+        let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kup-play");
+        let seen = (0..900).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            when(self)
+        });
+        if seen {
+            self.cut(host);
+        }
+        let output = run.wait_with_output().expect("an end");
+        self.heal(host);
+        assert!(seen, "it never came to that point:\n{}", text(&output));
+        output
+    }
+
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         self.kup_command(arguments).stdout(Stdio::null()).spawn().expect("kup-play")
     }
