@@ -232,7 +232,7 @@ fn a_connection_lost_in_mid_task_ends_the_task_and_a_second_run_finishes_the_upg
     let backups = tempfile::tempdir().expect("a folder");
     let root = format!("backup_root={}", backups.path().display());
     let upgrade = ["playbooks/upgrade.yml", "-e", "kube_version=1.21.2", "-e", &root];
-    let lost = lab.lose("w2", &upgrade, |lab| lab.cordoned().contains(&"w2".to_owned()));
+    let lost = lab.lose("w2", &upgrade, |lab| lab.is_cordoned("w2"));
     assert_eq!(lost.status.code(), Some(4), "{}", support::text(&lost));
     assert_eq!(lab.cordoned(), Vec::<String>::new());
     assert_eq!(recap(&support::text(&lost))["w2"]["unreachable"], 1);

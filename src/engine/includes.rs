@@ -10,8 +10,9 @@ use super::host_task::{Finished, Include};
 use super::invoke::Target;
 use super::{Stop, result};
 use crate::actions::Failure;
-use crate::events::{Event, Status};
+use crate::events::{EXPLANATION, Event, Status};
 use crate::playbook::{Brought, Task};
+use crate::source::Error;
 use crate::template::Scope;
 
 impl Batch<'_> {
@@ -43,16 +44,25 @@ impl Batch<'_> {
         for (include, hosts) in groups {
             match self.bring(task, &include.target) {
                 Ok((name, brought)) => {
+                    self.tell_include(task, &hosts, place);
                     self.tell_included(name, &include, &hosts);
                     ready.push((include, hosts, brought));
                 }
-                Err(reason) => self.include_failed(task, &hosts, reason, place)?,
+                Err(error) => self.include_failed(task, &hosts, error, place)?,
             }
         }
         for (include, hosts, brought) in ready {
             self.include(task, &include, brought, hosts, place).await?;
         }
         Ok(())
+    }
+
+    /// Where hosts go on by themselves nothing has named the task yet.
+    fn tell_include(&self, task: &Task, hosts: &[String], place: &Place) {
+        if let Some(host) = hosts.first().filter(|_| self.apart) {
+            let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, place));
+            self.run.tell_task_of_result(&Arc::new(self.info(task, &scope)));
+        }
     }
 
     fn tell_included(&self, file: String, include: &Include, hosts: &[String]) {
@@ -82,16 +92,16 @@ impl Batch<'_> {
     }
 
     /// What an include names, read; and what it is called.
-    fn bring(&self, task: &Task, target: &Target) -> Result<(String, Brought), String> {
+    fn bring(&self, task: &Task, target: &Target) -> Result<(String, Brought), Error> {
         match target {
             Target::Tasks(file) => {
                 let path = self.include_path(task, file)?;
                 let brought = self.run.load_tasks(&path, task, self.play);
-                Ok((path.display().to_string(), brought.map_err(|error| error.to_string())?))
+                Ok((path.display().to_string(), brought?))
             }
             Target::Role { name, arguments } => {
                 let brought = self.run.load_role(task, arguments, self.play);
-                Ok((name.clone(), brought.map_err(|error| error.to_string())?))
+                Ok((name.clone(), brought?))
             }
         }
     }
@@ -100,15 +110,20 @@ impl Batch<'_> {
         &mut self,
         task: &Task,
         hosts: &[String],
-        reason: String,
+        error: Error,
         place: &Place,
     ) -> Result<(), Stop> {
         for host in hosts {
             let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, place));
             let info = Arc::new(self.info(task, &scope));
-            let mut result = result::of_failure(Failure::new(reason.clone()));
-            result.insert("reason".to_owned(), json!(reason));
+            let mut result = result::of_failure(Failure::new(""));
+            result.insert("reason".to_owned(), json!(error.in_result()));
             result.shift_remove("msg");
+            let explanation = match error.help {
+                Some(_) => error.to_string(),
+                None => format!("ERROR! {}", error.in_result().trim_end()),
+            };
+            result.insert(EXPLANATION.to_owned(), json!(explanation));
             let done = Finished::failed(host, result);
             self.report(&info, &done);
             self.count(task, &done, place);
@@ -121,7 +136,7 @@ impl Batch<'_> {
     }
 
     /// Beside the including file first, then beside the playbook, in `tasks/` too.
-    fn include_path(&self, task: &Task, file: &str) -> Result<PathBuf, String> {
+    fn include_path(&self, task: &Task, file: &str) -> Result<PathBuf, Error> {
         let candidates: Vec<PathBuf> = if file.starts_with('/') {
             vec![PathBuf::from(file)]
         } else {
@@ -131,10 +146,10 @@ impl Batch<'_> {
         };
         candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
             let place = candidates.first().map(|path| path.display().to_string());
-            format!(
+            Error::new(format!(
                 "Could not find or access '{}' on the Ansible Controller.",
                 place.unwrap_or_else(|| file.to_owned())
-            )
+            ))
         })
     }
 }

@@ -108,6 +108,7 @@ impl Module for BlockInFile {
                 group: self.group.clone(),
                 mode: self.mode.clone(),
             },
+            header: " (content)",
         };
         file.finish(&lines.concat(), msg, &writing, context)
     }

@@ -98,6 +98,7 @@ impl Module for LineInFile {
                 group: self.group.clone(),
                 mode: self.mode.clone(),
             },
+            header: " (content)",
         };
         let mut outcome = file.finish(&lines.concat(), &msg, &writing, context)?;
         outcome.result.shift_remove("backup_file");

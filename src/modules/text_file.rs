@@ -24,6 +24,8 @@ pub struct Writing<'a> {
     /// A command that must accept the new file (`%s`).
     pub validate: Option<&'a Text>,
     pub attributes: Attributes,
+    /// What the headers of a diff say behind the path.
+    pub header: &'static str,
 }
 
 impl TextFile {
@@ -72,7 +74,7 @@ impl TextFile {
             msg += "ownership, perms or SE linux context changed";
         }
         if context.diff && changed {
-            let header = format!("{} (content)", self.path.display());
+            let header = format!("{}{}", self.path.display(), writing.header);
             outcome = outcome.with_diff(Diff {
                 before_header: header.clone(),
                 after_header: header,

@@ -99,17 +99,25 @@ impl DefaultReporter {
         if let Some(text) = explanation(&outcome.result) {
             self.screen.err(Colour::Error, text);
         }
-        if self.settings.verbosity < 2 && !self.settings.look.task_path_on_failure {
+        // Programs that read the output find there what Ansible writes.
+        if self.screen.is_live() && self.settings.verbosity < 2 && !self.settings.look.task_path_on_failure {
             self.screen.err(Colour::Debug, &format!("task path: {}", outcome.task.path));
         }
     }
 
     /// What became of a job that the task waited for.
     fn job(&self, outcome: &HostResult) {
-        let Some(job) = outcome.result.get("ansible_job_id").and_then(Json::as_str) else { return };
-        let finished = outcome.result.get("finished").and_then(Json::as_u64) == Some(1);
-        if finished && outcome.task.module != "async_status" {
-            let failed = matches!(outcome.status, Status::Failed | Status::FailedIgnored);
+        if outcome.task.module == "async_status" {
+            return;
+        }
+        let failed = matches!(outcome.status, Status::Failed | Status::FailedIgnored);
+        // One that took too long is told in what was last heard of it.
+        let heard = outcome.result.get("async_result").and_then(Json::as_object);
+        let heard = heard.filter(|_| failed).unwrap_or(&outcome.result);
+        let finished = heard.get("finished").and_then(Json::as_u64) == Some(1);
+        if let Some(job) = heard.get("ansible_job_id").and_then(Json::as_str)
+            && (finished || failed)
+        {
             let end = if failed { "FAILED" } else { "OK" };
             let text = format!("ASYNC {end} on {}: jid={job}", outcome.host);
             self.screen.line(Colour::Debug, &text);
@@ -123,7 +131,8 @@ impl DefaultReporter {
         if failed && !is_item && look.task_path_on_failure && self.settings.verbosity < 2 {
             self.screen.line(Colour::Debug, &format!("task path: {}", outcome.task.path));
         }
-        if failed && look.failed_to_stderr {
+        let lost = matches!(outcome.status, Status::Unreachable | Status::UnreachableIgnored);
+        if (failed || lost) && look.failed_to_stderr {
             self.screen.err(colour, text);
         } else {
             self.screen.line(colour, text);
@@ -138,6 +147,8 @@ impl DefaultReporter {
         let item = outcome.item.as_deref().unwrap_or_default();
         // A loop's items have been shown one by one.
         let summary = !is_item && outcome.task.looped && outcome.result.contains_key("results");
+        // Of debug only the message is shown, so that its loop ends like a single failure.
+        let failed_summary = summary && outcome.task.module != "debug";
         match outcome.status {
             Status::Ok | Status::Changed => {
                 let (word, colour) = match outcome.status {
@@ -159,7 +170,7 @@ impl DefaultReporter {
                 Some(format!("failed: [{host}] (item={item}) => {}", self.dump(outcome))),
                 Colour::Error,
             ),
-            Status::Failed | Status::FailedIgnored if summary => (None, Colour::Error),
+            Status::Failed | Status::FailedIgnored if failed_summary => (None, Colour::Error),
             Status::Failed | Status::FailedIgnored => {
                 (Some(format!("fatal: [{host}]: FAILED! => {}", self.dump(outcome))), Colour::Error)
             }

@@ -27,6 +27,27 @@ impl Error {
         self.help = Some(help.into());
         self
     }
+
+    /// The message with its place as ansible-core 2.18 tells it: for results, where
+    /// playbooks and programs read it.
+    pub fn in_result(&self) -> String {
+        let Some(span) = &self.span else { return self.message.clone() };
+        let line = |number: usize| {
+            number.checked_sub(1).and_then(|at| span.file.text.lines().nth(at)).unwrap_or_default()
+        };
+        format!(
+            "{}\n\nThe error appears to be in '{}': line {}, column {}, but may\n\
+             be elsewhere in the file depending on the exact syntax problem.\n\n\
+             The offending line appears to be:\n\n{}\n{}\n{}^ here\n",
+            self.message,
+            span.path().display(),
+            span.line,
+            span.column,
+            line(span.line.saturating_sub(1)),
+            line(span.line),
+            " ".repeat(span.column.saturating_sub(1))
+        )
+    }
 }
 
 impl std::error::Error for Error {}

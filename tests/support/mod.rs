@@ -131,6 +131,13 @@ impl Lab {
         self.kup_command(arguments).output().expect("kup-play")
     }
 
+    /// Whether a node is cordoned, false also while the apiserver is away.
+    pub fn is_cordoned(&self, node: &str) -> bool {
+        let path = "'jsonpath={.spec.unschedulable}'";
+        let output = self.command("kubectl", &["get", "node", node, "-o", path]);
+        output.status.success() && output.stdout.starts_with(b"true")
+    }
+
     /// A run that loses a host for good once `when` is seen; the host is healed after it.
     pub fn lose(&self, host: &str, arguments: &[&str], when: impl Fn(&Self) -> bool) -> Output {
         let mut command = self.kup_command(arguments);
