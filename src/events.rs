@@ -115,6 +115,8 @@ pub struct TaskInfo {
     pub no_log: bool,
     /// Its `results` are those of a loop's items.
     pub looped: bool,
+    /// It runs in check mode.
+    pub check: bool,
 }
 
 /// The outcome of a task, or of one item of its loop, on a host.

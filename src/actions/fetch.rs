@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use super::{Action, Context, Error, Failure, Outcome, files};
 use crate::modules::args::Flag;
 use crate::modules::files::{checksum, digest_of};
+use crate::transport::DownloadError;
 
 /// Copies a file from the host.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -128,7 +129,10 @@ pub async fn download(context: &Context, src: &Path, dest: &Path) -> Result<Stri
     let remote = &context.remote;
     let agent = remote.pool.agent(&remote.endpoint, remote.become_.as_ref()).await?;
     let mut writer = tokio::fs::File::from_std(file.as_file().try_clone().map_err(failed)?);
-    let answer = agent.download(src, &mut writer).await?;
+    let answer = agent.download(src, &mut writer).await.map_err(|error| match error {
+        DownloadError::Connection(error) => error.into(),
+        DownloadError::Controller(error) => failed(error),
+    })?;
     if let Some(msg) = answer.result.get("msg").and_then(Json::as_str) {
         return Err(Error::failed(format!("{}: {msg}", src.display())));
     }

@@ -1,6 +1,7 @@
 //! The agent's loop: frames in, threads that work, frames out.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -230,12 +231,25 @@ impl Inbox<'_> {
 }
 
 impl Incoming {
+    /// The last file is called `.source`, those before it are numbered. Results show the
+    /// name, which ends as the file's own.
+    fn file_name(&self) -> String {
+        let number = match self.missing.len() {
+            0 | 1 => String::new(),
+            more => more.to_string(),
+        };
+        let text = |name| self.request.arguments.get(name).and_then(Json::as_str);
+        let own = text("original_basename").or_else(|| text("dest")).map(Path::new);
+        let extension = own.and_then(Path::extension).and_then(OsStr::to_str);
+        let extension = extension.filter(|e| e.chars().all(|c| c.is_ascii_alphanumeric()));
+        format!("{number}.source{}", extension.map(|e| format!(".{e}")).unwrap_or_default())
+    }
+
     fn store(&mut self, data: &[u8]) -> io::Result<()> {
         let Some(name) = self.missing.front() else {
             return Err(io::Error::other("a file that the request does not name"));
         };
-        // Numbered: an argument's name is not ours to use as a path.
-        let path = self.folder.join(format!("file.{}", self.missing.len()));
+        let path = self.folder.join(self.file_name());
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(private_file(&path)?),

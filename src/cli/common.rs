@@ -175,6 +175,16 @@ impl Common {
         })
     }
 
+    /// With `-v`: where the settings come from.
+    pub fn tell_config(&self, config: &Config) {
+        if self.verbosity(config) > 0 {
+            match config.file() {
+                Some(path) => println!("Using {} as config file", path.display()),
+                None => println!("No config file found; using defaults"),
+            }
+        }
+    }
+
     pub fn verbosity(&self, config: &Config) -> u8 {
         let wished = config.number("DEFAULT_VERBOSITY").unwrap_or(0);
         self.verbose.max(u8::try_from(wished).unwrap_or(0))

@@ -83,6 +83,7 @@ async fn run_playbooks(options: Options) -> u8 {
         }
     };
     let common = &options.common;
+    common.tell_config(&config);
     if common.list_hosts || options.list_tasks || options.list_tags || common.syntax_check {
         return list::print(&prepared, &options);
     }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Run;
 use super::connection::truth;
 use crate::actions::Failure;
+use crate::playbook::Keywords;
 use crate::source::Node;
 use crate::template::{Scope, Templar, Value};
 
@@ -14,6 +16,15 @@ pub fn value_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Resul
 
 pub fn flag_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result<bool, Failure> {
     Ok(truth(&value_of(templar, node, scope)?))
+}
+
+impl Run {
+    /// Whether what has these keywords runs in check mode; one that cannot be told yet
+    /// does as the run does.
+    pub(super) fn checks(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
+        let own = keywords.check_mode.as_ref();
+        own.and_then(|node| flag_of(self.templar(), node, scope).ok()).unwrap_or(self.settings.check)
+    }
 }
 
 /// Text; nothing for null, omitted and empty values.

@@ -93,7 +93,7 @@ impl Run {
             name: name.clone(),
             path: format!("{}:{}", play.span.path().display(), play.span.line),
             hosts,
-            check: self.settings.check,
+            check: self.checks(&play.keywords, &scope),
         };
         if hosts.is_empty() {
             self.events.emit(started(Vec::new()));

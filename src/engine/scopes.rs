@@ -80,6 +80,7 @@ impl Batch<'_> {
             path: format!("{}:{}", task.span.path().display(), task.span.line),
             no_log: task.keywords.no_log.is_some(),
             looped: task.loop_.is_some(),
+            check: self.run.checks(&task.keywords, scope),
         }
     }
 

@@ -133,6 +133,7 @@ impl Copy {
             && let Ok(digest) = files::digest_of::<md5::Md5>(&dest)
         {
             outcome = outcome.with("md5sum", digest);
+            outcome = outcome.with("src", self.src.as_ref().map(|src| src.display().to_string()));
         }
         Ok(if context.check && !dest.exists() { outcome } else { files::describe(outcome, &dest) })
     }

@@ -16,8 +16,6 @@ use crate::events::{EXPLANATION, Event, HostResult, Stats, Status, TaskInfo};
 pub struct DefaultReporter {
     settings: Settings,
     screen: Screen,
-    /// The play runs in check mode.
-    check: bool,
     /// The task whose header has not been shown yet.
     header: Option<Arc<TaskInfo>>,
 }
@@ -25,12 +23,12 @@ pub struct DefaultReporter {
 impl DefaultReporter {
     pub fn new(settings: Settings) -> Self {
         let screen = Screen::new(&settings);
-        Self { settings, screen, check: false, header: None }
+        Self { settings, screen, header: None }
     }
 
     /// What is put behind the names of plays and tasks.
-    fn marker(&self) -> &'static str {
-        if self.check && self.settings.look.check_mode_markers { " [CHECK MODE]" } else { "" }
+    fn marker(&self, check: bool) -> &'static str {
+        if check && self.settings.look.check_mode_markers { " [CHECK MODE]" } else { "" }
     }
 
     /// A header waits for the first result when results may be hidden.
@@ -44,7 +42,7 @@ impl DefaultReporter {
     fn show_header(&mut self) {
         let Some(task) = self.header.take() else { return };
         let kind = if task.handler { "RUNNING HANDLER" } else { "TASK" };
-        self.screen.banner(&format!("{kind} [{}]{}", task.name, self.marker()));
+        self.screen.banner(&format!("{kind} [{}]{}", task.name, self.marker(task.check)));
         if self.settings.verbosity >= 2 {
             self.screen.line(Colour::Debug, &format!("task path: {}", task.path));
         }
@@ -210,6 +208,7 @@ impl DefaultReporter {
         match (look.callback, look.format) {
             (Callback::Yaml, _) => Form::CommunityYaml,
             (Callback::Debug, _) => Form::Debug,
+            (_, Format::Yaml) if look.pretty == Some(false) => Form::WholeYaml,
             (_, Format::Yaml) => Form::Yaml,
             (_, Format::Json) if pretty => Form::Pretty,
             (_, Format::Json) => Form::Compact,
@@ -230,10 +229,9 @@ impl DefaultReporter {
         }
     }
 
-    fn play_started(&mut self, name: &str, check: bool) {
-        self.check = check;
+    fn play_started(&self, name: &str, check: bool) {
         let name = if name.is_empty() { String::new() } else { format!(" [{name}]") };
-        self.screen.banner(&format!("PLAY{name}{}", self.marker()));
+        self.screen.banner(&format!("PLAY{name}{}", self.marker(check)));
     }
 
     fn retrying(&self, host: &str, task: &TaskInfo, left: u64, result: &Map<String, Json>) {

@@ -14,6 +14,8 @@ pub enum Form {
     /// With four spaces per level.
     Pretty,
     Yaml,
+    /// YAML with everything in it.
+    WholeYaml,
     /// As the callback community.general.yaml writes it.
     CommunityYaml,
     /// JSON, then the long texts for themselves, as the callback debug writes it.
@@ -26,6 +28,7 @@ pub fn dump(shown: Map<String, Json>, form: Form) -> String {
         Form::Compact => json::compact(&Json::Object(shown)),
         Form::Pretty => json::pretty(&Json::Object(shown)),
         Form::Yaml => format!("\n{}", indented(&as_yaml(without_lines(shown), 4, 80), 4)),
+        Form::WholeYaml => format!("\n{}", indented(&as_yaml(shown, 4, 80), 4)),
         Form::CommunityYaml => community_yaml(shown),
         Form::Debug => with_sections(shown),
     }

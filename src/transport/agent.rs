@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::ConnectionError;
+use super::{ConnectionError, DownloadError};
 use super::bootstrap::{Greeted, read_frame};
 use super::channel::{Input, Link, Output, Process, Stderr};
 use super::ssh::{self, unreachable};
@@ -134,12 +134,12 @@ impl Agent {
     }
 
     /// Copies a file of the host into `writer`. The result has `size`, or `failed` and
-    /// `msg` when the file cannot be read there or written here.
+    /// `msg` when the file cannot be read there.
     pub async fn download(
         &self,
         path: &Path,
         writer: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<Response, ConnectionError> {
+    ) -> Result<Response, DownloadError> {
         let (sender, mut chunks) = mpsc::channel(QUEUE);
         let (mut asked, answer) = self.ask(Some(sender))?;
         let download = Download { id: asked.id, path: path.to_owned() };
@@ -147,15 +147,11 @@ impl Agent {
             .map_err(|error| ConnectionError::Agent(error.to_string()))?;
         asked.send(frame).await?;
         while let Some(chunk) = chunks.recv().await {
-            if let Err(error) = writer.write_all(&chunk).await {
-                return Ok(failed(asked.id, format!("cannot write the file here: {error}")));
-            }
+            writer.write_all(&chunk).await?;
         }
         let response = answer.await.map_err(|_| self.why_dead())?;
         asked.settled = true;
-        if let Err(error) = writer.flush().await {
-            return Ok(failed(asked.id, format!("cannot write the file here: {error}")));
-        }
+        writer.flush().await?;
         Ok(response)
     }
 

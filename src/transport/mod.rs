@@ -69,3 +69,13 @@ pub enum ConnectionError {
     #[error("{0}")]
     Agent(String),
 }
+
+/// Why a file of a host did not get here.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// It cannot be written on the controller.
+    #[error(transparent)]
+    Controller(#[from] std::io::Error),
+}

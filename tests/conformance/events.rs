@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
 
 /// Ansible names its temporary copy of a file.
 fn staged(key: &str, value: &Json) -> bool {
-    key == "src" && value.as_str().is_some_and(|path| path.contains("/ansible-tmp"))
+    key == "src" && value.as_str().is_some_and(|path| path.contains("/.source"))
 }
 
 fn cleaned(value: Json) -> Json {
@@ -226,13 +226,12 @@ pub fn without_times(text: &str) -> String {
         Regex::new(pattern).expect("a pattern")
     });
     static STAGED: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r#"(?m)^ +"?src"?: \S*/ansible-tmp\S*\n|"src": "[^"]*/ansible-tmp[^"]*", ?"#;
+        let pattern = r#"(?m)^ +"?src"?: \S*/\.source\S*\n|"src": "[^"]*/\.source[^"]*", ?"#;
         Regex::new(pattern).expect("a pattern")
     });
     let text = STAGED.replace_all(text, "");
     let text = TIMES.replace_all(&text, |_: &Captures| "…");
     text.lines()
-        .filter(|line| !line.starts_with("No config file found"))
         .map(|line| without_volatile(line) + "\n")
         .collect()
 }

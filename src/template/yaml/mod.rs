@@ -218,7 +218,7 @@ impl Emitter<'_> {
         let multi_line = text.contains('\n');
         let plain_allowed =
             if place.flow { analysis.plain_in_flow } else { analysis.plain_in_block };
-        let indent = place.indent.map_or(0, |indent| indent + self.style.indent);
+        let indent = place.indent.map_or(self.style.indent, |indent| indent + self.style.indent);
         if self.style.literal && multi_line && !place.flow && !place.key {
             self.literal(text, indent);
         } else if !plain && plain_allowed {
