@@ -221,8 +221,8 @@ fn a_connection_lost_in_mid_task_ends_the_task_and_a_second_run_finishes_the_upg
          - command: sleep {{ 1234 if inventory_hostname == 'w2' else 1 }}\n    \
          - command: hostname\n",
     );
-    let lost =
-        lab.lose("w2", &[&sleeps], |lab| lab.ssh("w2", "pgrep -f 'sleep 1234' || true") != "");
+    let lost = lab
+        .lose("w2", &[&sleeps], |lab| !lab.ssh("w2", "pgrep -f 'sleep 1234' || true").is_empty());
     assert_eq!(lost.status.code(), Some(4), "{}", support::text(&lost));
     let counts = recap(&support::text(&lost));
     assert_eq!((counts["w2"]["unreachable"], counts["w1"]["ok"]), (1, 2));

@@ -1,7 +1,7 @@
 //! A play on one batch of its hosts: sections, blocks, tasks in lockstep.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture};
@@ -30,6 +30,8 @@ pub struct Batch<'a> {
     pub handlers: Handlers,
     /// Roles whose variables all tasks see.
     pub roles: Vec<Arc<Role>>,
+    /// Of which role a task was not skipped on which host.
+    ran: HashSet<(String, String)>,
     /// Which role has run to its end on which host.
     completed: HashSet<(String, String)>,
     /// Which role was ended on which host by `meta: end_role`.
@@ -43,10 +45,8 @@ pub struct Batch<'a> {
     excused: HashSet<String>,
     /// Hosts that `meta: end_host` took out.
     ended: HashSet<String>,
-    /// `meta: end_play` or `end_batch`.
-    pub over: bool,
-    /// `meta: end_play`: no further batch runs either.
-    pub ends_play: bool,
+    /// What `meta: end_batch` or `end_play` has ended, for all hosts of the batch.
+    pub end: Arc<OnceLock<End>>,
     /// max_fail_percentage has stopped it.
     pub told: bool,
     /// The hosts of the batch that this is a part of.
@@ -78,6 +78,14 @@ impl Place {
     }
 }
 
+/// What a task has ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Batch,
+    /// No further batch runs either.
+    Play,
+}
+
 impl<'a> Batch<'a> {
     pub fn new(
         run: &'a Run,
@@ -91,6 +99,7 @@ impl<'a> Batch<'a> {
             play,
             handlers: Handlers::of(play),
             roles: play.roles.clone(),
+            ran: HashSet::new(),
             completed: HashSet::new(),
             ended_roles: HashSet::new(),
             layers: HashMap::new(),
@@ -99,8 +108,7 @@ impl<'a> Batch<'a> {
             unreachable: HashSet::new(),
             excused: HashSet::new(),
             ended: HashSet::new(),
-            over: false,
-            ends_play: false,
+            end: Arc::default(),
             told: false,
             broken: false,
             everyone: hosts.clone(),
@@ -125,6 +133,7 @@ impl<'a> Batch<'a> {
             hosts: vec![host.to_owned()],
             handlers: Handlers::of(self.play),
             roles: self.roles.clone(),
+            ran: HashSet::new(),
             completed: HashSet::new(),
             ended_roles: HashSet::new(),
             layers: layers.into_iter().collect(),
@@ -133,8 +142,7 @@ impl<'a> Batch<'a> {
             unreachable: HashSet::new(),
             excused: HashSet::new(),
             ended: HashSet::new(),
-            over: false,
-            ends_play: false,
+            end: self.end.clone(),
             told: false,
             everyone: self.hosts.clone(),
             apart: true,
@@ -167,7 +175,7 @@ impl<'a> Batch<'a> {
         (!self.failed.contains(host) || self.excused.contains(host))
             && !self.unreachable.contains(host)
             && !self.ended.contains(host)
-            && !self.over
+            && self.end.get().is_none()
     }
 
     pub fn lost(&self) -> impl Iterator<Item = (String, Lost)> {
@@ -241,7 +249,8 @@ impl<'a> Batch<'a> {
         self.ended_roles.retain(|(identity, _)| *identity != role.identity);
         let inner = Place { role: Some(role.clone()), ..place.clone() };
         self.items(&tasks.items, hosts.clone(), inner).await?;
-        let done: Vec<_> = hosts.iter().filter(|host| self.is_alive(host)).map(mark).collect();
+        let done = hosts.iter().filter(|host| self.is_alive(host)).map(mark);
+        let done: Vec<_> = done.filter(|mark| self.ran.contains(mark)).collect();
         self.completed.extend(done);
         Ok(())
     }
@@ -465,6 +474,13 @@ impl<'a> Batch<'a> {
         for text in self.run.templar().take_warnings() {
             self.run.events.emit(Event::Warning { text });
         }
+        let did = matches!(
+            done.status,
+            Status::Ok | Status::Changed | Status::Failed | Status::FailedIgnored
+        );
+        if let Some(role) = task.role.as_ref().filter(|_| did) {
+            self.ran.insert((role.identity.clone(), done.host.clone()));
+        }
         self.count(task, done, place);
         Ok(())
     }
@@ -647,7 +663,8 @@ impl<'a> Batch<'a> {
                 .iter()
                 .filter(|host| hosts.contains(*host))
                 .filter(|host| {
-                    self.is_alive(host) || (force && self.failed.contains(*host) && !self.over)
+                    self.is_alive(host)
+                        || (force && self.failed.contains(*host) && self.end.get().is_none())
                 })
                 .cloned()
                 .collect();

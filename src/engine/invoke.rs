@@ -179,10 +179,18 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
             }
         }
     };
-    match outcome {
+    let mut result = match outcome {
         Ok(outcome) => result::of_outcome(outcome),
         Err(error) => result::of_error(error),
+    };
+    if let Invocation::Module { spec, arguments } = invocation
+        && !result.contains_key("unreachable")
+    {
+        let mut all = (spec.defaults)().clone();
+        all.extend(arguments.clone());
+        result.insert("invocation".to_owned(), json!({ "module_args": all }));
     }
+    result
 }
 
 /// A module's name, its arguments, and the files that go with them.

@@ -23,7 +23,8 @@ impl Run {
     /// does as the run does.
     pub(super) fn checks(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
         let own = keywords.check_mode.as_ref();
-        own.and_then(|node| flag_of(self.templar(), node, scope).ok()).unwrap_or(self.settings.check)
+        own.and_then(|node| flag_of(self.templar(), node, scope).ok())
+            .unwrap_or(self.settings.check)
     }
 }
 

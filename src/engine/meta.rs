@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Stop;
-use super::batch::{Batch, Place};
+use super::batch::{Batch, End, Place};
 use crate::events::{Event, HostResult, Status};
 use crate::playbook::Task;
 use crate::source::Node;
@@ -35,10 +35,12 @@ pub async fn run(
             batch.run.tell_task(&info, 1);
         }
         if UNCONDITIONAL.contains(&name) || holds(batch, task, &scope)? {
+            tell(batch, &done(name, host, place));
             wanted.push(host.clone());
             continue;
         }
         let result = skipped(name, host, place);
+        tell(batch, result.get("skip_reason").and_then(Json::as_str).unwrap_or_default());
         batch.run.events.emit(Event::HostFinished(HostResult {
             task: info,
             host: host.clone(),
@@ -60,22 +62,14 @@ async fn act(
     place: &Place,
 ) -> Result<(), Stop> {
     match name {
-        "flush_handlers" => {
-            tell(batch, "triggered running handlers");
-            batch.flush_handlers().await?;
-        }
+        "flush_handlers" => batch.flush_handlers().await?,
         "noop" => {}
-        "end_host" => {
-            for host in wanted {
-                tell(batch, &format!("ending play for {host}"));
-                batch.end_host(host);
-            }
-        }
+        "end_host" => wanted.iter().for_each(|host| batch.end_host(host)),
         "end_role" => wanted.iter().for_each(|host| batch.end_role(host, place)),
         "end_play" | "end_batch" => {
-            tell(batch, &format!("ending {}", name.trim_start_matches("end_")));
-            batch.over = true;
-            batch.ends_play |= name == "end_play";
+            let end = if name == "end_play" { End::Play } else { End::Batch };
+            // The first one has ended it for all.
+            let _ = batch.end.set(end);
         }
         "clear_host_errors" => batch.clear_errors(),
         "clear_facts" => {
@@ -94,6 +88,21 @@ async fn act(
         }
     }
     Ok(())
+}
+
+/// What is said under `-vv` of what is done.
+fn done(name: &str, host: &str, place: &Place) -> String {
+    match name {
+        "flush_handlers" => format!("triggered running handlers for {host}"),
+        "end_host" => format!("ending play for {host}"),
+        "end_role" => format!("ending role {} for {host}", place.role_name()),
+        "end_play" | "end_batch" => format!("ending {}", name.trim_start_matches("end_")),
+        "clear_facts" => "facts cleared".to_owned(),
+        "clear_host_errors" => "cleared host errors".to_owned(),
+        "refresh_inventory" => "inventory successfully refreshed".to_owned(),
+        "reset_connection" => "reset connection".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// What is said of a host whose condition does not hold.

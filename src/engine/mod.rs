@@ -213,8 +213,7 @@ impl Run {
         for text in warnings {
             self.events.emit(Event::Warning { text });
         }
-        self.manager.change_inventory(|old| *old = inventory);
-        Ok(())
+        self.manager.change_inventory(|old| old.refresh(inventory))
     }
 
     fn checker(&self) -> load::Checker<'_> {

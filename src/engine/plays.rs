@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 
-use super::batch::Batch;
+use super::batch::{Batch, End};
 use super::hosts::Directory;
 use super::interrupt::Interrupt;
 use super::stepping::Stepping;
@@ -127,7 +127,7 @@ impl Run {
                 }
                 return Ok(false);
             }
-            if batch.ends_play {
+            if batch.end.get() == Some(&End::Play) {
                 break;
             }
         }

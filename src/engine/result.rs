@@ -114,6 +114,8 @@ pub fn censored(result: &Result) -> Result {
 pub fn registered(result: &Result) -> Json {
     let mut kept: Result =
         result.iter().filter(|(key, _)| !is_internal(key)).map(clone_pair).collect();
+    // Of a loop's items it stays.
+    kept.shift_remove("invocation");
     kept.entry("failed").or_insert_with(|| json!(false));
     kept.entry("changed").or_insert_with(|| json!(false));
     if let Some(Json::Array(results)) = kept.get_mut("results") {

@@ -5,7 +5,31 @@ use super::address;
 use crate::source::Error;
 use crate::template::{Value, Variable};
 
+/// What a task did.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Host { name: String, groups: Vec<String>, variables: Vec<(String, Variable)> },
+    Group { host: String, group: String, parents: Vec<String> },
+}
+
 impl Inventory {
+    /// The sources read anew take the place of this one; what tasks changed stays.
+    pub fn refresh(&mut self, mut new: Self) -> Result<(), Error> {
+        for change in std::mem::take(&mut self.changes) {
+            match change {
+                Change::Host { name, groups, variables } => {
+                    new.add_host(&name, &groups, variables)?;
+                }
+                Change::Group { host, group, parents } if new.contains_host(&host) => {
+                    new.add_to_group(&host, &group, &parents)?;
+                }
+                Change::Group { .. } => {}
+            }
+        }
+        *self = new;
+        Ok(())
+    }
+
     /// Adds a host (its name may end with a port) to `all` and to these groups, which
     /// are made when there are none of their names. A host that is there already
     /// takes the variables over those it has.
@@ -17,6 +41,12 @@ impl Inventory {
     ) -> Result<bool, Error> {
         let mut changed = false;
         let (names, port) = address::expand(name).map_err(Error::new)?;
+        let variables: Vec<_> = variables.into_iter().collect();
+        self.changes.push(Change::Host {
+            name: name.to_owned(),
+            groups: groups.to_owned(),
+            variables: variables.clone(),
+        });
         for name in &names {
             changed |= !self.contains_host(name);
             self.declare_host(name, "all", None);
@@ -47,6 +77,11 @@ impl Inventory {
         parents: &[String],
     ) -> Result<bool, Error> {
         let mut changed = !self.is_in(host, group);
+        self.changes.push(Change::Group {
+            host: host.to_owned(),
+            group: group.to_owned(),
+            parents: parents.to_owned(),
+        });
         for parent in parents {
             let known = self.groups.get(parent).is_some_and(|p| p.children.contains(group));
             changed |= !known && parent != "all";

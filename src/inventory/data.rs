@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::change::Change;
 use super::vars_files::Folders;
 use crate::source::{Error, Node, Yaml};
 use crate::template::{Layer, Variable};
@@ -18,6 +19,8 @@ pub struct Inventory {
     pub(super) groups: IndexMap<String, Group>,
     pub(super) hosts: IndexMap<String, Host>,
     pub(super) folders: Folders,
+    /// What tasks have changed, which outlives a new reading of the sources.
+    pub(super) changes: Vec<Change>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,7 +57,7 @@ impl Default for Inventory {
         let mut groups: IndexMap<String, Group> = IndexMap::new();
         groups.entry("all".to_owned()).or_default().children.insert("ungrouped".to_owned());
         groups.entry("ungrouped".to_owned()).or_default();
-        Self { groups, hosts: IndexMap::new(), folders: Folders::default() }
+        Self { groups, hosts: IndexMap::new(), folders: Folders::default(), changes: Vec::new() }
     }
 }
 

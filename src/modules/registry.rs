@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::de::value::Error as FieldsError;
 use serde::de::{self, Deserializer, Visitor};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::coerce::coerced;
 use super::{Context, Failure, Module, Outcome};
@@ -21,6 +21,8 @@ pub struct ModuleSpec {
     pub validate: fn(Json) -> Result<(), String>,
     pub run: fn(Json, &Context) -> Result<Outcome, Failure>,
     pub schema: fn() -> schemars::Schema,
+    /// What arguments are that a task does not give; null where that is nothing.
+    pub defaults: fn() -> &'static Map<String, Json>,
 }
 
 impl ModuleSpec {
@@ -40,6 +42,7 @@ impl ModuleSpec {
                 module.run(context)
             },
             schema: || schemars::schema_for!(M),
+            defaults: argument_defaults::<M>,
         }
     }
 }
@@ -104,6 +107,21 @@ fn flattened_names<T: schemars::JsonSchema>() -> &'static [&'static str] {
         // Kept for the whole run, once per type.
         let names = properties.into_iter().flatten().map(|(name, _)| &*name.clone().leak());
         names.collect::<Vec<_>>().leak()
+    })
+}
+
+fn argument_defaults<T: schemars::JsonSchema>() -> &'static Map<String, Json> {
+    static KNOWN: Mutex<BTreeMap<&'static str, &'static Map<String, Json>>> =
+        Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(std::any::type_name::<T>()).or_insert_with(|| {
+        let schema = schemars::schema_for!(T);
+        let properties = schema.get("properties").and_then(Json::as_object);
+        let defaults = properties.into_iter().flatten().map(|(name, property)| {
+            (name.clone(), property.get("default").cloned().unwrap_or_default())
+        });
+        // Kept for the whole run, once per type.
+        Box::leak(Box::new(defaults.collect()))
     })
 }
 

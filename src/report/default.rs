@@ -98,7 +98,10 @@ impl DefaultReporter {
             self.screen.err(Colour::Error, text);
         }
         // Programs that read the output find there what Ansible writes.
-        if self.screen.is_live() && self.settings.verbosity < 2 && !self.settings.look.task_path_on_failure {
+        if self.screen.is_live()
+            && self.settings.verbosity < 2
+            && !self.settings.look.task_path_on_failure
+        {
             self.screen.err(Colour::Debug, &format!("task path: {}", outcome.task.path));
         }
     }

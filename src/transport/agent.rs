@@ -11,10 +11,10 @@ use serde_json::{Map, Value as Json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{ConnectionError, DownloadError};
 use super::bootstrap::{Greeted, read_frame};
 use super::channel::{Input, Link, Output, Process, Stderr};
 use super::ssh::{self, unreachable};
+use super::{ConnectionError, DownloadError};
 use crate::agent::protocol::{
     CHUNK, Download, Hello, KEEPALIVE, Kind, Request, Response, data_frame, json_frame, parse,
     split_data,

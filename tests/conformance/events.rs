@@ -231,7 +231,5 @@ pub fn without_times(text: &str) -> String {
     });
     let text = STAGED.replace_all(text, "");
     let text = TIMES.replace_all(&text, |_: &Captures| "…");
-    text.lines()
-        .map(|line| without_volatile(line) + "\n")
-        .collect()
+    text.lines().map(|line| without_volatile(line) + "\n").collect()
 }
