@@ -1,6 +1,7 @@
 //! Options that commands which run tasks have in common, over the settings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{ArgAction, Args};
 
@@ -160,7 +161,9 @@ impl Common {
             task_timeout: number("TASK_TIMEOUT").filter(|seconds| *seconds > 0),
             merge_hashes: config.text("DEFAULT_HASH_BEHAVIOUR").as_deref() == Some("merge"),
             inject_facts: config.flag("INJECT_FACTS_AS_VARS"),
-            private_role_vars: config.flag("DEFAULT_PRIVATE_ROLE_VARS"),
+            private_role_vars: config
+                .said("DEFAULT_PRIVATE_ROLE_VARS")
+                .then(|| config.flag("DEFAULT_PRIVATE_ROLE_VARS")),
             error_on_missing_handler: config.flag("ERROR_ON_MISSING_HANDLER"),
             roles_path: config.paths("DEFAULT_ROLES_PATH"),
             module_path,
@@ -171,6 +174,7 @@ impl Common {
                 .flag("RETRY_FILES_ENABLED")
                 .then(|| config.path("RETRY_FILES_SAVE_PATH")),
             config_file: config.file().map(PathBuf::from),
+            config: Arc::new(config.clone()),
             ..Settings::default()
         })
     }

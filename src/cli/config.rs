@@ -4,7 +4,7 @@ use clap::{Parser, ValueEnum};
 use serde_json::json;
 
 use super::exit;
-use crate::settings::{Config, Entry, Kind, Origin};
+use crate::settings::{Config, Entry, Origin};
 use crate::{source, template};
 
 /// Shows the settings.
@@ -65,18 +65,7 @@ fn dump(config: &Config, only_changed: bool) {
 
 /// As Python prints it.
 fn value(config: &Config, entry: &Entry) -> String {
-    let (text, _) = config.text_of(entry);
-    let json = match entry.kind {
-        Kind::Bool => json!(source::boolean(&text).unwrap_or(false)),
-        Kind::Paths | Kind::PathList => {
-            let paths = config.paths(entry.name);
-            json!(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>())
-        }
-        Kind::List => json!(config.list(entry.name)),
-        _ if text.is_empty() => json!(null),
-        _ => json!(text),
-    };
-    template::python_text(&template::from_json(&json))
+    template::python_text(&template::from_json(&config.value(entry.name).unwrap_or_default()))
 }
 
 fn list() {

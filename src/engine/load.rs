@@ -71,6 +71,10 @@ impl Prepared {
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),
             hosts: Some(host_pattern(inventory.clone())),
+            config: Some({
+                let config = settings.config.clone();
+                Arc::new(move |name| config.value(name))
+            }),
             decrypt: Some(Arc::new(|text| {
                 vault::of_this_run().reveal(text).map_err(|error| error.to_string())
             })),
@@ -221,7 +225,7 @@ impl Names for Checker<'_> {
         self.settings.roles_path.clone()
     }
 
-    fn private_role_vars(&self) -> bool {
+    fn private_role_vars(&self) -> Option<bool> {
         self.settings.private_role_vars
     }
 

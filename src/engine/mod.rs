@@ -39,6 +39,7 @@ use crate::inventory::Inventory;
 use crate::playbook::{Brought, Loader, Play, Task};
 use crate::report::Events;
 use crate::secret::Secret;
+use crate::settings::Config;
 use crate::source::{self, Node};
 use crate::template::{Scope, Templar, Value};
 use crate::vars::{FactCache, Layer, Manager, TaskScope, layer_of};
@@ -53,6 +54,8 @@ pub use tags::Selection;
 /// What the command line says of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// Where they come from, as far as not typed.
+    pub config: Arc<Config>,
     pub inventory: Vec<String>,
     pub limit: Option<String>,
     pub tags: Vec<String>,
@@ -93,8 +96,8 @@ pub struct Settings {
     pub merge_hashes: bool,
     /// Facts are variables too, under names with `ansible_`.
     pub inject_facts: bool,
-    /// Variables of roles are for the role alone.
-    pub private_role_vars: bool,
+    /// Whether variables of roles are for the role alone, where somebody has said so.
+    pub private_role_vars: Option<bool>,
     pub error_on_missing_handler: bool,
     /// Folders of roles beside those of the playbook.
     pub roles_path: Vec<PathBuf>,

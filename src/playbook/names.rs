@@ -47,8 +47,8 @@ pub trait Names: Sync {
     }
 
     /// Whether the variables of roles are for the role alone, unless it is said otherwise.
-    fn private_role_vars(&self) -> bool {
-        false
+    fn private_role_vars(&self) -> Option<bool> {
+        None
     }
 
     /// Takes what is allowed but most likely a slip.

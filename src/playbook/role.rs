@@ -85,9 +85,10 @@ impl Role {
         layers
     }
 
-    /// Variables of level 15 that its tasks see, highest first.
+    /// Variables of level 15 that its tasks see, highest first. Of the roles around it
+    /// `vars/` wins over what is said beside the name, of itself it is the other way round.
     pub fn variable_layers(&self) -> Vec<Arc<Layer>> {
-        let mut layers = vec![self.body.vars.clone(), self.body.given.clone()];
+        let mut layers = vec![self.body.given.clone(), self.body.vars.clone()];
         layers.extend(self.dependencies.iter().rev().flat_map(|role| role.exported_layers()));
         for parent in self.parents.iter().rev() {
             layers.extend([parent.vars.clone(), parent.given.clone()]);
@@ -177,7 +178,7 @@ impl Loader<'_> {
             given: given.unwrap_or_default(),
             params,
             files: files::Names::default(),
-            public: !self.names.private_role_vars(),
+            public: !self.names.private_role_vars().unwrap_or(false),
             allow_duplicates: None,
             validate: true,
             from_include: false,

@@ -37,7 +37,8 @@ fn named(folder: &Path, name: &str) -> Option<PathBuf> {
 pub fn find(role: &Path, folder: &str, name: &str, node: &Node) -> Result<Option<PathBuf>, Error> {
     match named(&role.join(folder), name) {
         None if name != "main" => Err(missing(folder, name, node)),
-        found => Ok(found),
+        Some(file) => inside(role, file, node).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -45,7 +46,7 @@ pub fn find(role: &Path, folder: &str, name: &str, node: &Node) -> Result<Option
 pub fn all(role: &Path, folder: &str, name: &str, node: &Node) -> Result<Vec<PathBuf>, Error> {
     let base = role.join(folder);
     if let Some(file) = named(&base, name) {
-        return Ok(vec![file]);
+        return Ok(vec![inside(role, file, node)?]);
     }
     let mut files = Vec::new();
     walk(&base.join(name), &mut files);
@@ -53,6 +54,19 @@ pub fn all(role: &Path, folder: &str, name: &str, node: &Node) -> Result<Vec<Pat
         return Err(missing(folder, name, node));
     }
     Ok(files)
+}
+
+/// A role's parts are below it, with all links followed.
+fn inside(role: &Path, file: PathBuf, node: &Node) -> Result<PathBuf, Error> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if real(&file).starts_with(real(role)) {
+        return Ok(file);
+    }
+    Err(node.span.error(format!(
+        "Failed to find '{}' as it is not inside the expected role path: '{}'",
+        file.display(),
+        role.display()
+    )))
 }
 
 fn missing(folder: &str, name: &str, node: &Node) -> Error {

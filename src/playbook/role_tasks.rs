@@ -8,7 +8,7 @@ use super::load::{Found, Loader, Place};
 use super::role::{RoleTasks, Wanted};
 use super::role_files::Names;
 use super::{Item, Role, Task};
-use crate::source::{Error, Node, Yaml};
+use crate::source::{Error, Node, Yaml, boolean};
 use crate::template::Layer;
 
 /// The arguments of both.
@@ -48,7 +48,7 @@ impl Loader<'_> {
         let text = |argument: &Node| self.names.file_name(argument, &self.known(&inner));
         let none = Node::new(Yaml::Map(Vec::new()), node.span.clone());
         let arguments = action.arguments.as_ref().unwrap_or(&none);
-        let public = !self.names.private_role_vars();
+        let public = !self.names.private_role_vars().unwrap_or(false);
         let wanted = wanted(node, arguments, &inner, &text, public)?;
         let name = arguments.get("name").or_else(|| arguments.get("role"));
         self.role(name.unwrap_or(node), wanted, &inner)
@@ -70,7 +70,8 @@ impl Loader<'_> {
         let name = written.and_then(|node| node.get("name").or_else(|| node.get("role")));
         let span = name.map_or(&task.span, |name| &name.span);
         let node = Node::new(Yaml::Null, span.clone());
-        let wanted = wanted(&node, arguments, &place, &text, false)?;
+        let public = self.names.private_role_vars().is_some_and(|private| !private);
+        let wanted = wanted(&node, arguments, &place, &text, public)?;
         let tasks = self.role(&node, wanted, &place)?;
         Ok(self.brought(vec![Item::Role(tasks)]))
     }
@@ -124,10 +125,10 @@ fn wanted(
             None => file,
         })
     };
-    let flag = |key: &str, default: bool| match arguments.get(key).map(|node| &node.value) {
-        Some(Yaml::Bool(value)) => *value,
-        Some(Yaml::Str(text)) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on"),
-        _ => default,
+    let flag = |key: &str, default: bool| match arguments.get(key) {
+        Some(Node { value: Yaml::Bool(value), .. }) => *value,
+        Some(node) => node.as_str().and_then(boolean).unwrap_or(default),
+        None => default,
     };
     Ok(Wanted {
         name: text(name)?,

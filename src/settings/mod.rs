@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use entries::ENTRIES;
 pub use entries::{Entry, Kind};
+use serde_json::{Value as Json, json};
 
 use crate::source::{self, Error};
 use ini::Sections;
 
 /// The settings of a run, and where each comes from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// The `ansible.cfg` that was read.
     file: Option<PathBuf>,
@@ -125,6 +126,23 @@ impl Config {
         (entry.default.to_owned(), Origin::Default)
     }
 
+    /// The value with its type; none when there is no setting of this name.
+    pub fn value(&self, name: &str) -> Option<Json> {
+        let entry = Self::entry(name)?;
+        let (text, _) = self.text_of(entry);
+        Some(match entry.kind {
+            Kind::Bool => json!(source::boolean(&text).unwrap_or(false)),
+            Kind::Int => text.trim().parse::<i64>().map_or(Json::Null, Json::from),
+            Kind::Paths | Kind::PathList => {
+                let paths = self.paths(entry.name);
+                json!(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>())
+            }
+            Kind::List => json!(self.list(entry.name)),
+            Kind::Text | Kind::Path if text.is_empty() => Json::Null,
+            Kind::Text | Kind::Path => json!(text),
+        })
+    }
+
     fn entry(name: &str) -> Option<&'static Entry> {
         ENTRIES.iter().find(|entry| entry.name == name)
     }
@@ -137,6 +155,11 @@ impl Config {
 
     pub fn flag(&self, name: &str) -> bool {
         self.text(name).and_then(|text| source::boolean(&text)).unwrap_or(false)
+    }
+
+    /// Whether somebody has set it.
+    pub fn said(&self, name: &str) -> bool {
+        Self::entry(name).is_some_and(|entry| self.text_of(entry).1 != Origin::Default)
     }
 
     pub fn number(&self, name: &str) -> Option<i64> {

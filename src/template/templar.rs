@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use regex::Regex;
+use serde_json::Value as Json;
 
 use super::context::{Context, LazyMap};
 use super::file::with_trailing_lines;
@@ -21,6 +22,8 @@ use crate::secret::Secret;
 use crate::source::{Node, Span, Yaml};
 
 /// The hosts of a pattern, in the order of the inventory.
+/// The value of a setting, if there is one of this name.
+pub type ConfigValue = Arc<dyn Fn(&str) -> Option<Json> + Send + Sync>;
 pub type HostPattern = Arc<dyn Fn(&str) -> Result<Vec<String>, String> + Send + Sync>;
 
 /// Decrypts the ciphertext of a `!vault` value.
@@ -35,6 +38,8 @@ pub struct Settings {
     pub decrypt: Option<Decrypt>,
     /// For the lookup `inventory_hostnames`.
     pub hosts: Option<HostPattern>,
+    /// For the lookup `config`.
+    pub config: Option<ConfigValue>,
 }
 
 /// Renders templates. Made once per run, cheap to clone, shared by all hosts.

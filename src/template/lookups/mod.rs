@@ -40,6 +40,7 @@ static LOOKUPS: &[(&str, Run)] = &[
     ("flattened", collections::flattened),
     ("indexed_items", collections::indexed_items),
     ("ini", tables::ini),
+    ("config", variables::config),
     ("inventory_hostnames", variables::inventory_hostnames),
     ("items", collections::items),
     ("lines", commands::lines),
