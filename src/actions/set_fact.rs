@@ -21,7 +21,7 @@ impl Action for SetFact {
     const NAME: &'static str = "set_fact";
     const FREE_FORM: Option<&'static str> = Some("_raw_params");
 
-    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+    async fn run(mut self, context: &Context) -> Result<Outcome, Error> {
         if self.variables.keys().all(|name| name == "_raw_params") {
             return Err(Error::failed("No key/value pairs provided, at least one is required"));
         }
@@ -30,6 +30,9 @@ impl Action for SetFact {
                 "The variable name '{name}' is not valid. Variables must start with a letter or \
                  underscore character, and contain only letters, numbers and underscores."
             )));
+        }
+        if !is_native(context) {
+            self.variables.values_mut().for_each(as_boolean);
         }
         let variables = self
             .variables
@@ -41,6 +44,22 @@ impl Action for SetFact {
             context.effect(Effect::Facts(self.variables.clone()));
         }
         Ok(Outcome::default().with("ansible_facts", self.variables))
+    }
+}
+
+/// Whether the operator has asked for templates that give text alone.
+fn is_native(context: &Context) -> bool {
+    let config = context.templar.settings().config.as_ref();
+    config.and_then(|config| config("DEFAULT_JINJA2_NATIVE")) != Some(Json::Bool(false))
+}
+
+/// Without native types ansible-core 2.18 takes these words for what they say.
+fn as_boolean(value: &mut Json) {
+    let said = value.as_str().map(str::to_lowercase);
+    match said.as_deref() {
+        Some("true" | "yes") => *value = Json::Bool(true),
+        Some("false" | "no") => *value = Json::Bool(false),
+        _ => {}
     }
 }
 

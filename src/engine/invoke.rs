@@ -1,5 +1,6 @@
 //! From a task to what is run: the module found, its arguments templated.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use super::result::{self, Result as TaskResult};
 use super::{Run, catalogue};
 use crate::actions::{self, ActionSpec, Context, Failure};
 use crate::modules::ModuleSpec;
-use crate::playbook::Task;
-use crate::source::Node;
+use crate::playbook::{Task, normalise};
+use crate::source::{Node, Yaml};
 use crate::template::{self, Scope, Templar};
 use crate::transport::FileSource;
 
@@ -48,11 +49,10 @@ impl Invocation {
         templar: &Templar,
         scope: &Arc<dyn Scope>,
     ) -> Result<Self, Failure> {
-        let Some(found) = run.catalogue.find(&task.module) else {
+        let name = module_name(task, templar, scope)?;
+        let Some(found) = run.catalogue.find(&name) else {
             return Err(Failure::new(
-                task.span
-                    .error(format!("couldn't resolve module/action '{}'", task.module))
-                    .to_string(),
+                task.span.error(format!("couldn't resolve module/action '{name}'")).to_string(),
             ));
         };
         let mut arguments = arguments_of(task, found.free_form(), templar, scope)?;
@@ -84,6 +84,20 @@ impl Invocation {
             catalogue::Found::External(path) => Self::External { path, arguments },
         })
     }
+}
+
+/// The module's name may be a template (`action: "{{ ansible_pkg_mgr }} name=x"`).
+fn module_name<'a>(
+    task: &'a Task,
+    templar: &Templar,
+    scope: &Arc<dyn Scope>,
+) -> Result<Cow<'a, str>, Failure> {
+    if !templar.is_template(&task.module) {
+        return Ok(Cow::Borrowed(&task.module));
+    }
+    let node = Node::new(Yaml::Str(task.module.clone()), task.span.clone());
+    let name = templar.render(&node, scope).map_err(Failure::from)?;
+    Ok(Cow::Owned(normalise(template::python_text(&name).trim())))
 }
 
 /// Arguments that came with a template have not been looked at before.

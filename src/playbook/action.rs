@@ -43,6 +43,12 @@ impl Loader<'_> {
             "action" | "local_action" => action_keyword(key, name, value)?,
             _ => named(name, name, value),
         };
+        if let Some(node) = templated_name(key, &action.module) {
+            self.names.check_template(&node)?;
+            add_args(task, &mut action)?;
+            split_templated(&mut action);
+            return Ok(action);
+        }
         let module = self.module(key, &action)?;
         add_args(task, &mut action)?;
         let expected = may_fail(task, place);
@@ -146,7 +152,7 @@ fn named(key: &str, module: &str, value: &Node) -> Action {
     };
     Action {
         key: key.to_owned(),
-        module: normalise(module),
+        module: if module.contains("{{") { module.to_owned() } else { normalise(module) },
         written: module.to_owned(),
         arguments,
         free_form,
@@ -158,7 +164,7 @@ fn named(key: &str, module: &str, value: &Node) -> Action {
 fn action_keyword(key: &Node, name: &str, value: &Node) -> Result<Action, Error> {
     match &value.value {
         Yaml::Str(text) => {
-            let (module, rest) = text.trim().split_once(char::is_whitespace).unwrap_or((text, ""));
+            let (module, rest) = first_word(text);
             let rest = match rest.trim() {
                 "" => Yaml::Null,
                 rest => Yaml::Str(rest.to_owned()),
@@ -169,7 +175,7 @@ fn action_keyword(key: &Node, name: &str, value: &Node) -> Result<Action, Error>
             let Some(module) = value.get("module").and_then(Node::as_str) else {
                 return Err(key.span.error(format!("'{name}' needs a 'module'")));
             };
-            let (module, line) = module.split_once(char::is_whitespace).unwrap_or((module, ""));
+            let (module, line) = first_word(module);
             let rest = entries.iter().filter(|(key, _)| key.as_str() != Some("module"));
             let rest = Node::new(Yaml::Map(rest.cloned().collect()), value.span.clone());
             let mut action = named(name, module, &rest);
@@ -186,9 +192,17 @@ fn action_keyword(key: &Node, name: &str, value: &Node) -> Result<Action, Error>
     }
 }
 
+/// A module's name, which may be a template, and what follows it.
+fn first_word(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let template = text.starts_with("{{").then(|| text.find("}}")).flatten().unwrap_or(0);
+    let end = text.get(template..).and_then(|rest| rest.find(char::is_whitespace));
+    end.and_then(|end| text.split_at_checked(template + end)).unwrap_or((text, ""))
+}
+
 /// Whether the playbook says what is to be done when the task fails: then wrong
 /// arguments are a failure like any other, and found when it runs.
-fn may_fail(task: &Node, place: &Place) -> bool {
+pub(super) fn may_fail(task: &Node, place: &Place) -> bool {
     let asks = ["ignore_errors", "failed_when"].iter().any(|name| task.get(name).is_some());
     asks || place.rescued || place.keywords.ignore_errors.is_some()
 }
@@ -249,6 +263,26 @@ fn add_defaults(action: &mut Action, defaults: &[Node]) {
             put_under(action, arguments.as_map().unwrap_or_default(), arguments);
         }
     }
+}
+
+/// A module that is known only when the task runs: `action: "{{ ansible_pkg_mgr }} name=x"`.
+fn templated_name(key: &Node, name: &str) -> Option<Node> {
+    let node = Node::new(Yaml::Str(name.to_owned()), key.span.clone());
+    is_template(&node).then_some(node)
+}
+
+/// Pairs are arguments whatever the module will be; the rest is for one with a free form.
+fn split_templated(action: &mut Action) {
+    let Some(node) = action.free_form.take() else { return };
+    let Some(text) = node.as_str() else { return };
+    let split = key_value::split_free_form(text, "");
+    let string = |text: String| Node::new(Yaml::Str(text), node.span.clone());
+    let pairs = split.pairs.into_iter().map(|(key, text)| (string(key), string(text)));
+    let pairs: Vec<_> = pairs.collect();
+    if !pairs.is_empty() {
+        put_over(action, &pairs, &node);
+    }
+    action.free_form = (!split.rest.is_empty()).then(|| string(split.rest));
 }
 
 /// `copy: src=a dest=b`: arguments in one line.

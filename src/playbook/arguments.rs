@@ -31,24 +31,27 @@ impl Loader<'_> {
         module: &Module,
         expected: bool,
     ) -> Result<(), Error> {
+        let arguments = action.arguments.as_ref();
+        let pairs = arguments.and_then(Node::as_map).unwrap_or_default();
+        pairs.iter().try_for_each(|(name, _)| not_reserved(name, action))?;
+        if expected {
+            return Ok(());
+        }
         if let Some(node) = &action.free_form {
             self.names.check_template(node)?;
         }
-        let arguments = action.arguments.as_ref();
         if let Some(node) = arguments.filter(|node| node.as_map().is_none()) {
             return self.names.check_template(node);
         }
-        for (name, value) in arguments.and_then(Node::as_map).unwrap_or_default() {
-            if !expected {
-                known_argument(name, action, module)?;
-            }
+        for (name, value) in pairs {
+            known_argument(name, action, module)?;
             self.check_argument(&action.module, name, value)?;
         }
         if action.module == "meta" {
             check_meta(action)?;
         }
         let dynamic = action.free_form.iter().chain(arguments).any(has_template);
-        if dynamic || expected { Ok(()) } else { validate(key, action, module) }
+        if dynamic { Ok(()) } else { validate(key, action, module) }
     }
 
     fn check_argument(&self, module: &str, name: &Node, value: &Node) -> Result<(), Error> {
@@ -58,6 +61,17 @@ impl Loader<'_> {
             }
             _ => self.names.check_template(value),
         }
+    }
+}
+
+fn not_reserved(name: &Node, action: &Action) -> Result<(), Error> {
+    match name.as_str() {
+        Some(text) if text.starts_with("_ansible_") => Err(name.span.error(format!(
+            "Invalid parameter specified beginning with keyword '_ansible_' for action '{}': \
+             '{text}'. The prefix '_ansible_' is reserved for internal use only.",
+            action.written
+        ))),
+        _ => Ok(()),
     }
 }
 

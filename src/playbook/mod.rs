@@ -21,6 +21,7 @@ mod role_tasks;
 mod task;
 mod values;
 
+pub use action::normalise;
 pub use keywords::Keywords;
 pub use load::Loader;
 pub use model::{Block, Item, Loop, LoopControl, Play, Prompt, Task};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::action::Action;
+use super::action::{Action, may_fail};
 use super::keywords::{COMMON, DELEGATION, list_of, unknown};
 use super::load::{Loader, Place};
 use super::values::{is_template, variable_name};
@@ -52,7 +52,8 @@ const LOOP_CONTROL: &[&str] =
 
 impl Loader<'_> {
     pub(super) fn task(&self, node: &Node, action: Action, place: &Place) -> Result<Task, Error> {
-        let looping = self.task_keywords(node, &action, place.handler)?;
+        in_its_place(&action, place)?;
+        let looping = self.task_keywords(node, &action, place)?;
         let outer = place.keywords.clone();
         let mut keywords = outer.inherit(node, "Task")?;
         if action.local {
@@ -90,8 +91,9 @@ impl Loader<'_> {
         &self,
         node: &Node,
         action: &Action,
-        handler: bool,
+        place: &Place,
     ) -> Result<Option<Loop>, Error> {
+        let expected = may_fail(node, place);
         let include = matches!(action.module.as_str(), "include_tasks" | "include_role");
         let mut looping: Option<Loop> = None;
         for (key, value) in node.as_map().unwrap_or_default() {
@@ -110,10 +112,13 @@ impl Loader<'_> {
                     "what the included tasks are to inherit is written under 'apply': {{{name}: …}}"
                 )));
             }
-            if name == "listen" && !handler {
+            if name == "listen" && !place.handler {
                 return Err(unknown(key, "Task", []).with_help("only handlers listen"));
             }
             if name == "loop" || lookup.is_some() {
+                if !expected {
+                    self.names.check_template(value)?;
+                }
                 let found = self.looping(key, lookup, value)?;
                 if let Some(other) = looping.replace(found) {
                     let error =
@@ -122,7 +127,7 @@ impl Loader<'_> {
                 }
             } else if !is_task_keyword(name) {
                 return Err(unknown(key, "Task", task_keywords()));
-            } else {
+            } else if !expected {
                 self.check(name, value)?;
             }
         }
@@ -134,7 +139,6 @@ impl Loader<'_> {
         if value.value == Yaml::Null {
             return Err(key.span.error(format!("you must specify a value when using {name}")));
         }
-        self.names.check_template(value)?;
         match lookup {
             None if !is_template(value) && value.as_seq().is_none() => {
                 return Err(value.span.error(format!(
@@ -181,6 +185,21 @@ impl Loader<'_> {
             break_when: node.get("break_when").map(list_of).unwrap_or_default(),
         })
     }
+}
+
+/// Some actions make sense in some places alone.
+fn in_its_place(action: &Action, place: &Place) -> Result<(), Error> {
+    let Some(node) = action.free_form.as_ref().filter(|_| action.module == "meta") else {
+        return Ok(());
+    };
+    let misplaced = match node.as_str() {
+        Some("end_role") if place.handler => "Cannot execute 'end_role' from a handler",
+        Some("end_role") if place.role.is_none() => {
+            "Cannot execute 'end_role' from outside of a role"
+        }
+        _ => return Ok(()),
+    };
+    Err(node.span.error(misplaced))
 }
 
 /// How the playbook writes a kind of loop.

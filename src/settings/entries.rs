@@ -235,7 +235,7 @@ pub static ENTRIES: &[Entry] = &[
         &["ANSIBLE_JINJA2_NATIVE"],
         &[("defaults", "jinja2_native")],
         Kind::Bool,
-        "False",
+        "True",
     ),
     entry("DEFAULT_LOG_PATH", &["ANSIBLE_LOG_PATH"], &[("defaults", "log_path")], Kind::Path, ""),
     entry(
