@@ -60,6 +60,8 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::etcd_snapshot::EtcdSnapshot>(),
     ModuleSpec::of::<super::file::File>(),
     ModuleSpec::of::<super::find::Find>(),
+    ModuleSpec::of::<super::getent::Getent>(),
+    ModuleSpec::of::<super::group::Group>(),
     ModuleSpec::of::<super::hostname::Hostname>(),
     ModuleSpec::of::<super::kubeadm::Kubeadm>(),
     ModuleSpec::of::<super::lineinfile::LineInFile>(),
@@ -75,6 +77,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::systemd::Systemd>(),
     ModuleSpec::of::<super::systemd::SystemdService>(),
     ModuleSpec::of::<super::tempfile::Tempfile>(),
+    ModuleSpec::of::<super::user::User>(),
     ModuleSpec::of::<super::wait_for::WaitFor>(),
 ];
 

@@ -2,7 +2,7 @@
 //! must not load the host's name services. `getent` asks them instead.
 
 use super::Failure;
-use super::process::Process;
+use super::process::{Output, Process};
 
 /// Which of the two databases.
 #[derive(Clone, Copy)]
@@ -47,6 +47,31 @@ pub fn entry_of(database: Database, id: u32) -> Option<String> {
     let number = id.to_string();
     find(database, |fields| fields.get(2).copied() == Some(number.as_str()))
         .or_else(|| ask(database, &number))
+}
+
+/// The whole line of a user or group of this name, from whichever service has it.
+pub fn named(database: Database, name: &str) -> Option<String> {
+    // A number would be taken for an id.
+    local(database, name)
+        .or_else(|| ask(database, name))
+        .filter(|line| line.split(':').next() == Some(name))
+}
+
+/// The whole line of a user or group of this name in the host's own file.
+pub fn local(database: Database, name: &str) -> Option<String> {
+    find(database, |fields| fields.first().copied() == Some(name))
+}
+
+/// All entries that the name services enumerate.
+pub fn all(database: Database) -> Vec<String> {
+    let output = Process::new("getent").arg(database.name()).run().ok();
+    output.filter(Output::success).map_or_else(
+        || {
+            let file = std::fs::read_to_string(format!("/etc/{}", database.name()));
+            file.unwrap_or_default().lines().map(str::to_owned).collect()
+        },
+        |output| output.stdout.lines().map(str::to_owned).collect(),
+    )
 }
 
 fn find(database: Database, matches: impl Fn(&[&str]) -> bool) -> Option<String> {
