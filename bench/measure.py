@@ -1,0 +1,102 @@
+"""One timed run of one contender, and what it cost."""
+
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+PROC = pathlib.Path("/proc")
+
+
+def children_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run(command, environment, folder, hosts, memory=False):
+    """Wall seconds, CPU seconds of the controller's processes and of the hosts; with `memory`
+    also the peak of the controller in MB (ssh apart), which disturbs the times."""
+    hosts.await_quiet()
+    before, hosts_before = children_seconds(), hosts.seconds()
+    with open(folder / "output", "wb") as output:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [str(word) for word in command], cwd=folder, env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        )
+        peak = Peak(process.pid) if memory else None
+        code = process.wait()
+        wall = time.monotonic() - started
+    if code != 0:
+        tail = (folder / "output").read_bytes()[-3000:].decode(errors="replace")
+        sys.exit(f"{command[0]} ended with {code}:\n{tail}")
+    end_leftovers(hosts)
+    hosts.await_quiet()
+    result = {
+        "wall": wall,
+        "controller": children_seconds() - before,
+        "hosts": hosts.seconds() - hosts_before,
+    }
+    if peak:
+        result["memory"] = peak.megabytes()
+    return result
+
+
+def end_leftovers(hosts):
+    """What stayed behind (masters of ssh, which live on for a while) ends, and is counted."""
+    ours = {hosts.sshd.pid, hosts.proxy.pid if hosts.proxy else 0}
+    me = PROC / f"self/task/{os.getpid()}/children"
+    for pid in map(int, me.read_text().split()):
+        if pid not in ours:
+            try:
+                os.kill(pid, signal.SIGTERM)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+
+
+class Peak(threading.Thread):
+    """Looks again and again at the memory (PSS, so that what is shared counts once) of a process
+    and its descendants."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.peak = pid, 0
+        self.start()
+
+    def run(self):
+        while (PROC / str(self.pid)).exists():
+            self.peak = max(self.peak, sum(map(pss, family(self.pid))))
+            time.sleep(0.02)
+
+    def megabytes(self):
+        self.join()
+        return self.peak / 1024
+
+
+def family(pid):
+    found, todo = [], [pid]
+    while todo:
+        pid = todo.pop()
+        try:
+            if (PROC / str(pid) / "comm").read_text().strip() != "ssh":
+                found.append(pid)
+            for task in (PROC / str(pid) / "task").iterdir():
+                todo.extend(map(int, (task / "children").read_text().split()))
+        except OSError:
+            pass
+    return found
+
+
+def pss(pid):
+    try:
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
