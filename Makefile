@@ -1,13 +1,22 @@
+# make bench   kup-play beside its peers and plain ssh: docs/benchmarks.md
 # make demo    a cluster of three hosts on this machine, upgraded by kup-play
 # make test    all tests, those on the lab included
 # make lint    formatting, clippy, licences and advisories of the dependencies
 
 CARGO ?= cargo
 
-.PHONY: build test demo lint
+.PHONY: build test bench demo lint
+
+# Where cargo puts a release build.
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/$(shell rustc -vV | sed -n 's/host: //p')/release
 
 build:
 	$(CARGO) build --release --locked
+	sh src/transport/attach-agent.sh $(RELEASE)/kup-play-agent $(RELEASE)/kup-play
+
+# Shapes of work by name: make bench SHAPES="tasks20 hosts100"; bench/run -l lists them.
+bench: build
+	bench/run $(SHAPES)
 
 test: deps
 	tests/run

@@ -29,15 +29,8 @@ pub mod exit {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|first| first == "agent") {
-        let base = arguments.get(2).map(std::path::Path::new);
-        return ExitCode::from(
-            u8::try_from(crate::agent::serve_stdio(base)).unwrap_or(exit::ERROR),
-        );
-    }
-    if arguments.get(1).is_some_and(|first| first == crate::agent::job::COMMAND) {
-        let folder = arguments.get(2).map(std::path::Path::new).unwrap_or(std::path::Path::new(""));
-        return ExitCode::from(u8::try_from(crate::agent::job::run(folder)).unwrap_or(exit::ERROR));
+    if let Some(code) = crate::agent::main(&arguments) {
+        return code;
     }
     // The first word may be a command; a playbook of that name is written `./config`.
     match arguments.get(1).and_then(|first| first.to_str()) {

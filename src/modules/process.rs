@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use std::{cell::Cell, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, test_kill_process_group,
+};
 
 use super::{Context, Failure};
 
@@ -205,22 +207,29 @@ fn watch(child: &mut Child, deadline: Option<Instant>) -> io::Result<Output> {
     let mut deadline = deadline;
     let mut timed_out = false;
     let mut status = None;
-    let mut pause = Duration::from_millis(1);
+    let mut end = End::of(child);
     loop {
-        let quiet = if stdout.is_none() && stderr.is_none() {
-            if status.is_none() {
-                thread::sleep(pause);
-            }
-            true
-        } else {
-            let wait = if status.is_some() { AFTER_EXIT } else { pause };
-            !read_ready(&mut stdout, &mut out, &mut stderr, &mut err, wait)?
+        if status.is_some() && stdout.is_none() && stderr.is_none() {
+            break;
+        }
+        let wait = match (&status, deadline) {
+            (Some(_), _) => AFTER_EXIT,
+            (None, Some(at)) => end.pause().min(at.saturating_duration_since(Instant::now())),
+            (None, None) => end.pause(),
         };
-        pause = (pause * 2).min(Duration::from_millis(100));
+        let watched = if status.is_none() { end.0.as_ref().ok() } else { None };
+        let ready = wait_ready(stdout.as_ref(), stderr.as_ref(), watched, wait)?;
+        if ready.stdout {
+            take(&mut stdout, &mut out)?;
+        }
+        if ready.stderr {
+            take(&mut stderr, &mut err)?;
+        }
+        let quiet = !ready.stdout && !ready.stderr;
         if status.is_some() && quiet {
             break;
         }
-        if status.is_none() && (quiet || (stdout.is_none() && stderr.is_none())) {
+        if status.is_none() && (ready.end || quiet || (stdout.is_none() && stderr.is_none())) {
             status = child.try_wait()?;
         }
         if deadline.is_some_and(|at| Instant::now() >= at) && status.is_none() {
@@ -233,35 +242,60 @@ fn watch(child: &mut Child, deadline: Option<Instant>) -> io::Result<Output> {
     Ok(Output { rc, stdout: out.into_text(), stderr: err.into_text(), timed_out })
 }
 
-/// Waits for output and takes what is there; false when nothing came in time.
-fn read_ready(
-    stdout: &mut Option<impl Read + AsFd>,
-    out: &mut Bounded,
-    stderr: &mut Option<impl Read + AsFd>,
-    err: &mut Bounded,
-    wait: Duration,
-) -> io::Result<bool> {
-    let (out_ready, err_ready) = {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
-        let mut fds = Vec::with_capacity(2);
-        fds.extend(stdout.iter().map(|s| PollFd::new(s, PollFlags::IN)));
-        fds.extend(stderr.iter().map(|s| PollFd::new(s, PollFlags::IN)));
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(true),
-            Err(error) => return Err(error.into()),
+/// How the end of a command is noticed: the kernel tells, or, where it cannot (before
+/// Linux 5.3), it is looked for more and more seldom.
+struct End(Result<OwnedFd, Duration>);
+
+impl End {
+    fn of(child: &Child) -> Self {
+        let told = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
+        Self(told.map_err(|_| Duration::from_millis(1)))
+    }
+
+    /// How long to wait for output before looking again.
+    fn pause(&mut self) -> Duration {
+        match &mut self.0 {
+            Ok(_) => Duration::from_secs(1),
+            Err(pause) => {
+                let now = *pause;
+                *pause = (now * 2).min(Duration::from_millis(100));
+                now
+            }
         }
-        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-        let out_ready = stdout.is_some() && ready.next().unwrap_or(false);
-        (out_ready, stderr.is_some() && ready.next().unwrap_or(false))
+    }
+}
+
+/// What can be read without waiting.
+#[derive(Default)]
+struct Ready {
+    stdout: bool,
+    stderr: bool,
+    end: bool,
+}
+
+/// Waits for output or the end of the command, but not for longer than `wait`.
+fn wait_ready(
+    stdout: Option<&impl AsFd>,
+    stderr: Option<&impl AsFd>,
+    end: Option<&OwnedFd>,
+    wait: Duration,
+) -> io::Result<Ready> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(wait.subsec_nanos()),
     };
-    if out_ready {
-        take(stdout, out)?;
-    }
-    if err_ready {
-        take(stderr, err)?;
-    }
-    Ok(out_ready || err_ready)
+    let mut fds = Vec::with_capacity(3);
+    fds.extend(stdout.map(|stream| PollFd::new(stream, PollFlags::IN)));
+    fds.extend(stderr.map(|stream| PollFd::new(stream, PollFlags::IN)));
+    fds.extend(end.map(|end| PollFd::new(end, PollFlags::IN)));
+    rustix::io::retry_on_intr(|| poll(&mut fds, Some(&timeout)))?;
+    let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+    let mut next = |asked: bool| asked && ready.next().unwrap_or(false);
+    Ok(Ready {
+        stdout: next(stdout.is_some()),
+        stderr: next(stderr.is_some()),
+        end: next(end.is_some()),
+    })
 }
 
 /// One read; the stream is dropped at its end.

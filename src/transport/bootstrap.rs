@@ -113,7 +113,7 @@ async fn converse(
 async fn load(payload: &Payload, gzip: bool) -> Result<Vec<u8>, ConnectionError> {
     let payload = payload.clone();
     let path = payload.path.clone();
-    let read = move || if gzip { payload.packed() } else { std::fs::read(&payload.path) };
+    let read = move || if gzip { payload.packed() } else { payload.plain() };
     let loaded = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other);
     loaded.and_then(|bytes| bytes).map_err(|error| cannot_read(&path, &error))
 }

@@ -4,6 +4,19 @@
 # bytes. Its own variables begin with kup_, for one that the environment has as well
 # would reach the agent changed.
 kup_say() { echo "KUP-PLAY $*"; }
+
+# Proved once since the host was booted, and not changed after that: started at once, without
+# a process for anything else. Only this user can have put the proof there.
+read -r kup_boot 2>/dev/null </proc/sys/kernel/random/boot_id || kup_boot=
+kup_dir=$HOME/.cache/kup-play
+kup_file=$kup_dir/agent-$kup_hash
+kup_proof=$kup_dir/proved-$kup_hash
+if [ -n "$kup_boot" ] && [ ! -h "$kup_dir" ] && [ -O "$kup_dir" ] && [ -x "$kup_file" ] &&
+  [ -O "$kup_file" ] && [ -O "$kup_proof" ] && [ "$kup_proof" -nt "$kup_file" ] &&
+  read -r kup_proved <"$kup_proof" && [ "$kup_proved" = "$kup_boot" ]; then
+  command exec "$kup_file" agent "$kup_dir"
+fi
+
 kup_mask=$(umask)
 umask 077
 
@@ -42,7 +55,9 @@ kup_runs() {
   "$1/probe"
 } 2>/dev/null
 
+# To be called when the agent has been proved.
 kup_start() {
+  if [ -n "$kup_boot" ]; then echo "$kup_boot" >"$kup_dir/proved-$kup_hash"; fi 2>/dev/null
   umask "$kup_mask"
   exec "$kup_file" agent "$kup_dir"
 }
@@ -60,7 +75,7 @@ done
 
 # Removes other versions, and copies that were broken off.
 kup_tidy() {
-  for kup_old in "$1"/agent-* "$1"/.new.*; do
+  for kup_old in "$1"/agent-* "$1"/proved-* "$1"/.new.*; do
     case $kup_old in
       */agent-"$kup_hash" | *.gz) ;;
       */.new.*) kill -0 "${kup_old##*.}" 2>/dev/null || rm -f "$kup_old" ;;

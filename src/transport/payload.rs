@@ -1,7 +1,8 @@
-//! The agent's file as it is sent: our own executable, or the one built for another machine.
+//! The agent's file as it is sent: the one that an executable (our own, or the one built for
+//! another machine) carries at its end, or the executable itself if it carries none.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,12 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+
+/// The end of an executable that carries its agent, gzipped, right before this line:
+/// `KUP-PLAY-AGENT SHA256 SIZE PACKED`, the sizes with twelve digits. Written by
+/// `src/transport/attach-agent.sh`.
+const MARK: &str = "KUP-PLAY-AGENT ";
+const LINE: usize = 15 + 64 + 1 + 12 + 1 + 12 + 1;
 
 /// An executable with what has to be known before it is sent.
 #[derive(Clone, Debug)]
@@ -19,21 +26,55 @@ pub struct Payload {
     /// sha256 in hexadecimal digits.
     pub hash: String,
     pub size: u64,
-    /// The folder for its compressed form.
+    /// Where its compressed form is in the file, if the file carries it.
+    carried: Option<Carried>,
+    /// The folder for its compressed form otherwise.
     cache: Option<PathBuf>,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Carried {
+    from: u64,
+    length: u64,
 }
 
 impl Payload {
     /// Reads and hashes the file. Blocks. Its compressed form goes to `cache`, or the
     /// user's cache folder.
     pub fn load(path: &Path, arch: &str, cache: Option<PathBuf>) -> io::Result<Self> {
-        let (hash, size) = digest(&mut File::open(path)?)?;
+        let mut file = File::open(path)?;
+        let (hash, size, carried) = match carried(&mut file)? {
+            Some((hash, size, carried)) => (hash, size, Some(carried)),
+            None => {
+                file.seek(SeekFrom::Start(0))?;
+                let (hash, size) = digest(&mut file)?;
+                (hash, size, None)
+            }
+        };
         let cache = cache.or_else(cache_folder);
-        Ok(Self { path: path.to_owned(), arch: arch.to_owned(), hash, size, cache })
+        Ok(Self { path: path.to_owned(), arch: arch.to_owned(), hash, size, carried, cache })
     }
 
-    /// The file, compressed. Kept for later runs. Blocks.
+    /// The agent as it will be on the host. Blocks.
+    pub fn plain(&self) -> io::Result<Vec<u8>> {
+        if self.carried.is_none() {
+            return fs::read(&self.path);
+        }
+        let mut plain = Vec::new();
+        GzDecoder::new(self.packed()?.as_slice()).read_to_end(&mut plain)?;
+        Ok(plain)
+    }
+
+    /// The agent, compressed. Kept for later runs. Blocks.
     pub fn packed(&self) -> io::Result<Vec<u8>> {
+        if let Some(Carried { from, length }) = self.carried {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(from))?;
+            let mut packed = Vec::new();
+            file.take(length).read_to_end(&mut packed)?;
+            return Ok(packed);
+        }
         let name = format!("agent-{}.gz", self.hash);
         let cache = self.cache.as_ref().map(|folder| folder.join(name));
         if let Some(cached) = cache.as_ref().and_then(|path| fs::read(path).ok())
@@ -56,6 +97,22 @@ impl Payload {
     pub fn header(&self) -> String {
         format!("kup_hash={} kup_size={} kup_arch={}\n", self.hash, self.size, self.arch)
     }
+}
+
+/// Hash, size and place of the agent that a file carries.
+fn carried(file: &mut File) -> io::Result<Option<(String, u64, Carried)>> {
+    let Some(end) = file.metadata()?.len().checked_sub(LINE as u64) else { return Ok(None) };
+    file.seek(SeekFrom::Start(end))?;
+    let mut line = [0; LINE];
+    file.read_exact(&mut line)?;
+    let words = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix(MARK));
+    let Some(words) = words.map(|words| words.split_ascii_whitespace().collect::<Vec<_>>()) else {
+        return Ok(None);
+    };
+    let [hash, size, length] = words.as_slice() else { return Ok(None) };
+    let (Ok(size), Ok(length)) = (size.parse(), length.parse::<u64>()) else { return Ok(None) };
+    let Some(from) = end.checked_sub(length) else { return Ok(None) };
+    Ok(Some(((*hash).to_owned(), size, Carried { from, length })))
 }
 
 fn digest(input: &mut impl Read) -> io::Result<(String, u64)> {
@@ -99,6 +156,8 @@ fn cache_folder() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -111,5 +170,24 @@ mod tests {
         assert_eq!((payload.hash.as_str(), payload.size), (known, 3));
         let packed = payload.packed().unwrap();
         assert_eq!(digest(&mut GzDecoder::new(packed.as_slice())).unwrap().0, known);
+    }
+
+    #[test]
+    fn an_executable_that_carries_its_agent_sends_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, agent) = (folder.path().join("program"), folder.path().join("agent"));
+        fs::write(&program, b"the program").unwrap();
+        fs::write(&agent, b"abc").unwrap();
+        let attached =
+            Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/attach-agent.sh"))
+                .args([&agent, &program])
+                .status()
+                .unwrap();
+        assert!(attached.success());
+        let payload = Payload::load(&program, "x86_64", None).unwrap();
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!((payload.hash.as_str(), payload.size), (known, 3));
+        assert_eq!(payload.plain().unwrap(), b"abc");
+        assert!(fs::read(&program).unwrap().starts_with(b"the program"));
     }
 }
