@@ -193,7 +193,14 @@ impl Inbox<'_> {
         let Some(Incoming { request, folder, .. }) = self.incoming.remove(&id) else { return };
         let agent = Arc::clone(self.agent);
         let started = thread::Builder::new().spawn(move || {
-            let finished = request.timeout.map(|seconds| limit(Arc::clone(&agent), id, seconds));
+            let finished = request.timeout.map(|seconds| {
+                let msg = format!(
+                    "The {} action failed to execute in the expected time frame ({seconds}) and \
+                     was terminated",
+                    request.module
+                );
+                limit(Arc::clone(&agent), id, seconds, msg)
+            });
             let result = process::in_task(id, || work::run(request, folder.clone()));
             drop(finished);
             // Before the answer, so that nothing is left when the controller goes on.
@@ -292,13 +299,12 @@ fn stream(agent: &Agent, download: &Download) -> io::Result<u64> {
 
 /// Answers for a request when its time is up, and ends what it has started. The
 /// limit is off once the returned end of the channel is dropped.
-fn limit(agent: Arc<Agent>, id: u64, seconds: u64) -> Sender<()> {
+fn limit(agent: Arc<Agent>, id: u64, seconds: u64, msg: String) -> Sender<()> {
     let (finished, wait): (Sender<()>, Receiver<()>) = channel();
     thread::spawn(move || {
         if wait.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
             process::stop_task(id);
-            let failure = Failure::new(format!("Timed out after {seconds} second(s)."))
-                .with("timedout", json!({"period": seconds}));
+            let failure = Failure::new(msg).with("timedout", json!({"period": seconds}));
             agent.answer(id, work::failed(failure));
         }
     });

@@ -113,11 +113,11 @@ fn known_arguments(
         return Ok(());
     }
     let module = &task.written_module;
-    if let (["_raw_params"], Some(text)) = (&*strange, &task.free_form) {
+    if let ["_raw_params"] = &*strange {
+        let text = arguments.get("_raw_params").and_then(Json::as_str).unwrap_or_default();
         return Err(Failure::new(format!(
-            "this task '{module}' has extra params, which is only allowed in modules with a free \
-             form: {}",
-            text.as_str().unwrap_or_default()
+            "invalid or malformed argument: '{text}'; only modules with a free form take text \
+             that is no name=value"
         )));
     }
     if task.module == "shell" {

@@ -6,7 +6,7 @@ use super::Run;
 use super::connection::truth;
 use crate::actions::Failure;
 use crate::playbook::Keywords;
-use crate::source::Node;
+use crate::source::{Node, boolean};
 use crate::template::{Scope, Templar, Value};
 
 /// A keyword's value; its template's error names the place in the playbook.
@@ -15,7 +15,13 @@ pub fn value_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Resul
 }
 
 pub fn flag_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result<bool, Failure> {
-    Ok(truth(&value_of(templar, node, scope)?))
+    let value = value_of(templar, node, scope)?;
+    match value.as_str() {
+        Some(text) if !text.is_empty() && boolean(text).is_none() => Err(Failure::new(format!(
+            "The value '{text}' is not a valid boolean (yes or no, true or false)"
+        ))),
+        _ => Ok(truth(&value)),
+    }
 }
 
 impl Run {

@@ -11,7 +11,13 @@ use crate::source::{Error, Node, Yaml};
 const PARTS: &[&str] = &["block", "rescue", "always"];
 
 impl Loader<'_> {
-    pub(super) fn items(&self, list: &Node, place: &Place) -> Result<Vec<Item>, Error> {
+    /// The tasks and blocks of a list that stands under `section`.
+    pub(super) fn items(
+        &self,
+        list: &Node,
+        section: &str,
+        place: &Place,
+    ) -> Result<Vec<Item>, Error> {
         let entries = match &list.value {
             Yaml::Null => return Ok(Vec::new()),
             Yaml::Seq(entries) => entries,
@@ -19,8 +25,9 @@ impl Loader<'_> {
                 return Err(list
                     .span
                     .error(format!(
-                        "A malformed block was encountered while loading tasks: it should be a \
-                         list or None but is {}",
+                        "A malformed block was encountered while loading {section}: {} should be \
+                         a list or None but is {}",
+                        list.to_json(),
                         list.kind()
                     ))
                     .with_help("a task begins with '- '"));
@@ -76,8 +83,8 @@ impl Loader<'_> {
         let rescued = node.get("rescue").is_some();
         self.check_parts(node)?;
         let part = |name: &str| match node.get(name) {
-            Some(list) if name == "block" && rescued => self.items(list, &guarded),
-            Some(list) => self.items(list, &inner),
+            Some(list) if name == "block" && rescued => self.items(list, name, &guarded),
+            Some(list) => self.items(list, name, &inner),
             None => Ok(Vec::new()),
         };
         Ok(Block {

@@ -86,13 +86,15 @@ fn cut(text: &str, words: &[Range<usize>], is_argument: impl Fn(&str) -> bool) -
 
 /// The name and value of a word; `\=` is an equals sign that does not part them.
 fn pair(word: &str) -> Option<(&str, &str)> {
-    // The name may be made by templates: `{{ item }}_count=1`.
-    let after_templates =
-        word.rfind("}}").filter(|_| word.starts_with("{{")).map_or(0, |at| at + 2);
-    let equals = after_templates + word.get(after_templates..)?.find('=')?;
+    // The name may be made by a template: `{{ item }}_count=1`.
+    let template = match word.strip_prefix("{{") {
+        Some(rest) => rest.find("}}")? + 4,
+        None => 0,
+    };
+    let equals = template + word.get(template..)?.find('=')?;
     let (name, value) = (word.get(..equals)?, word.get(equals + 1..)?);
-    let plain = |part: &str| part.chars().all(|c| c.is_alphanumeric() || c == '_');
-    (!name.is_empty() && plain(name.get(after_templates..)?)).then_some((name, value))
+    let plain = name.get(template..)?.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (!name.is_empty() && plain).then_some((name, value))
 }
 
 /// Where the words stand, their quotes and templates whole; none if these are not closed.

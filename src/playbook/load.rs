@@ -167,7 +167,7 @@ impl Loader<'_> {
         let document = self.document(path)?;
         match &document.value {
             Yaml::Null => Ok(Vec::new()),
-            Yaml::Seq(_) => self.items(&document, place),
+            Yaml::Seq(_) => self.items(&document, "tasks", place),
             _ => Err(document.span.error(format!(
                 "included task files must contain a list of tasks, not {}",
                 document.kind()

@@ -60,7 +60,7 @@ impl Loader<'_> {
             node.get("roles").map_or(Ok(Vec::new()), |list| self.roles(list, &place))?;
         let section = |name: &str| -> Result<Vec<Item>, Error> {
             let place = Place { handler: name == "handlers", ..place.clone() };
-            node.get(name).map_or(Ok(Vec::new()), |items| self.items(items, &place))
+            node.get(name).map_or(Ok(Vec::new()), |items| self.items(items, name, &place))
         };
         let pre_tasks = section("pre_tasks")?;
         roles.extend(section("tasks")?);

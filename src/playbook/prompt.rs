@@ -19,6 +19,8 @@ fn prompt(node: &Node) -> Result<Prompt, Error> {
             node.kind()
         )));
     };
+    let name = variable_name("name", node.get("name"))?
+        .ok_or_else(|| node.span.error("Invalid vars_prompt data structure, missing 'name' key"))?;
     for (key, _) in entries {
         let name = key.as_str().unwrap_or_default();
         if !KEYS.contains(&name) {
@@ -31,8 +33,6 @@ fn prompt(node: &Node) -> Result<Prompt, Error> {
             });
         }
     }
-    let name = variable_name("name", node.get("name"))?
-        .ok_or_else(|| node.span.error("Invalid vars_prompt data structure, missing 'name' key"))?;
     let flag = |key: &str, default: bool| match node.get(key).map(|node| &node.value) {
         Some(Yaml::Bool(value)) => *value,
         _ => default,

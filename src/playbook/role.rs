@@ -9,7 +9,7 @@ use serde_json::json;
 use super::keywords::{COMMON, list_of, tags_of, vars_of};
 use super::load::{Loader, MAX_IMPORTS, Place};
 use super::role_files as files;
-use super::values::is_variable_name;
+use super::values::{is_template, is_variable_name};
 use super::{Item, Keywords};
 use crate::source::{Error, Node, Yaml};
 use crate::template::{Layer, Variable, layer_of};
@@ -132,7 +132,10 @@ impl Loader<'_> {
     /// The entries of `roles`, or of a role's dependencies.
     pub(super) fn roles(&self, list: &Node, place: &Place) -> Result<Vec<Item>, Error> {
         if !matches!(list.value, Yaml::Seq(_) | Yaml::Null) {
-            return Err(list.span.error(format!("roles must be a list, not {}", list.kind())));
+            return Err(list
+                .span
+                .error("A malformed role declaration was encountered.")
+                .with_help(format!("roles must be a list, not {}", list.kind())));
         }
         let mut items = Vec::new();
         for entry in list_of(list) {
@@ -155,6 +158,12 @@ impl Loader<'_> {
                 "write the role's name, or a mapping with 'role: NAME' and what is set for it",
             ));
         };
+        if let Some(text) = name.as_str().filter(|text| text.contains(',') && !is_template(name)) {
+            return Err(name
+                .span
+                .error(format!("Invalid old style role requirement: {text}"))
+                .with_help("write one role in each entry, with its name alone"));
+        }
         let mut params = Layer::new();
         for (key, value) in entry.as_map().unwrap_or_default() {
             let Some(text) = key.as_str() else {
