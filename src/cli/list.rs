@@ -1,5 +1,6 @@
 //! `--list-hosts`, `--list-tasks`, `--list-tags` and `--syntax-check`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -57,17 +58,17 @@ fn list_play(
     let tasks = tasks_of(prepared, play);
     if options.list_tasks {
         let _ = writeln!(out, "    tasks:");
-        for task in &tasks {
+        for (task, tags) in &tasks {
             let name = match task.name.as_ref().and_then(Node::as_str) {
                 Some(name) => task.title(Some(name)),
                 None => task.written_module.clone(),
             };
-            let _ = writeln!(out, "      {name}\tTAGS: [{}]", task.tags().join(", "));
+            let _ = writeln!(out, "      {name}\tTAGS: [{}]", tags.join(", "));
         }
     }
     if options.list_tags {
         let tags: BTreeSet<&str> =
-            tasks.iter().flat_map(|task| task.tags()).map(String::as_str).collect();
+            tasks.iter().flat_map(|(_, tags)| tags.iter()).map(String::as_str).collect();
         let tags: Vec<_> = tags.into_iter().collect();
         let _ = writeln!(out, "      TASK TAGS: [{}]", tags.join(", "));
     }
@@ -82,13 +83,13 @@ fn pattern_of(play: &Play) -> Vec<String> {
     parts.iter().filter_map(Node::as_str).map(str::to_owned).collect()
 }
 
-/// The selected tasks of a play; what rescues and handlers do is not listed.
-fn tasks_of<'a>(prepared: &Prepared, play: &'a Play) -> Vec<&'a Task> {
+/// The selected tasks of a play with their tags; what rescues and handlers do is not listed.
+fn tasks_of<'a>(prepared: &Prepared, play: &'a Play) -> Vec<(&'a Task, Cow<'a, [String]>)> {
     [&play.pre_tasks, &play.tasks, &play.post_tasks]
         .into_iter()
         .flatten()
         .flat_map(|item| item.tasks(false))
-        .map(|task| &**task)
-        .filter(|task| prepared.selection.selects(task.tags()))
+        .map(|task| (&**task, prepared.tags_of(play, task)))
+        .filter(|(_, tags)| prepared.selection.selects(tags))
         .collect()
 }

@@ -335,7 +335,7 @@ impl<'a> Batch<'a> {
         place: &Place,
     ) -> Result<(), Stop> {
         // Who is notified runs, whatever tags are selected.
-        if !task.handler && !self.run.selects(task) {
+        if !task.handler && !self.run.selects(self.play, task) {
             return Ok(());
         }
         if let Some(wanted) = &self.first_task {

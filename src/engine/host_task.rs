@@ -125,7 +125,8 @@ impl HostTask<'_> {
             finished.result = result::no_items();
             return;
         }
-        let control = &self.task.loop_control;
+        let scope: Arc<dyn Scope> = Arc::new(self.scope.clone());
+        let control = &loops::control(self.run.templar(), &self.task.loop_control, &scope);
         let count = items.len();
         let mut results = Vec::with_capacity(count);
         // What an item sets the next one sees.
@@ -236,7 +237,7 @@ impl HostTask<'_> {
                 true => Status::UnreachableIgnored,
                 false => Status::Unreachable,
             }
-        } else if result::flag(result, "failed") {
+        } else if result::has_failed(result) {
             match set(keywords.ignore_errors.as_ref()) {
                 true => Status::FailedIgnored,
                 false => Status::Failed,
@@ -422,9 +423,9 @@ impl HostTask<'_> {
         let retries = number(&self.task.retries, 3.0, "retries")?.max(0.0) as u64;
         let delay = number(&self.task.delay, 5.0, "delay")?;
         for attempt in 1..=retries + 1 {
-            let raw = self.attempt(invocation, context).await;
+            let mut raw = self.attempt(invocation, context).await;
+            raw.insert("attempts".to_owned(), json!(attempt));
             let mut result = self.judge(raw, scope)?;
-            result.insert("attempts".to_owned(), json!(attempt));
             if self.until(&result, scope)? {
                 return Ok(result);
             }

@@ -1,5 +1,6 @@
 //! Everything that is read and checked before a host is touched.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -10,7 +11,7 @@ use super::catalogue::{Catalogue, Found};
 use super::tags::Selection;
 use crate::cli::exit;
 use crate::inventory::Inventory;
-use crate::playbook::{Loader, Module, Names, Play};
+use crate::playbook::{Loader, Module, Names, Play, Task};
 use crate::source::{self, Node};
 use crate::template::{self, HostPattern, Scope, Templar, Variable};
 use crate::vars::{Layer, Manager, RunVars, SharedInventory};
@@ -59,6 +60,12 @@ impl From<source::Error> for LoadError {
 }
 
 impl Prepared {
+    /// The tags of a task, filled in.
+    pub fn tags_of<'a>(&self, play: &Play, task: &'a Task) -> Cow<'a, [String]> {
+        let scope = || super::plays::scope_of(&self.manager, play);
+        super::tags::templated(task.tags(), self.manager.templar(), scope)
+    }
+
     pub fn load(paths: &[PathBuf], settings: Settings, extra: Layer) -> Result<Self, LoadError> {
         let directory = paths.first().and_then(|path| absolute(path).parent().map(PathBuf::from));
         let (inventory, mut warnings) = Inventory::load(&settings.inventory, directory.as_deref())?;

@@ -6,7 +6,7 @@ use super::keywords::value_of;
 use crate::actions::Failure;
 use crate::playbook::{Loop, LoopControl};
 use crate::source;
-use crate::template::{Scope, Templar, Value, Variable};
+use crate::template::{Scope, Templar, Value, Variable, python_text};
 use crate::vars::Layer;
 
 /// The items to go through, templated.
@@ -36,9 +36,29 @@ pub fn items(
             ));
             Failure::new(error.to_string())
         }),
+        "list" if value.kind() == minijinja::value::ValueKind::Map => {
+            Err(Failure::new(looping.node.span.error("with_list expects a list").to_string()))
+        }
         lookup => templar.loop_items(lookup, value, scope).map_err(|error| {
             Failure::new(source::Error::from(error.at(Some(&looping.node.span))).to_string())
         }),
+    }
+}
+
+/// `loop_control` with the names of its variables, which may be templates.
+pub fn control(templar: &Templar, control: &LoopControl, scope: &Arc<dyn Scope>) -> LoopControl {
+    let name = |name: &Option<String>| {
+        let text = name.as_ref()?;
+        if !templar.is_template(text) {
+            return Some(text.clone());
+        }
+        let rendered = templar.render_text(text, None, scope).ok();
+        Some(rendered.map_or_else(|| text.clone(), |value| python_text(&value)))
+    };
+    LoopControl {
+        loop_var: name(&control.loop_var),
+        index_var: name(&control.index_var),
+        ..control.clone()
     }
 }
 

@@ -205,8 +205,9 @@ impl Run {
         self.manager.templar()
     }
 
-    fn selects(&self, task: &Task) -> bool {
-        self.selection.selects(task.tags())
+    fn selects(&self, play: &Play, task: &Task) -> bool {
+        let tags = tags::templated(task.tags(), self.templar(), || self.play_scope(play));
+        self.selection.selects(&tags)
     }
 
     /// Reads the inventory's sources anew.

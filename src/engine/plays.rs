@@ -143,7 +143,7 @@ impl Run {
     }
 
     /// What can be seen before a host is chosen: extra variables and the play's own.
-    fn play_scope(&self, play: &Play) -> Arc<dyn Scope> {
+    pub(super) fn play_scope(&self, play: &Play) -> Arc<dyn Scope> {
         scope_of(&self.manager, play)
     }
     fn play_name(&self, play: &Play, scope: &Arc<dyn Scope>) -> String {
@@ -196,7 +196,7 @@ impl Run {
     }
 }
 
-fn scope_of(manager: &Arc<Manager>, play: &Play) -> Arc<dyn Scope> {
+pub(super) fn scope_of(manager: &Arc<Manager>, play: &Play) -> Arc<dyn Scope> {
     let layers = TaskLayers { play: vec![play.vars.clone()], ..TaskLayers::default() };
     let batch = BatchVars {
         play_name: play.name.clone(),

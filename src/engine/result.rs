@@ -94,6 +94,19 @@ pub fn flag(result: &Result, key: &str) -> bool {
     result.get(key).and_then(Json::as_bool).unwrap_or(false)
 }
 
+/// Whether a result is a failure: `failed_when` has the last word, also where a task was
+/// never what `until` waits for.
+pub fn has_failed(result: &Result) -> bool {
+    const JUDGED: &str = "failed_when_result";
+    let truth = |value: &Json| value.as_bool().unwrap_or(true);
+    let items = result.get("results").and_then(Json::as_array).into_iter().flatten();
+    let mut judged = items.filter_map(|item| item.get(JUDGED)).peekable();
+    if judged.peek().is_some() {
+        return judged.any(truth);
+    }
+    result.get(JUDGED).map_or_else(|| flag(result, "failed"), truth)
+}
+
 /// What may be shown of a result whose task has `no_log`.
 pub fn censored(result: &Result) -> Result {
     let mut shown = Map::from_iter([(

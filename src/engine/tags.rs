@@ -1,5 +1,37 @@
 //! `--tags` and `--skip-tags`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::template::{Scope, Templar, python_text};
+
+/// Tags may be templates of a list or of words with commas, that the play's variables
+/// fill in. One that cannot be filled in stays as it is written.
+pub fn templated<'a>(
+    tags: &'a [String],
+    templar: &Templar,
+    scope: impl FnOnce() -> Arc<dyn Scope>,
+) -> Cow<'a, [String]> {
+    if !tags.iter().any(|tag| templar.is_template(tag)) {
+        return Cow::Borrowed(tags);
+    }
+    let scope = scope();
+    let mut all = Vec::new();
+    for tag in tags {
+        match templar.render_text(tag, None, &scope) {
+            Ok(value) if value.as_str().is_none() && value.try_iter().is_ok() => {
+                all.extend(value.try_iter().into_iter().flatten().map(|tag| python_text(&tag)));
+            }
+            Ok(value) => {
+                let text = python_text(&value);
+                all.extend(text.split(',').map(|tag| tag.trim().to_owned()));
+            }
+            Err(_) => all.push(tag.clone()),
+        }
+    }
+    Cow::Owned(all)
+}
+
 /// Which tags are to run.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {

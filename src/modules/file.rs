@@ -191,7 +191,7 @@ impl File {
                 if !context.check {
                     // Folders on the way are made too and get the same attributes.
                     let missing: Vec<_> =
-                        self.path.ancestors().take_while(|path| !path.exists()).collect();
+                        self.path.ancestors().take_while(|path| is_missing(path)).collect();
                     for path in missing.into_iter().rev() {
                         fs::create_dir(path).map_err(|error| {
                             failed("There was an issue creating it", path, &error)
@@ -355,6 +355,11 @@ impl File {
         }
         self.attributes().apply(&self.path, self.follow.0, context.check)
     }
+}
+
+/// The empty path above a relative one is the folder that the host works in.
+fn is_missing(path: &Path) -> bool {
+    !path.as_os_str().is_empty() && !path.exists()
 }
 
 #[cfg(test)]

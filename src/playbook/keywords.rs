@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::values::is_variable_name;
+use super::values::{is_template, is_variable_name};
 use crate::source::{Error, Node, Yaml, suggest};
 use crate::template::{Layer, Variable};
 
@@ -156,6 +156,7 @@ pub fn tags_of(node: &Node) -> Result<Vec<String>, Error> {
     let mut tags = Vec::new();
     for item in list_of(node) {
         match &item.value {
+            Yaml::Str(text) if is_template(&item) => tags.push(text.clone()),
             Yaml::Str(text) => {
                 let split = text.split(',').map(|tag| tag.trim().to_owned());
                 tags.extend(split.filter(|tag| !tag.is_empty()));

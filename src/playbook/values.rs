@@ -174,6 +174,7 @@ pub fn variable_name(keyword: &str, node: Option<&Node>) -> Result<Option<String
             .with_help("letters, digits and underscores make a name, and no digit begins it")),
         None => Err(node
             .span
-            .error(format!("'{keyword}' must be the name of a variable, not {}", node.kind()))),
+            .error(format!("Invalid variable name in '{keyword}' specified: '{}'", node.to_json()))
+            .with_help(format!("a name is a text, not {}", node.kind()))),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::merge::merged;
 use super::{BatchVars, Layer, Manager, magic};
 use crate::playbook::Role;
-use crate::template::{Scope, Variable};
+use crate::template::{Scope, Value, Variable};
 
 /// The variables of a task on a host, highest precedence first.
 #[derive(Clone)]
@@ -62,6 +62,17 @@ impl TaskScope {
     pub(super) fn batch(&self) -> &BatchVars {
         &self.batch
     }
+
+    /// What a task knows of its connection though nothing says it; `hostvars` do not.
+    fn of_connection(&self, name: &str) -> Option<Value> {
+        let in_task = !self.place.search.is_empty();
+        match name {
+            "ansible_host" | "ansible_ssh_host" if in_task => Some(Value::from(&*self.host)),
+            "ansible_shell_executable" if in_task => Some(Value::from("/bin/sh")),
+            "ansible_pipelining" if in_task => Some(Value::from(false)),
+            _ => None,
+        }
+    }
 }
 
 impl Scope for TaskScope {
@@ -73,7 +84,9 @@ impl Scope for TaskScope {
             return Some(Variable::Data(value));
         }
         let mut found = self.layers.iter().filter_map(|layer| layer.get(name));
-        let first = found.next()?.clone();
+        let Some(first) = found.next().cloned() else {
+            return self.of_connection(name).map(Variable::Data);
+        };
         if !self.manager.run().merge_hashes {
             return Some(first);
         }

@@ -126,8 +126,5 @@ fn truthy(call: &mut Call) -> Result<bool, TemplateError> {
 
 fn nan(call: &mut Call) -> Result<Value, TemplateError> {
     let value = call.value()?;
-    if value.kind() != ValueKind::Number {
-        return Err(call.error("must be real number"));
-    }
     Ok(Value::from(f64::try_from(value.clone()).is_ok_and(f64::is_nan)))
 }

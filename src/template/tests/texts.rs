@@ -57,15 +57,22 @@ fn known(call: &mut Call, role: Role) -> Result<Value, TemplateError> {
     Ok(Value::from(call.context()?.templar.names(role).contains(&short_name(&name))))
 }
 
+/// Nearly every text is a URI: its scheme may be missing, and then it is a path.
 fn uri(call: &mut Call, with_host: bool) -> Result<Value, TemplateError> {
     let text = python::text(call.value()?);
-    let Some((scheme, rest)) = text.split_once(':') else { return Ok(Value::from(false)) };
-    let allowed = match call.some("schemes") {
-        Some(schemes) => python::items(schemes)?.contains(&Value::from(scheme)),
-        None => scheme.starts_with(|c: char| c.is_ascii_alphabetic()),
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
     };
-    let host = rest.strip_prefix("//").and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    Ok(Value::from(allowed && !rest.is_empty() && (!with_host || !host.is_empty())))
+    let parts = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme));
+    let (scheme, rest) = parts.unwrap_or(("", &text));
+    let allowed = match call.some("schemes") {
+        Some(schemes) => python::items(schemes)?.contains(&Value::from(scheme.to_lowercase())),
+        None => true,
+    };
+    let host = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?', '#']).next());
+    let located = host.is_some_and(|host| !host.is_empty());
+    Ok(Value::from(allowed && (!with_host || located)))
 }
 
 fn urn(call: &mut Call) -> Result<Value, TemplateError> {
