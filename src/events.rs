@@ -129,6 +129,8 @@ pub struct HostResult {
     pub status: Status,
     /// What the item is called in the output (`loop_control.label`, as Python prints it).
     pub item: Option<String>,
+    /// A failure has a block around it that rescues it.
+    pub rescued: bool,
     /// The module's result; censored when the task has `no_log`.
     pub result: Map<String, Json>,
     pub duration: Duration,

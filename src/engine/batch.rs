@@ -372,7 +372,7 @@ impl<'a> Batch<'a> {
         for mut done in finished {
             any_failed |= matches!(done.status, Status::Failed | Status::Unreachable);
             let wanted = std::mem::take(&mut done.includes);
-            let targets = if once { everyone.clone() } else { vec![done.host.clone()] };
+            let targets = if once { self.reached() } else { vec![done.host.clone()] };
             if !wanted.is_empty() {
                 includes.push((vec![done.host.clone()], wanted));
             }
@@ -380,6 +380,13 @@ impl<'a> Batch<'a> {
         }
         self.after(task, &everyone, once && any_failed, any_failed, &scope)?;
         self.included(task, includes, place).await
+    }
+
+    /// Who learns what a task with `run_once` brings: as in Ansible all hosts of the play,
+    /// those of other batches too.
+    fn reached(&self) -> Vec<String> {
+        let all = self.play_hosts_all.iter();
+        all.filter(|host| !self.unreachable.contains(*host)).cloned().collect()
     }
 
     /// Runs the task on the hosts, so many at a time; results are reported as they come.
@@ -392,11 +399,13 @@ impl<'a> Batch<'a> {
         scope: &Arc<dyn Scope>,
     ) -> Result<Vec<Finished>, Stop> {
         let mut forks = self.run.settings.forks;
+        let mut throttled = None;
         if let Some(node) = &task.keywords.throttle {
             let throttle = number_of(self.run.templar(), node, scope, "throttle")
                 .map_err(Stop::of_failure)? as usize;
             if throttle > 0 {
                 forks = forks.min(throttle);
+                throttled = Some(self.run.throttle(&info.path, throttle));
             }
         }
         let search = self.search(task);
@@ -409,6 +418,7 @@ impl<'a> Batch<'a> {
                 scope: self.scope(host, task, place),
                 search: search.clone(),
                 apart: self.apart,
+                throttled: throttled.clone(),
             })
             .collect();
         let mut running = futures::stream::iter(jobs.into_iter().map(|job| {
@@ -420,7 +430,7 @@ impl<'a> Batch<'a> {
         .buffer_unordered(forks.max(1));
         let mut finished = Vec::with_capacity(hosts.len());
         while let Some(done) = running.next().await {
-            self.report(info, &done);
+            self.report(info, &done, place);
             finished.push(done);
         }
         drop(running);
@@ -429,7 +439,7 @@ impl<'a> Batch<'a> {
         Ok(finished)
     }
 
-    pub fn report(&self, info: &Arc<TaskInfo>, done: &Finished) {
+    pub fn report(&self, info: &Arc<TaskInfo>, done: &Finished, place: &Place) {
         if !done.includes.is_empty() && done.status == Status::Ok {
             return;
         }
@@ -443,6 +453,7 @@ impl<'a> Batch<'a> {
             delegated_to: done.delegated_to.clone(),
             status: done.status,
             item: None,
+            rescued: place.rescuable,
             result,
             duration: done.duration,
         }));

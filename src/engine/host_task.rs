@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value as Json, json};
+use tokio::sync::Semaphore;
 
 use super::connection::Resolver;
 use super::invoke::{self, Invocation, Target};
@@ -28,6 +29,8 @@ pub struct HostTask<'a> {
     pub search: Vec<std::path::PathBuf>,
     /// The host goes through the play by itself.
     pub apart: bool,
+    /// Shared by the hosts of a task with a `throttle`.
+    pub throttled: Option<Arc<Semaphore>>,
 }
 
 /// What came of it.
@@ -68,6 +71,10 @@ struct Once {
 impl HostTask<'_> {
     pub async fn run(self) -> Finished {
         // Closed only when the run is over.
+        let _throttle = match &self.throttled {
+            Some(throttle) => throttle.acquire().await.ok(),
+            None => None,
+        };
         let _slot = self.run.slots.acquire().await;
         let started = Instant::now();
         let scope: Arc<dyn Scope> = Arc::new(self.scope.clone());
@@ -222,6 +229,7 @@ impl HostTask<'_> {
             delegated_to: once.delegated_to.clone(),
             status: self.status(&once.result, scope),
             item: Some(label),
+            rescued: false,
             result: shown.clone(),
             duration,
         }));
@@ -264,6 +272,7 @@ impl HostTask<'_> {
 
     async fn once(&self, scope: &TaskScope, item: Option<(&Layer, &str)>) -> Once {
         let mut once = Once::default();
+        let scope = &self.with_delegate(scope);
         let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
         match self.false_condition(&dynamic) {
             Ok(None) => {}
@@ -280,6 +289,22 @@ impl HostTask<'_> {
             once.result = result::of_failure(failure);
         }
         once
+    }
+
+    /// `ansible_delegated_vars`: the variables of the host that the task is delegated to.
+    fn with_delegate(&self, scope: &TaskScope) -> TaskScope {
+        let Some(node) = &self.task.keywords.delegate_to else {
+            return scope.clone();
+        };
+        let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
+        // A name that cannot be told yet is found wrong when the task is about to run.
+        let Ok(Some(target)) = text_of(self.run.templar(), node, &dynamic) else {
+            return scope.clone();
+        };
+        let variables = self.run.scope_of(&target).as_value();
+        let delegated = Value::from_pairs([(target, variables)]);
+        let name = "ansible_delegated_vars".to_owned();
+        scope.with_locals(Layer::from_iter([(name, Variable::Data(delegated))]))
     }
 
     async fn prepared(

@@ -48,6 +48,11 @@ impl Batch<'_> {
                     self.tell_included(name, &include, &hosts);
                     ready.push((include, hosts, brought));
                 }
+                // A file with a mistake in it ends the run, as in Ansible; one that is not
+                // there is a failure of the hosts that wanted it.
+                Err(error) if lies_elsewhere(&error, task) => {
+                    return Err(Stop::Parse(error.to_string()));
+                }
                 Err(error) => self.include_failed(task, &hosts, error, place)?,
             }
         }
@@ -119,13 +124,16 @@ impl Batch<'_> {
             let mut result = result::of_failure(Failure::new(""));
             result.insert("reason".to_owned(), json!(error.in_result()));
             result.shift_remove("msg");
-            let explanation = match error.help {
-                Some(_) => error.to_string(),
-                None => format!("ERROR! {}", error.in_result().trim_end()),
+            let explanation = match (&error.help, &error.span) {
+                (Some(_), _) => Some(error.to_string()),
+                (None, Some(_)) => Some(format!("ERROR! {}", error.in_result().trim_end())),
+                (None, None) => None,
             };
-            result.insert(EXPLANATION.to_owned(), json!(explanation));
+            if let Some(text) = explanation {
+                result.insert(EXPLANATION.to_owned(), json!(text));
+            }
             let done = Finished::failed(host, result);
-            self.report(&info, &done);
+            self.report(&info, &done, place);
             self.count(task, &done, place);
         }
         let Some(first) = hosts.first() else {
@@ -168,4 +176,9 @@ impl Finished {
             duration: std::time::Duration::ZERO,
         }
     }
+}
+
+/// Whether the fault is in another file than the task that includes it.
+fn lies_elsewhere(error: &Error, task: &Task) -> bool {
+    error.span.as_ref().is_some_and(|span| span.path() != task.span.path())
 }

@@ -47,6 +47,7 @@ pub async fn run(
             delegated_to: None,
             status: Status::Skipped,
             item: None,
+            rescued: false,
             result,
             duration: std::time::Duration::ZERO,
         }));

@@ -137,6 +137,9 @@ pub struct Run {
     stepping: Stepping,
     /// As many tasks run at once as there are forks.
     slots: Semaphore,
+    /// As many hosts run a task at once as its `throttle` says, by the task's place and
+    /// that number.
+    throttles: Mutex<HashMap<(String, usize), Arc<Semaphore>>>,
     /// The task whose header was told last.
     told: Mutex<Option<Arc<TaskInfo>>>,
     stats: Mutex<IndexMap<String, Stats>>,
@@ -156,6 +159,8 @@ pub enum Lost {
 pub enum Stop {
     /// Not a host's failure but a fault of the playbook's.
     Error(String),
+    /// A file that was included while the playbook ran does not parse.
+    Parse(String),
     Interrupted,
 }
 
@@ -305,6 +310,13 @@ impl Run {
         }
     }
 
+    /// What the hosts of a task with a `throttle` share, whichever batch they are in.
+    fn throttle(&self, path: &str, hosts: usize) -> Arc<Semaphore> {
+        let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (path.to_owned(), hosts);
+        throttles.entry(key).or_insert_with(|| Arc::new(Semaphore::new(hosts))).clone()
+    }
+
     fn count(&self, host: &str, change: impl FnOnce(&mut Stats)) {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         change(stats.entry(host.to_owned()).or_default());
@@ -363,9 +375,10 @@ impl Run {
         };
         self.write_retry_file();
         let code = match &ended {
-            Err(Stop::Error(text)) => {
+            Err(Stop::Error(text) | Stop::Parse(text)) => {
                 self.events.emit(Event::Error { text: text.clone() });
-                return exit::ERROR;
+                let parse = matches!(ended, Err(Stop::Parse(_)));
+                return if parse { exit::PARSE } else { exit::ERROR };
             }
             Err(Stop::Interrupted) => {
                 self.events.emit(Event::Interrupted);

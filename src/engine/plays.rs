@@ -43,6 +43,7 @@ impl Run {
             stepping,
             playbook: Mutex::default(),
             slots,
+            throttles: Mutex::default(),
             told: Mutex::default(),
             settings,
             manager,
@@ -212,7 +213,7 @@ pub fn play_hosts(prepared: &Prepared, play: &Play) -> Result<Vec<String>, Strin
     select(&prepared.manager, &play.hosts, &prepared.settings.limit, &scope)
         .map(|(hosts, _)| hosts)
         .map_err(|stop| match stop {
-            Stop::Error(text) => text,
+            Stop::Error(text) | Stop::Parse(text) => text,
             Stop::Interrupted => "interrupted".to_owned(),
         })
 }

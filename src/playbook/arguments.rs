@@ -33,6 +33,9 @@ impl Loader<'_> {
     ) -> Result<(), Error> {
         let arguments = action.arguments.as_ref();
         let pairs = arguments.and_then(Node::as_map).unwrap_or_default();
+        if action.module == "include_tasks" && pairs.is_empty() && action.free_form.is_none() {
+            return Err(key.span.error(format!("No file specified for {}", action.written)));
+        }
         pairs.iter().try_for_each(|(name, _)| not_reserved(name, action))?;
         if expected {
             return Ok(());
@@ -56,6 +59,15 @@ impl Loader<'_> {
 
     fn check_argument(&self, module: &str, name: &Node, value: &Node) -> Result<(), Error> {
         match (module, name.as_str()) {
+            ("include_role" | "import_role", Some(name)) if name.ends_with("_from") => {
+                match value.as_str() {
+                    Some(_) => self.names.check_template(value),
+                    None => Err(value.span.error(format!(
+                        "Expected a string for {name} but got {} instead",
+                        value.kind()
+                    ))),
+                }
+            }
             ("assert", Some("that")) | ("debug", Some("var")) => {
                 list_of(value).iter().try_for_each(|node| self.names.check_condition(node))
             }
@@ -85,9 +97,12 @@ fn known_argument(name_node: &Node, action: &Action, module: &Module) -> Result<
     let mut known: Vec<_> =
         module.arguments.iter().copied().filter(|name| !name.starts_with('_')).collect();
     known.sort_unstable();
-    let error = name_node
-        .span
-        .error(format!("Unsupported parameters for ({}) module: {name}.", action.written));
+    let including = action.module.starts_with("include_") || action.module.starts_with("import_");
+    let error = name_node.span.error(if including {
+        format!("Invalid options for {}: {name}", action.written)
+    } else {
+        format!("Unsupported parameters for ({}) module: {name}.", action.written)
+    });
     Err(match suggest(name, known.iter().copied()) {
         Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
         None if known.is_empty() => error.with_help("it has no arguments"),

@@ -142,12 +142,12 @@ impl Loader<'_> {
         let Some(file) = action.free_form.as_ref().or(named) else {
             return Err(node.span.error("No file specified for import_tasks"));
         };
-        let path = self.import_path(node, file, place)?;
         let inner = Place {
             keywords: Arc::new(place.keywords.inherit(node, "TaskInclude")?),
             depth: place.depth + 1,
             ..place.clone()
         };
+        let path = self.import_path(node, file, &inner)?;
         self.tasks_of(&path, &inner)
     }
 }

@@ -181,14 +181,20 @@ impl Loader<'_> {
         file: &Node,
         place: &Place,
     ) -> Result<PathBuf, Error> {
-        if place.depth >= MAX_IMPORTS {
+        if place.depth > MAX_IMPORTS {
             return Err(file.span.error("files of tasks import each other without an end"));
         }
         let name = self.names.file_name(file, &self.known(place))?;
         let path = beside(task, &name);
         [path.clone(), beside(task, &format!("tasks/{name}"))]
             .into_iter()
-            .chain(place.parents.last().map(|role| role.path.join("tasks").join(&name)))
+            .chain(
+                place
+                    .parents
+                    .last()
+                    .into_iter()
+                    .flat_map(|role| [role.path.join("tasks").join(&name), role.path.join(&name)]),
+            )
             .find(|path| path.is_file())
             .ok_or_else(|| {
                 file.span.error(format!(

@@ -19,20 +19,22 @@ fn prompt(node: &Node) -> Result<Prompt, Error> {
             node.kind()
         )));
     };
-    let name = variable_name("name", node.get("name"))?
-        .ok_or_else(|| node.span.error("Invalid vars_prompt data structure, missing 'name' key"))?;
-    for (key, _) in entries {
+    let unknown = entries.iter().find(|(key, _)| !key.as_str().is_some_and(|k| KEYS.contains(&k)));
+    if let Some((key, _)) = unknown {
         let name = key.as_str().unwrap_or_default();
-        if !KEYS.contains(&name) {
-            let error = key.span.error(format!(
-                "Invalid vars_prompt data structure, found unsupported key '{name}'"
-            ));
-            return Err(match suggest(name, KEYS.iter().copied()) {
-                Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
-                None => error,
-            });
+        let error = key
+            .span
+            .error(format!("Invalid vars_prompt data structure, found unsupported key '{name}'"));
+        match suggest(name, KEYS.iter().copied()) {
+            Some(nearest) => {
+                return Err(error.with_help(format!("did you mean '{nearest}'?")));
+            }
+            None if node.get("name").is_some() => return Err(error),
+            None => {}
         }
     }
+    let name = variable_name("name", node.get("name"))?
+        .ok_or_else(|| node.span.error("Invalid vars_prompt data structure, missing 'name' key"))?;
     let flag = |key: &str, default: bool| match node.get(key).map(|node| &node.value) {
         Some(Yaml::Bool(value)) => *value,
         _ => default,

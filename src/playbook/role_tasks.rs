@@ -127,7 +127,10 @@ fn wanted(
     };
     let flag = |key: &str, default: bool| match arguments.get(key) {
         Some(Node { value: Yaml::Bool(value), .. }) => *value,
-        Some(node) => node.as_str().and_then(boolean).unwrap_or(default),
+        Some(node) => match text(node) {
+            Ok(text) => boolean(&text).unwrap_or(default),
+            Err(_) => default,
+        },
         None => default,
     };
     Ok(Wanted {

@@ -88,20 +88,19 @@ impl DefaultReporter {
             }
         }
         for warning in strings(outcome.result.get("warnings")) {
-            self.screen.err(Colour::Warning, &format!("[WARNING]: {warning}"));
+            self.screen.warning(warning);
         }
     }
 
     /// Where the failed task stands, and what is wrong there when that is known.
     fn place(&self, outcome: &HostResult) {
-        if let Some(text) = explanation(&outcome.result) {
+        let explained = explanation(&outcome.result);
+        if let Some(text) = explained {
             self.screen.err(Colour::Error, text);
         }
-        // Programs that read the output find there what Ansible writes.
-        if self.screen.is_live()
-            && self.settings.verbosity < 2
-            && !self.settings.look.task_path_on_failure
-        {
+        // Of what is rescued, programs that read the output find what Ansible writes alone.
+        let told = explained.is_none() && (self.screen.is_live() || !outcome.rescued);
+        if told && self.settings.verbosity < 2 && !self.settings.look.task_path_on_failure {
             self.screen.err(Colour::Debug, &format!("task path: {}", outcome.task.path));
         }
     }

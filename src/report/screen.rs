@@ -66,12 +66,19 @@ impl Screen {
     /// What every reporter says on stderr; whether the event was such a one.
     pub fn notice(&self, event: &Event) -> bool {
         match event {
-            Event::Warning { text } => self.err(Colour::Warning, &format!("[WARNING]: {text}")),
+            Event::Warning { text } => self.warning(text),
             Event::Error { text } => self.err(Colour::Error, &format!("ERROR! {text}")),
             Event::Interrupted => self.err(Colour::Error, "[ERROR]: User interrupted execution"),
             _ => return false,
         }
         true
+    }
+
+    /// A text of one line is wrapped, as Ansible does it; lines that show a place stay.
+    pub fn warning(&self, text: &str) {
+        let text = format!("[WARNING]: {text}");
+        let wrapped = if text.contains('\n') { text } else { wrap(&text, self.columns) };
+        self.err(Colour::Warning, &wrapped);
     }
 
     fn above(&self, print: impl FnOnce()) {
@@ -80,4 +87,11 @@ impl Screen {
             None => print(),
         }
     }
+}
+
+fn wrap(text: &str, columns: usize) -> String {
+    let options = textwrap::Options::new(columns)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    textwrap::fill(text, options)
 }

@@ -226,6 +226,10 @@ impl Templar {
         if !self.0.delimiters.found_in(text) {
             return Ok(self.expression_in(text, Some(&node.span), context)?.is_true());
         }
+        self.warn(format!(
+            "conditional statements should not include jinja2 templating delimiters such as \
+             {{{{ }}}} or {{% %}}. Found: {text}"
+        ));
         let rendered = self.text_in(text, Some(&node.span), context)?;
         match rendered.as_str() {
             None => Ok(rendered.is_true()),

@@ -152,7 +152,7 @@ fn of_role(scope: &TaskScope, name: &str) -> Option<Value> {
 }
 
 /// A scope as a value, resolved when it is looked at.
-fn lazy(manager: &Manager, scope: TaskScope) -> Value {
+pub(super) fn lazy(manager: &Manager, scope: TaskScope) -> Value {
     let scope: Arc<dyn Scope> = Arc::new(scope);
     manager.templar().lazy(&scope)
 }

@@ -47,6 +47,11 @@ impl TaskScope {
         Self { locals: Arc::new(merged), ..self.clone() }
     }
 
+    /// All of it as one mapping, each variable resolved when it is looked at.
+    pub fn as_value(&self) -> Value {
+        magic::lazy(&self.manager, self.clone())
+    }
+
     pub fn host(&self) -> &str {
         &self.host
     }
