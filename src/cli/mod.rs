@@ -5,10 +5,13 @@ mod config;
 mod extra_vars;
 mod list;
 mod playbook;
+mod run;
+mod start;
 mod vault;
 mod vault_options;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -32,12 +35,27 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::agent::main(&arguments) {
         return code;
     }
+    let arguments = by_name(arguments);
     // The first word may be a command; a playbook of that name is written `./config`.
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("config") => command(arguments, config::run),
+        Some("run") => command(arguments, run::run),
         Some("vault") => command(arguments, vault::run),
         _ => command(arguments, playbook::run),
     }
+}
+
+/// Called by the name of one of Ansible's programs it does what that program does.
+fn by_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    let command = match name.and_then(|name| name.to_str()) {
+        Some("ansible") => "run",
+        Some("ansible-config") => "config",
+        Some("ansible-vault") => "vault",
+        _ => return arguments,
+    };
+    arguments.insert(1, command.into());
+    arguments
 }
 
 /// Runs a command with its options.

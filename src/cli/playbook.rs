@@ -1,15 +1,13 @@
 //! `kup-play PLAYBOOK…`: ansible-playbook's options, and the run.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Parser;
 
 use super::common::Common;
-use super::{exit, extra_vars, list};
+use super::{exit, extra_vars, list, start};
 use crate::engine::{self, Settings};
-use crate::events::Event;
-use crate::report::{self, Look, Settings as ReportSettings, Watchers};
+use crate::report::Look;
 use crate::settings::Config;
 
 /// Runs Ansible playbooks over ssh, made for Kubernetes upgrades.
@@ -54,20 +52,6 @@ pub struct Options {
 
 /// Runs the playbooks; returns the exit code.
 pub fn run(options: Options) -> u8 {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("ERROR! the asynchronous runtime does not start: {error}");
-            return exit::ERROR;
-        }
-    };
-    let code = runtime.block_on(run_playbooks(options));
-    // Blocking reads (a prompt that nobody answers) must not hold the program up.
-    runtime.shutdown_background();
-    code
-}
-
-async fn run_playbooks(options: Options) -> u8 {
     let loaded = Config::load().map_err(engine::LoadError::from).and_then(|config| {
         options.common.vault.install(&config)?;
         let settings = settings(&options, &config)?;
@@ -87,21 +71,13 @@ async fn run_playbooks(options: Options) -> u8 {
     if common.list_hosts || options.list_tasks || options.list_tags || common.syntax_check {
         return list::print(&prepared, &options);
     }
-    let look = match Look::of(&config) {
-        Ok(look) => look,
+    match Look::of(&config) {
+        Ok(look) => start::run(prepared, &config, common, look),
         Err(error) => {
             eprintln!("ERROR! {error}");
-            return exit::ERROR;
+            exit::ERROR
         }
-    };
-    let reporter = report::reporter(report_settings(&options, &config, look));
-    let (events, watchers) = Watchers::start(vec![reporter]);
-    for text in &config.warnings {
-        events.emit(Event::Warning { text: text.clone() });
     }
-    let code = engine::run(prepared, events).await;
-    watchers.finish();
-    code
 }
 
 fn settings(options: &Options, config: &Config) -> Result<Settings, engine::LoadError> {
@@ -118,22 +94,4 @@ fn settings(options: &Options, config: &Config) -> Result<Settings, engine::Load
         step: options.step,
         ..settings
     })
-}
-
-fn report_settings(options: &Options, config: &Config, look: Look) -> ReportSettings {
-    let terminal = std::io::stdout().is_terminal();
-    let width = usize::from(console::Term::stdout().size().1);
-    let columns = if terminal { width.saturating_sub(1) } else { 79 };
-    let forced = config.flag("ANSIBLE_FORCE_COLOR");
-    // Any value of NO_COLOR switches colours off (no-color.org).
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || config.flag("ANSIBLE_NOCOLOR");
-    ReportSettings {
-        verbosity: options.common.verbosity(config),
-        check: options.common.check,
-        colour: forced || (terminal && !no_colour),
-        columns,
-        live: terminal,
-        look,
-    }
 }

@@ -66,8 +66,35 @@ impl Prepared {
         super::tags::templated(task.tags(), self.manager.templar(), scope)
     }
 
+    /// Playbooks that are files.
     pub fn load(paths: &[PathBuf], settings: Settings, extra: Layer) -> Result<Self, LoadError> {
         let directory = paths.first().and_then(|path| absolute(path).parent().map(PathBuf::from));
+        Self::prepare(directory, settings, extra, |loader| {
+            let read = |path: &PathBuf| Ok((path.clone(), loader.playbook(&absolute(path))?));
+            paths.iter().map(read).collect()
+        })
+    }
+
+    /// A playbook that is a text; its files are looked for in `directory`.
+    pub fn ad_hoc(
+        text: &str,
+        directory: &Path,
+        settings: Settings,
+        extra: Layer,
+    ) -> Result<Self, LoadError> {
+        let path = absolute(directory).join("__adhoc_playbook__");
+        let document = source::load_str(text, &path)?;
+        Self::prepare(path.parent().map(PathBuf::from), settings, extra, |loader| {
+            Ok(vec![(path.clone(), loader.ad_hoc(&document)?)])
+        })
+    }
+
+    fn prepare(
+        directory: Option<PathBuf>,
+        settings: Settings,
+        extra: Layer,
+        read: impl FnOnce(&Loader) -> Result<Vec<(PathBuf, Vec<Play>)>, source::Error>,
+    ) -> Result<Self, LoadError> {
         let (inventory, mut warnings) = Inventory::load(&settings.inventory, directory.as_deref())?;
         if let Some(limit) = &settings.limit {
             warnings.extend(inventory.check_limit(limit)?);
@@ -108,11 +135,7 @@ impl Prepared {
             settings: &settings,
             warnings: Mutex::default(),
         };
-        let loader = Loader::new(&names);
-        let mut playbooks = Vec::new();
-        for path in paths {
-            playbooks.push((path.clone(), loader.playbook(&absolute(path))?));
-        }
+        let playbooks = read(&Loader::new(&names))?;
         warnings.extend(names.take_warnings());
         let manager = Arc::new(Manager::new(
             inventory,

@@ -80,7 +80,24 @@ impl Loader<'_> {
         plays: &mut Vec<Play>,
         depth: usize,
     ) -> Result<(), Error> {
-        let document = self.document(path)?;
+        self.plays_of(&self.document(path)?, imported, plays, depth)
+    }
+
+    /// The plays of a text that is no file.
+    pub fn ad_hoc(&self, document: &Node) -> Result<Vec<Play>, Error> {
+        let mut plays = Vec::new();
+        self.plays_of(document, &Imported::default(), &mut plays, 0)?;
+        Ok(plays)
+    }
+
+    fn plays_of(
+        &self,
+        document: &Node,
+        imported: &Imported,
+        plays: &mut Vec<Play>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let path = document.span.path();
         let Some(entries) = document.as_seq() else {
             return Err(document.span.error(match document.value {
                 Yaml::Null => format!("Empty playbook, nothing to do: {}", path.display()),
