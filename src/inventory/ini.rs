@@ -9,6 +9,9 @@ use super::load::Reader;
 use crate::source::{Error, Node, SourceFile, Span, suggest};
 use crate::template::Variable;
 
+/// A longer line is no host with its variables.
+const MAX_LINE: usize = 1 << 20;
+
 #[derive(Clone, Copy, PartialEq)]
 enum Section {
     Hosts,
@@ -36,6 +39,10 @@ pub fn read(reader: &mut Reader<'_>, file: &Arc<SourceFile>) -> Result<(), Error
         }
         let column = raw.chars().take_while(|c| c.is_whitespace()).count() + 1;
         let span = Span { file: file.clone(), line: index + 1, column };
+        if raw.len() > MAX_LINE {
+            let error = span.error(format!("the line is longer than {MAX_LINE} bytes"));
+            return Err(error.with_help("a host and its variables are one line"));
+        }
         if let Some((name, kind)) = header(line) {
             section = kind_of(kind, line, &span)?;
             group = name.to_owned();

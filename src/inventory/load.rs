@@ -14,6 +14,9 @@ const IGNORED: &[&str] = &[
     "j2", "ini~",
 ];
 
+/// More hosts than this are a slip in a range.
+const MAX_HOSTS: usize = 500_000;
+
 /// Reads one source after the other into an inventory.
 pub(super) struct Reader<'a> {
     pub inventory: &'a mut Inventory,
@@ -104,6 +107,7 @@ impl Reader<'_> {
         let wrong = |text: String| Error::new(format!("-i '{source}': {text}"));
         for pattern in source.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
             let (names, port) = address::expand(pattern).map_err(wrong)?;
+            self.room_for(&names).map_err(wrong)?;
             for name in names {
                 self.inventory.declare_host(&name, "ungrouped", None);
                 if let Some(port) = port {
@@ -113,6 +117,14 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Ranges are short and stand for many hosts.
+    fn room_for(&self, names: &[String]) -> Result<(), String> {
+        match self.inventory.hosts.len() + names.len() {
+            0..=MAX_HOSTS => Ok(()),
+            _ => Err(format!("the inventory has more than {MAX_HOSTS} hosts")),
+        }
     }
 
     fn folder(&mut self, folder: &Path) -> Result<(), Error> {
@@ -156,6 +168,7 @@ impl Reader<'_> {
     /// Adds the hosts that a pattern stands for to a group; returns their names.
     pub fn hosts(&mut self, pattern: &str, group: &str, span: &Span) -> Result<Vec<String>, Error> {
         let (names, port) = address::expand(pattern).map_err(|error| span.error(error))?;
+        self.room_for(&names).map_err(|error| span.error(error))?;
         for name in &names {
             self.inventory.declare_host(name, group, Some(span.path()));
             if let Some(port) = port {

@@ -8,9 +8,11 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 use super::relax::Relaxed;
 use super::{Error, Node, SourceFile, Span, Yaml, hint, scalar};
 
-/// Aliases may copy this many nodes in all: enough for any playbook, and an end
-/// to files that grow without bound when their aliases are followed.
-const MAX_ALIASED: usize = 1_000_000;
+/// Anchors and aliases may copy values of this weight in all: enough for any playbook,
+/// and an end to files that grow without bound when their aliases are followed.
+const MAX_COPIED: usize = 1_000_000;
+/// This many bytes of text weigh as much as a value.
+const BYTES_PER_VALUE: usize = 32;
 /// Lists and mappings may be nested this deep.
 const MAX_DEPTH: usize = 200;
 
@@ -18,7 +20,7 @@ pub struct Composer<'a, 'w> {
     parser: Parser<'a, StrInput<'a>>,
     file: Arc<SourceFile>,
     anchors: HashMap<usize, Node>,
-    aliased: usize,
+    copied: usize,
     relaxed: &'a Relaxed,
     warnings: &'w mut Vec<Error>,
 }
@@ -32,7 +34,7 @@ impl<'a, 'w> Composer<'a, 'w> {
         warnings: &'w mut Vec<Error>,
     ) -> Self {
         let parser = Parser::new_from_str(text);
-        Self { parser, file, anchors: HashMap::new(), aliased: 0, relaxed, warnings }
+        Self { parser, file, anchors: HashMap::new(), copied: 0, relaxed, warnings }
     }
 
     pub fn documents(mut self) -> Result<Vec<Node>, Error> {
@@ -89,6 +91,9 @@ impl<'a, 'w> Composer<'a, 'w> {
             _ => return Err(span.error("a value was expected here")),
         };
         if anchor > 0 {
+            self.copy(&node).ok_or_else(|| {
+                node.span.error("the anchors of this file stand for too many values")
+            })?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -102,6 +107,7 @@ impl<'a, 'w> Composer<'a, 'w> {
             }
             items.push(self.value_of(event, span, depth + 1)?);
         }
+        items.shrink_to_fit();
         Ok(items)
     }
 
@@ -135,6 +141,7 @@ impl<'a, 'w> Composer<'a, 'w> {
         for (key, value) in own.list {
             merged.insert(key, value);
         }
+        merged.list.shrink_to_fit();
         Ok(merged.list)
     }
 
@@ -144,11 +151,15 @@ impl<'a, 'w> Composer<'a, 'w> {
             .get(&anchor)
             .cloned()
             .ok_or_else(|| span.error("this alias names an anchor that is not complete yet"))?;
-        self.aliased += count(&node);
-        if self.aliased > MAX_ALIASED {
-            return Err(span.error("the aliases of this file expand to too many values"));
-        }
+        self.copy(&node)
+            .ok_or_else(|| span.error("the aliases of this file expand to too many values"))?;
         Ok(node)
+    }
+
+    /// Accounts for a copy of a node; none when it is one too many.
+    fn copy(&mut self, node: &Node) -> Option<()> {
+        self.copied = self.copied.saturating_add(weight(node));
+        (self.copied <= MAX_COPIED).then_some(())
     }
 
     fn syntax_error(&self, error: &ScanError) -> Error {
@@ -203,10 +214,15 @@ fn merge(into: &mut Entries, value: Node) -> Result<(), Error> {
     }
 }
 
-fn count(node: &Node) -> usize {
+fn weight(node: &Node) -> usize {
     match &node.value {
-        Yaml::Seq(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Yaml::Map(entries) => 1 + entries.iter().map(|(_, value)| 1 + count(value)).sum::<usize>(),
+        Yaml::Seq(items) => 1 + items.iter().map(weight).sum::<usize>(),
+        Yaml::Map(entries) => {
+            1 + entries.iter().map(|(key, value)| weight(key) + weight(value)).sum::<usize>()
+        }
+        Yaml::Str(text) | Yaml::Unsafe(text) | Yaml::Vault(text) => {
+            1 + text.len() / BYTES_PER_VALUE
+        }
         _ => 1,
     }
 }

@@ -1,5 +1,6 @@
 //! Files of YAML into [`Node`]s.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::compose::Composer;
@@ -33,9 +34,23 @@ pub fn load_all_str(text: &str, path: &Path) -> Result<Vec<Node>, Error> {
     load_documents(text, path, &mut Vec::new())
 }
 
+/// No playbook, inventory or file of variables is larger; what is has another content
+/// than it should, and all of it would stand in memory several times.
+const MAX_FILE: usize = 32 << 20;
+
 /// The text of a file; one that is encrypted is decrypted.
 pub fn read(path: &Path) -> Result<String, Error> {
-    vault::read_text(path).map_err(|error| {
+    let content = std::fs::File::open(path).and_then(|file| {
+        let mut content = Vec::new();
+        // Not by its size: a device or a pipe has none.
+        file.take(MAX_FILE as u64 + 1).read_to_end(&mut content)?;
+        Ok(content)
+    });
+    if content.as_ref().is_ok_and(|content| content.len() > MAX_FILE) {
+        return Err(Error::new(format!("{} is larger than {} MB", path.display(), MAX_FILE >> 20))
+            .with_help("no playbook, inventory or file of variables is read that is larger"));
+    }
+    content.and_then(|content| vault::text_of(content, path)).map_err(|error| {
         let path = path.display();
         Error::new(match error.kind() {
             std::io::ErrorKind::NotFound => format!("{path} could not be found"),

@@ -2,24 +2,48 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value as Json;
 
 use super::Error;
 
 /// A file (or `-e` text) that values came from.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct SourceFile {
     pub path: PathBuf,
     pub text: String,
+    /// Where each line begins, once somebody has asked for a line.
+    starts: OnceLock<Vec<usize>>,
 }
 
 impl SourceFile {
     pub fn new(path: &Path, text: &str) -> Arc<Self> {
-        Arc::new(Self { path: path.to_owned(), text: text.to_owned() })
+        Arc::new(Self { path: path.to_owned(), text: text.to_owned(), starts: OnceLock::new() })
+    }
+
+    /// The line of this number, counted from 1, without its end.
+    pub fn line(&self, number: usize) -> Option<&str> {
+        let starts = self.starts.get_or_init(|| {
+            let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect()
+        });
+        let start = *starts.get(number.checked_sub(1)?)?;
+        let end = starts.get(number).copied().unwrap_or(self.text.len());
+        // Behind the last line's end no line begins.
+        let line = self.text.get(start..end).filter(|line| !line.is_empty())?;
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        Some(line.strip_suffix('\r').unwrap_or(line))
     }
 }
+
+impl PartialEq for SourceFile {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.text) == (&other.path, &other.text)
+    }
+}
+
+impl Eq for SourceFile {}
 
 /// A place in a [`SourceFile`]. Line and column count from 1, as editors do;
 /// the column counts characters.

@@ -13,6 +13,9 @@ const SHIFT: usize = 256;
 /// A file with more such places than this is given up.
 const MAX_REPAIRS: usize = 500;
 
+/// Each repair reads the text once more; this many bytes are read in all.
+const MAX_READ: usize = 64 << 20;
+
 /// A text that the parser reads as PyYAML reads the original.
 #[derive(Default)]
 pub struct Relaxed {
@@ -30,7 +33,12 @@ impl Relaxed {
 /// None when nothing has to be moved.
 pub fn relax(text: &str) -> Option<Relaxed> {
     let mut relaxed = Relaxed { text: text.to_owned(), moved: BTreeSet::new() };
+    let mut read = 0;
     for _ in 0..MAX_REPAIRS {
+        read += relaxed.text.len();
+        if read > MAX_READ {
+            break;
+        }
         let Some(error) = first_error(&relaxed.text) else {
             break;
         };

@@ -1,7 +1,7 @@
 //! How filters, tests and functions get their arguments: by position or by
 //! name, as Python binds them.
 
-use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, State};
 
 use super::context::Context;
@@ -41,6 +41,12 @@ impl Plugin {
         state: &mut State<'_, '_>,
         arguments: Vec<Value>,
     ) -> Result<Value, minijinja::Error> {
+        for value in &arguments {
+            // What is looked through costs as much as what is made.
+            let items = || (value.kind() == ValueKind::Seq).then(|| value.len()).flatten();
+            let work = value.as_str().map(|text| text.len() / 64).or_else(items);
+            state.consume_fuel(work.unwrap_or_default() as u64)?;
+        }
         let mut call = self.bind(state, arguments)?;
         Ok((self.run)(&mut call)?)
     }

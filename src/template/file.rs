@@ -216,7 +216,7 @@ impl Templar {
         context: &Arc<Context>,
     ) -> Result<String, TemplateError> {
         let path = options.path.clone().unwrap_or_else(|| PathBuf::from("<template>"));
-        let file = Arc::new(SourceFile { path, text: text.to_owned() });
+        let file = SourceFile::new(&path, text);
         let start = Span { file: file.clone(), line: 1, column: 1 };
         let (options, body) =
             options.clone().with_header(text).map_err(|error| error.at(Some(&start)))?;
@@ -227,7 +227,7 @@ impl Templar {
         let included = |name: &str| {
             let path = found_in(&folders, name)?;
             let text = vault::read_text(&path).ok()?;
-            Some(Arc::new(SourceFile { path, text }))
+            Some(SourceFile::new(&path, &text))
         };
         let piece = Piece {
             environment: &environment,

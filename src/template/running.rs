@@ -11,6 +11,7 @@ use super::locate::{locate, name_in_code, name_in_template};
 use super::scan::Delimiters;
 use super::templar::{Reading, Templar};
 use super::{TemplateError, Value, python};
+use crate::agent::protocol::MAX_FRAME;
 use crate::source::{SourceFile, Span};
 
 /// Finds the file of a template by the name under which another one includes it.
@@ -30,6 +31,9 @@ pub struct Piece<'a> {
     /// The file of a template that the text includes, by the name it uses.
     pub included: Option<&'a Included<'a>>,
 }
+
+/// A text of more bytes fits no message to a host.
+const MAX_RESULT: usize = MAX_FRAME;
 
 /// The name under which minijinja knows the text itself.
 const MAIN: &str = "<template>";
@@ -59,7 +63,7 @@ impl Templar {
             Err(error) => Err(error),
         };
         let error = match result {
-            Ok(value) => return Ok(value),
+            Ok(value) => return fitting(value).map_err(|error| error.at(piece.span)),
             Err(error) => error,
         };
         let elsewhere = piece.place_in_included(&error);
@@ -102,8 +106,20 @@ impl Templar {
                 )),
             },
             ErrorKind::UndefinedError => TemplateError::undefined(message).at(span),
+            ErrorKind::OutOfFuel => TemplateError::new(
+                "the template does too much: it loops too often, or makes texts that are too large",
+            )
+            .at(span),
             _ => TemplateError::new(message).at(span),
         }
+    }
+}
+
+/// The result, unless it is a text that another template would make still larger.
+fn fitting(value: Value) -> Result<Value, TemplateError> {
+    match value.as_str().map_or(0, str::len) {
+        0..=MAX_RESULT => Ok(value),
+        length => Err(TemplateError::new(format!("the result is too large: {length} bytes"))),
     }
 }
 
@@ -126,7 +142,7 @@ impl Piece<'_> {
 
 /// The name on this line, where it is to be seen there.
 fn name_on_line(span: &Span, name: &str) -> Option<Span> {
-    let line = span.file.text.lines().nth(span.line.checked_sub(1)?)?;
+    let line = span.file.line(span.line)?;
     let at = name_in_code(line, 0..line.len(), name)?;
     let column = line.get(..at)?.chars().count() + 1;
     Some(Span { file: span.file.clone(), line: span.line, column })

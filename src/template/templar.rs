@@ -42,6 +42,10 @@ pub struct Settings {
     pub config: Option<ConfigValue>,
 }
 
+/// What one rendering may do in minijinja's count: an instruction each, or 64 bytes.
+/// It ends loops in loops, and texts that double until the memory is full.
+const FUEL: u64 = 20_000_000;
+
 /// Renders templates. Made once per run, cheap to clone, shared by all hosts.
 #[derive(Clone)]
 pub struct Templar(Arc<Inner>);
@@ -82,6 +86,7 @@ impl Templar {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_debug(false);
+        environment.set_fuel(Some(FUEL));
         environment.set_syntax(syntax());
         environment.set_formatter(format_value);
         environment.set_unknown_method_callback(methods::call);

@@ -132,8 +132,15 @@ pub fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
 
 /// As [`read`], of text.
 pub fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+    text_of(std::fs::read(path)?, path)
+}
+
+/// The text that a file's content is, decrypted if it is a vault's; `path` is what an
+/// error calls it.
+pub fn text_of(content: Vec<u8>, path: &std::path::Path) -> std::io::Result<String> {
     let wrong = |_| std::io::Error::new(std::io::ErrorKind::InvalidData, "not UTF-8 text");
-    String::from_utf8(read(path)?).map_err(wrong)
+    let content = opened(content).map_err(|error| std::io::Error::other(error.of_file(path)))?;
+    String::from_utf8(content).map_err(wrong)
 }
 
 #[cfg(test)]
