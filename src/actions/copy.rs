@@ -41,6 +41,18 @@ pub struct Placement {
     /// Follow a symbolic link at the destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follow: Option<Json>,
+    /// User, role, type and level of the file's SELinux context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seuser: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serole: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setype: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selevel: Option<Json>,
+    /// Attributes of an ext filesystem, as chattr takes them.
+    #[serde(alias = "attr", skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Json>,
 }
 
 /// Copies a file, a folder or a text.

@@ -1,5 +1,6 @@
 //! Options that commands which run tasks have in common, over the settings.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -177,6 +178,12 @@ impl Common {
             config: Arc::new(config.clone()),
             ..Settings::default()
         })
+    }
+
+    /// Characters in a line of output.
+    pub fn columns(&self) -> usize {
+        let width = usize::from(console::Term::stdout().size().1);
+        if std::io::stdout().is_terminal() { width.saturating_sub(1) } else { 79 }
     }
 
     /// With `-v`: where the settings come from.

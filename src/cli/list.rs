@@ -4,27 +4,37 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use indexmap::IndexSet;
+
 use super::exit;
 use super::playbook::Options;
 use crate::engine::{Prepared, play_hosts};
 use crate::playbook::{Play, Task};
+use crate::report;
 use crate::source::Node;
 
 /// Prints what was asked for; returns the exit code.
 pub fn print(prepared: &Prepared, options: &Options) -> u8 {
     let mut out = String::new();
+    let mut told = IndexSet::new();
     for (path, plays) in &prepared.playbooks {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(out, "\nplaybook: {}", path.display());
-        if !(options.common.list_hosts || options.list_tasks || options.list_tags) {
-            continue;
-        }
         for (index, play) in plays.iter().enumerate() {
+            if let Ok((_, warnings)) = play_hosts(prepared, play) {
+                told.extend(warnings);
+            }
+            if !(options.common.list_hosts || options.list_tasks || options.list_tags) {
+                continue;
+            }
             if let Err(error) = list_play(&mut out, prepared, options, index, play) {
                 eprintln!("ERROR! {error}");
                 return exit::ERROR;
             }
         }
+    }
+    for text in told {
+        eprintln!("{}", report::warning(&text, options.common.columns()));
     }
     print!("{out}");
     0
@@ -47,7 +57,7 @@ fn list_play(
         play.keywords.tags.join(",")
     );
     if options.common.list_hosts {
-        let hosts: BTreeSet<_> = play_hosts(prepared, play)?.into_iter().collect();
+        let hosts: BTreeSet<_> = play_hosts(prepared, play)?.0.into_iter().collect();
         let shown: Vec<_> = pattern.iter().map(|part| format!("'{part}'")).collect();
         let _ = writeln!(out, "    pattern: [{}]", shown.join(", "));
         let _ = writeln!(out, "    hosts ({}):", hosts.len());

@@ -147,7 +147,9 @@ fn playbook(options: &Options) -> Json {
 
 fn hosts(prepared: &Prepared) -> Result<Vec<String>, String> {
     let mut plays = prepared.playbooks.iter().flat_map(|(_, plays)| plays);
-    plays.next().map_or(Ok(Vec::new()), |play| engine::play_hosts(prepared, play))
+    plays
+        .next()
+        .map_or(Ok(Vec::new()), |play| engine::play_hosts(prepared, play).map(|(hosts, _)| hosts))
 }
 
 fn list_hosts(prepared: &Prepared) -> u8 {

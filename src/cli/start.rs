@@ -35,8 +35,6 @@ pub fn run(prepared: Prepared, config: &Config, common: &Common, look: Look) -> 
 
 fn report_settings(common: &Common, config: &Config, look: Look) -> Settings {
     let terminal = std::io::stdout().is_terminal();
-    let width = usize::from(console::Term::stdout().size().1);
-    let columns = if terminal { width.saturating_sub(1) } else { 79 };
     let forced = config.flag("ANSIBLE_FORCE_COLOR");
     // Any value of NO_COLOR switches colours off (no-color.org).
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -45,7 +43,7 @@ fn report_settings(common: &Common, config: &Config, look: Look) -> Settings {
         verbosity: common.verbosity(config),
         check: common.check,
         colour: forced || (terminal && !no_colour),
-        columns,
+        columns: common.columns(),
         live: terminal,
         look,
     }

@@ -2,6 +2,8 @@
 //! executables, and what the engine itself does.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -100,12 +102,20 @@ fn executables(folder: &Path) -> Vec<(String, PathBuf)> {
     entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| {
-            path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-        })
+        .filter(|path| is_program(path))
         .filter_map(|path| {
             let name = path.file_stem()?.to_str()?.replace('-', "_");
             Some((name, path))
         })
         .collect()
+}
+
+/// An executable, or a script by its first line: Ansible does not ask for the mode either.
+fn is_program(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else { return false };
+    let mut start = [0; 2];
+    metadata.is_file()
+        && (metadata.permissions().mode() & 0o111 != 0
+            || File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
+                && start == *b"#!")
 }

@@ -52,7 +52,12 @@ impl Invocation {
         let name = module_name(task, templar, scope)?;
         let Some(found) = run.catalogue.find(&name) else {
             return Err(Failure::new(
-                task.span.error(format!("couldn't resolve module/action '{name}'")).to_string(),
+                task.span
+                    .error(format!("the module '{name}' is not built into kup-play"))
+                    .with_help(
+                        "an executable of that name in library/ beside the playbook is taken for it",
+                    )
+                    .to_string(),
             ));
         };
         let mut arguments = arguments_of(task, found.free_form(), templar, scope)?;

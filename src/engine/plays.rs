@@ -207,15 +207,15 @@ pub(super) fn scope_of(manager: &Arc<Manager>, play: &Play) -> Arc<dyn Scope> {
     Arc::new(manager.task_scope("localhost", &Arc::new(batch), &layers))
 }
 
-/// The hosts that a play would run on, without running it.
-pub fn play_hosts(prepared: &Prepared, play: &Play) -> Result<Vec<String>, String> {
+/// The hosts that a play would run on, without running it, and what is to be warned of.
+pub fn play_hosts(prepared: &Prepared, play: &Play) -> Result<(Vec<String>, Vec<String>), String> {
     let scope = scope_of(&prepared.manager, play);
-    select(&prepared.manager, &play.hosts, &prepared.settings.limit, &scope)
-        .map(|(hosts, _)| hosts)
-        .map_err(|stop| match stop {
+    select(&prepared.manager, &play.hosts, &prepared.settings.limit, &scope).map_err(|stop| {
+        match stop {
             Stop::Error(text) | Stop::Parse(text) => text,
             Stop::Interrupted => "interrupted".to_owned(),
-        })
+        }
+    })
 }
 
 /// Hosts that a play's pattern selects within the limit, and what is to be warned of.

@@ -74,6 +74,7 @@ enum State {
 
 impl Module for BlockInFile {
     const NAME: &'static str = "blockinfile";
+    const WRITES_FILES: bool = true;
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         if self.insertafter.is_some() && self.insertbefore.is_some() {

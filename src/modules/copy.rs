@@ -77,6 +77,7 @@ impl<'de> Deserialize<'de> for CopyMode {
 
 impl Module for Copy {
     const NAME: &'static str = "copy";
+    const WRITES_FILES: bool = true;
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         self.put(context)

@@ -64,6 +64,7 @@ enum State {
 
 impl Module for File {
     const NAME: &'static str = "file";
+    const WRITES_FILES: bool = true;
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let path = self.path.0.clone();

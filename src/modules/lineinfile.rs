@@ -71,6 +71,7 @@ enum Place {
 
 impl Module for LineInFile {
     const NAME: &'static str = "lineinfile";
+    const WRITES_FILES: bool = true;
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         self.validate_arguments()?;

@@ -31,6 +31,7 @@ pub mod process;
 mod registry;
 mod replace;
 mod script;
+mod security;
 mod setup;
 mod shell;
 mod slurp;
@@ -65,6 +66,8 @@ pub trait Module: DeserializeOwned + JsonSchema {
     const NAME: &'static str;
     /// The argument that takes a task's free-form text (`command: ls -l`), if any.
     const FREE_FORM: Option<&'static str> = None;
+    /// It writes files, and so takes the arguments of [`security`] too.
+    const WRITES_FILES: bool = false;
 
     /// Does the work, or in check mode says what it would do.
     fn run(self, context: &Context) -> Result<Outcome, Failure>;

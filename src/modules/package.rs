@@ -4,14 +4,13 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::args::{Flag, Text, TextList};
 use super::{Context, Failure, Module, Outcome};
 
 /// Installs and removes packages through the host's own package manager.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Package {
     #[serde(alias = "pkg")]
     name: TextList,
@@ -23,6 +22,9 @@ pub struct Package {
     /// Read the repositories' lists first.
     update_cache: Option<Flag>,
     allow_downgrade: Option<Flag>,
+    /// What only the module of the host's own package manager knows.
+    #[serde(flatten)]
+    others: Map<String, Json>,
 }
 
 fn auto() -> Text {
@@ -57,6 +59,9 @@ impl Module for Package {
             if let (Some(flag), Json::Object(map)) = (flag, &mut arguments) {
                 map.insert(name.to_owned(), json!(flag.0));
             }
+        }
+        if let Json::Object(map) = &mut arguments {
+            map.extend(self.others.into_iter().filter(|(_, value)| !value.is_null()));
         }
         match super::find(module) {
             Some(spec) => (spec.run)(arguments, context),

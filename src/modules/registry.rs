@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Map, Value as Json};
 
 use super::coerce::coerced;
-use super::{Context, Failure, Module, Outcome};
+use super::{Context, Failure, Module, Outcome, security};
 
 /// A module as the registry knows it: everything about it but its type.
 #[derive(Clone, Copy)]
@@ -30,16 +30,25 @@ impl ModuleSpec {
         Self {
             name: M::NAME,
             free_form: M::FREE_FORM,
-            arguments: argument_names::<M>,
-            validate: |arguments| {
+            arguments: module_arguments::<M>,
+            validate: |mut arguments| {
+                if M::WRITES_FILES {
+                    security::take(&mut arguments);
+                }
                 serde_json::from_value::<M>(coerced::<M>(arguments))
                     .map(drop)
                     .map_err(|e| e.to_string())
             },
-            run: |arguments, context| {
+            run: |mut arguments, context| {
+                let security = match M::WRITES_FILES {
+                    true => security::take(&mut arguments),
+                    false => Map::new(),
+                };
                 let module: M = serde_json::from_value(coerced::<M>(arguments))
                     .map_err(|e| Failure::new(format!("wrong arguments for {}: {e}", M::NAME)))?;
-                module.run(context)
+                let mut outcome = module.run(context)?;
+                security::apply(&security, &mut outcome, context.check)?;
+                Ok(outcome)
             },
             schema: || schemars::schema_for!(M),
             defaults: argument_defaults::<M>,
@@ -88,6 +97,18 @@ pub fn find(name: &str) -> Option<&'static ModuleSpec> {
 
 pub fn names() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|spec| spec.name)
+}
+
+fn module_arguments<M: Module>() -> &'static [&'static str] {
+    static KNOWN: Mutex<BTreeMap<&'static str, &'static [&'static str]>> =
+        Mutex::new(BTreeMap::new());
+    let own = argument_names::<M>();
+    if !M::WRITES_FILES {
+        return own;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Kept for the whole run, once per module.
+    known.entry(M::NAME).or_insert_with(|| [own, security::ARGUMENTS].concat().leak())
 }
 
 /// The names of a struct's arguments, aliases included; empty when any name will do.

@@ -40,6 +40,7 @@ pub struct Replace {
 
 impl Module for Replace {
     const NAME: &'static str = "replace";
+    const WRITES_FILES: bool = true;
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let file = TextFile::read(&self.path)?;

@@ -17,6 +17,73 @@ const COLLECTIONS: &[&str] = &[
     "community.general.",
 ];
 
+/// Modules of Ansible's, by their short names, that are not built in here yet. A task with
+/// one of them is no mistake; it fails if it ever runs.
+const ELSEWHERE: &[&str] = &[
+    "alternatives",
+    "apk",
+    "apt_key",
+    "apt_repository",
+    "apt_rpm",
+    "archive",
+    "assemble",
+    "authorized_key",
+    "capabilities",
+    "cron",
+    "deb822_repository",
+    "debconf",
+    "dnf5",
+    "expect",
+    "filesystem",
+    "firewalld",
+    "get_url",
+    "getent",
+    "git",
+    "group",
+    "helm",
+    "htpasswd",
+    "ini_file",
+    "interfaces_file",
+    "iptables",
+    "java_cert",
+    "known_hosts",
+    "lvg",
+    "lvol",
+    "make",
+    "mount",
+    "mount_facts",
+    "modprobe",
+    "npm",
+    "openssl_certificate",
+    "openssl_csr",
+    "openssl_privatekey",
+    "package_facts",
+    "pacman",
+    "pam_limits",
+    "parted",
+    "patch",
+    "pip",
+    "rpm_key",
+    "seboolean",
+    "sefcontext",
+    "selinux",
+    "service_facts",
+    "subversion",
+    "synchronize",
+    "sysctl",
+    "sysvinit",
+    "timezone",
+    "ufw",
+    "unarchive",
+    "uri",
+    "user",
+    "xml",
+    "yum",
+    "yum_repository",
+    "zypper",
+    "zypper_repository",
+];
+
 /// What a task does.
 pub(super) struct Action {
     /// The key of the task that it was read from.
@@ -123,25 +190,46 @@ impl Loader<'_> {
                 validate: Box::new(|_| Ok(())),
             });
         }
-        self.names.module(&action.module).ok_or_else(|| {
-            let written = &action.written;
-            let error = key.span.error(format!(
-                "couldn't resolve module/action '{written}'. This often indicates a misspelling, \
-                 missing collection, or incorrect module path."
-            ));
-            if action.module == "include" {
-                return error.with_help("'include' became 'include_tasks' and 'import_tasks'");
-            }
-            let names = self.names.modules();
-            let candidates = names.iter().map(String::as_str).chain(task_keywords());
-            match suggest(&action.module, candidates) {
-                Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
-                None => error.with_help(
-                    "executables in modules/ or in library/ beside the playbook are modules too",
-                ),
-            }
-        })
+        if let Some(module) = self.names.module(&action.module) {
+            return Ok(module);
+        }
+        if is_elsewhere(action) {
+            return Ok(Module {
+                free_form: Some("_raw_params"),
+                arguments: &[],
+                validate: Box::new(|_| Ok(())),
+            });
+        }
+        Err(self.unknown_module(key, action))
     }
+
+    fn unknown_module(&self, key: &Node, action: &Action) -> Error {
+        let written = &action.written;
+        let error = key.span.error(format!(
+            "couldn't resolve module/action '{written}'. This often indicates a misspelling, \
+             missing collection, or incorrect module path."
+        ));
+        if action.module == "include" {
+            return error.with_help("'include' became 'include_tasks' and 'import_tasks'");
+        }
+        let names = self.names.modules();
+        let candidates = names.iter().map(String::as_str).chain(task_keywords());
+        match suggest(&action.module, candidates) {
+            Some(nearest) => error.with_help(format!("did you mean '{nearest}'?")),
+            None => error.with_help(
+                "executables in modules/ or in library/ beside the playbook are modules too",
+            ),
+        }
+    }
+}
+
+/// Whether Ansible has the module; of what a collection has nothing is known.
+fn is_elsewhere(action: &Action) -> bool {
+    let written = &action.written;
+    let of_ansible = ["ansible.builtin.", "ansible.legacy."].iter().any(|p| written.starts_with(p));
+    let of_collection =
+        !of_ansible && written.split('.').filter(|part| !part.is_empty()).count() >= 3;
+    of_collection || ELSEWHERE.contains(&action.module.as_str())
 }
 
 fn named(key: &str, module: &str, value: &Node) -> Action {

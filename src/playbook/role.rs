@@ -210,7 +210,7 @@ impl Loader<'_> {
         }
         let path = self.role_path(node, &wanted.name, place)?;
         let body = Arc::new(RoleBody {
-            name: files::short_name(&wanted.name, &path),
+            name: wanted.name.clone(),
             defaults: Arc::new(self.variables(&path, "defaults", &wanted.files.defaults, node)?),
             vars: Arc::new(self.variables(&path, "vars", &wanted.files.vars, node)?),
             given: Arc::new(wanted.given),

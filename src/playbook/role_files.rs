@@ -91,14 +91,6 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// `roles/web` is called `web`; a collection's role keeps its full name.
-pub fn short_name(name: &str, path: &Path) -> String {
-    if !name.contains('/') {
-        return name.to_owned();
-    }
-    path.file_name().map_or_else(|| name.to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
 /// `namespace.collection.role` in the folders of collections.
 pub fn in_collections(name: &str, directory: &Path) -> Option<PathBuf> {
     let [namespace, collection, role] = name.split('.').collect::<Vec<_>>()[..] else {

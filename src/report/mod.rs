@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::events::Event;
 
 pub use options::{Callback, Format, Look};
+pub use screen::warning;
 
 /// How much is shown, and how.
 #[derive(Clone, Debug)]

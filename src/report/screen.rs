@@ -76,9 +76,7 @@ impl Screen {
 
     /// A text of one line is wrapped, as Ansible does it; lines that show a place stay.
     pub fn warning(&self, text: &str) {
-        let text = format!("[WARNING]: {text}");
-        let wrapped = if text.contains('\n') { text } else { wrap(&text, self.columns) };
-        self.err(Colour::Warning, &wrapped);
+        self.err(Colour::Warning, &warning(text, self.columns));
     }
 
     fn above(&self, print: impl FnOnce()) {
@@ -89,9 +87,14 @@ impl Screen {
     }
 }
 
-fn wrap(text: &str, columns: usize) -> String {
+/// A warning as it is printed, wrapped unless it has lines already.
+pub fn warning(text: &str, columns: usize) -> String {
+    let text = format!("[WARNING]: {text}");
+    if text.contains('\n') {
+        return text;
+    }
     let options = textwrap::Options::new(columns)
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
-    textwrap::fill(text, options)
+    textwrap::fill(&text, options)
 }
