@@ -3,7 +3,7 @@
 //! modules: non-native want JSON modules").
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,8 @@ struct External {
     name: String,
     /// The file that was sent along.
     executable: PathBuf,
+    /// What runs a module whose first line names Python.
+    python: Option<String>,
     /// What the module is to get.
     #[serde(default)]
     arguments: Map<String, Json>,
@@ -40,7 +42,15 @@ pub fn run(arguments: Json, context: &Context) -> Result<Map<String, Json>, Fail
         .map_err(|error| Failure::new(format!("wrong request for an external module: {error}")))?;
     let output = prepare(&module, context)
         .map_err(|error| Failure::new(format!("cannot prepare module {}: {error}", module.name)))
-        .and_then(|(executable, file)| Process::new(executable).arg(file).in_context(context).run())
+        .and_then(|(executable, file)| {
+            let process = match python_for(&executable) {
+                Some(python) => {
+                    Process::new(module.python.as_deref().unwrap_or(python)).arg(executable)
+                }
+                None => Process::new(executable),
+            };
+            process.arg(file).in_context(context).run()
+        })
         .map_err(|failure| explain(failure, &module.name))?;
     Ok(interpret(output))
 }
@@ -73,9 +83,28 @@ fn prepare(module: &External, context: &Context) -> io::Result<(PathBuf, PathBuf
     ] {
         arguments.insert(key.to_owned(), value);
     }
+    // A module made with Ansible's own library, where the host has that, reads them here.
+    let copy = Json::Object(arguments.clone());
+    arguments.insert("ANSIBLE_MODULE_ARGS".to_owned(), copy);
     let path = context.scratch.join("arguments.json");
     private_file(&path)?.write_all(&serde_json::to_vec(&arguments)?)?;
     Ok((executable, path))
+}
+
+/// What runs a module whose first line names Python where no variable says it: that one,
+/// or `python3` where the host has it elsewhere.
+fn python_for(executable: &Path) -> Option<&'static str> {
+    let mut start = [0; 64];
+    let read = fs::File::open(executable).and_then(|mut file| file.read(&mut start)).ok()?;
+    let text = String::from_utf8_lossy(start.get(..read)?).into_owned();
+    let line = text.lines().next()?.strip_prefix("#!")?.trim();
+    if !line.contains("python") {
+        return None;
+    }
+    match line {
+        "/usr/bin/python" if Path::new("/usr/bin/python").exists() => Some("/usr/bin/python"),
+        _ => Some("python3"),
+    }
 }
 
 /// Why a module could not be started, in words that name the likely cause.

@@ -23,21 +23,18 @@ fn parse_one(argument: &str) -> Result<Node, Error> {
     if argument.starts_with(['{', '[', '/', '.']) {
         return mapping(source::load_str(argument, label)?, argument);
     }
-    let words = shlex::split(argument)
-        .ok_or_else(|| Error::new(format!("--extra-vars '{argument}': a quote is not closed")))?;
+    let split = crate::playbook::split_pairs(argument)
+        .map_err(|error| Error::new(format!("--extra-vars '{argument}': {error}")))?;
+    if !split.rest.is_empty() {
+        let text =
+            format!("--extra-vars '{argument}': '{}' is not of the form key=value", split.rest);
+        return Err(Error::new(text).with_help("give key=value pairs, a JSON object, or @file"));
+    }
     let file = source::SourceFile::new(label, argument);
     let span = source::Span::start(&file);
-    let mut entries = Vec::new();
-    for word in words {
-        let (key, value) = word.split_once('=').ok_or_else(|| {
-            Error::new(format!("--extra-vars '{argument}': '{word}' is not of the form key=value"))
-                .with_help("give key=value pairs, a JSON object, or @file")
-        })?;
-        entries.push((
-            Node::new(Yaml::Str(key.to_owned()), span.clone()),
-            Node::new(Yaml::Str(value.to_owned()), span.clone()),
-        ));
-    }
+    let string = |text: String| Node::new(Yaml::Str(text), span.clone());
+    let entries = split.pairs.into_iter().map(|(key, value)| (string(key), string(value)));
+    let entries = entries.collect();
     Ok(Node::new(Yaml::Map(entries), span))
 }
 

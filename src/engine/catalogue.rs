@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::actions::{self, ActionSpec};
 use crate::modules::{self, ModuleSpec};
@@ -14,7 +15,8 @@ use crate::playbook::ROLE_ARGUMENTS;
 /// The modules of a run.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    external: BTreeMap<String, PathBuf>,
+    /// Roles and imported playbooks bring more while plays are read.
+    external: RwLock<BTreeMap<String, PathBuf>>,
 }
 
 /// What a name stands for.
@@ -31,18 +33,27 @@ pub enum Found {
 impl Catalogue {
     /// Takes in the executables of these folders; earlier folders win.
     pub fn load(folders: &[PathBuf]) -> Self {
-        let mut external = BTreeMap::new();
-        for folder in folders {
-            for (name, path) in executables(folder) {
-                external.entry(name).or_insert(path);
-            }
+        let catalogue = Self::default();
+        folders.iter().for_each(|folder| catalogue.add(folder));
+        catalogue
+    }
+
+    /// Takes in the executables of a folder; those that are known already win.
+    pub fn add(&self, folder: &Path) {
+        let found = executables(folder);
+        let mut external = self.external.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, path) in found {
+            external.entry(name).or_insert(path);
         }
-        Self { external }
+    }
+
+    fn external(&self) -> RwLockReadGuard<'_, BTreeMap<String, PathBuf>> {
+        self.external.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The operator's own module wins over a built-in one, as `library/` does in Ansible.
     pub fn find(&self, name: &str) -> Option<Found> {
-        if let Some(path) = self.external.get(name) {
+        if let Some(path) = self.external().get(name) {
             return Some(Found::External(path.clone()));
         }
         match name {
@@ -67,7 +78,7 @@ impl Catalogue {
                 .to_vec();
         names.extend(actions::names().map(str::to_owned));
         names.extend(modules::names().map(str::to_owned));
-        names.extend(self.external.keys().cloned());
+        names.extend(self.external().keys().cloned());
         names
     }
 }

@@ -35,7 +35,10 @@ pub enum Invocation {
     },
     /// An executable of the operator's, run on the host.
     External {
+        name: String,
         path: PathBuf,
+        /// The host's Python, if its variables name one.
+        python: Option<String>,
         arguments: Map<String, Json>,
     },
     /// include_tasks: a file; include_role: the arguments, templated.
@@ -86,7 +89,14 @@ impl Invocation {
                 arguments.retain(|_, value| !value.is_null());
                 Self::Module { spec, arguments }
             }
-            catalogue::Found::External(path) => Self::External { path, arguments },
+            catalogue::Found::External(path) => {
+                let name_of = "{{ ansible_python_interpreter | default('') }}";
+                let python = templar.render_text(name_of, None, scope).ok();
+                let python = python.map(|value| template::python_text(&value));
+                // What stands for a choice by Ansible is no path.
+                let python = python.filter(|path| path.contains('/'));
+                Self::External { name: name.into_owned(), path, python, arguments }
+            }
         })
     }
 }
@@ -219,8 +229,9 @@ pub type HostRequest = (&'static str, Map<String, Json>, Vec<(String, FileSource
 pub fn request(invocation: &Invocation) -> Option<HostRequest> {
     match invocation {
         Invocation::Module { spec, arguments } => Some((spec.name, arguments.clone(), Vec::new())),
-        Invocation::External { path, arguments } => {
-            let arguments = Map::from_iter([("arguments".to_owned(), json!(arguments))]);
+        Invocation::External { name, path, python, arguments } => {
+            let request = json!({"name": name, "python": python, "arguments": arguments});
+            let Json::Object(arguments) = request else { return None };
             let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];
             Some(("external", arguments, files))
         }

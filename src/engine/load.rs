@@ -220,6 +220,10 @@ impl Names for Checker<'_> {
         Some(Module { free_form: found.free_form(), arguments: found.arguments(), validate })
     }
 
+    fn add_modules(&self, folder: &Path) {
+        self.catalogue.add(folder);
+    }
+
     fn modules(&self) -> Vec<String> {
         self.catalogue.names()
     }

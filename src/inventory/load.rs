@@ -104,7 +104,9 @@ impl Reader<'_> {
     }
 
     fn host_list(&mut self, source: &str) -> Result<(), Error> {
-        let wrong = |text: String| Error::new(format!("-i '{source}': {text}"));
+        let wrong = |text: String| {
+            Error::new(format!("Failed to parse {source} with advanced_host_list: {text}"))
+        };
         for pattern in source.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
             let (names, port) = address::expand(pattern).map_err(wrong)?;
             self.room_for(&names).map_err(wrong)?;

@@ -84,6 +84,43 @@ const ELSEWHERE: &[&str] = &[
     "zypper_repository",
 ];
 
+/// Namespaces of the collections that Ansible's package brings.
+const NAMESPACES: &[&str] = &[
+    "amazon",
+    "ansible",
+    "arista",
+    "awx",
+    "azure",
+    "check_point",
+    "cisco",
+    "cloudscale_ch",
+    "community",
+    "containers",
+    "cyberark",
+    "dellemc",
+    "f5networks",
+    "fortinet",
+    "google",
+    "grafana",
+    "hetzner",
+    "ibm",
+    "infinidat",
+    "junipernetworks",
+    "kubernetes",
+    "lowlydba",
+    "microsoft",
+    "netapp",
+    "netbox",
+    "openstack",
+    "ovirt",
+    "purestorage",
+    "telekom_mms",
+    "theforeman",
+    "vmware",
+    "vultr",
+    "wti",
+];
+
 /// What a task does.
 pub(super) struct Action {
     /// The key of the task that it was read from.
@@ -223,12 +260,15 @@ impl Loader<'_> {
     }
 }
 
-/// Whether Ansible has the module; of what a collection has nothing is known.
+/// Whether Ansible has the module; of the widespread collections it is not known what
+/// they hold.
 fn is_elsewhere(action: &Action) -> bool {
-    let written = &action.written;
-    let of_ansible = ["ansible.builtin.", "ansible.legacy."].iter().any(|p| written.starts_with(p));
-    let of_collection =
-        !of_ansible && written.split('.').filter(|part| !part.is_empty()).count() >= 3;
+    let parts: Vec<&str> = action.written.split('.').collect();
+    let of_collection = match parts.as_slice() {
+        ["ansible", "builtin" | "legacy", _] => false,
+        [namespace, _, _] => NAMESPACES.contains(namespace),
+        _ => false,
+    };
     of_collection || ELSEWHERE.contains(&action.module.as_str())
 }
 

@@ -80,6 +80,9 @@ impl Loader<'_> {
         plays: &mut Vec<Play>,
         depth: usize,
     ) -> Result<(), Error> {
+        if let Some(folder) = path.parent() {
+            self.names.add_modules(&folder.join("library"));
+        }
         self.plays_of(&self.document(path)?, imported, plays, depth)
     }
 

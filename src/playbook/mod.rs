@@ -22,6 +22,7 @@ mod task;
 mod values;
 
 pub use action::normalise;
+pub use key_value::split as split_pairs;
 pub use keywords::Keywords;
 pub use load::Loader;
 pub use model::{Block, Item, Loop, LoopControl, Play, Prompt, Task};

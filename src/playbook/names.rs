@@ -1,6 +1,6 @@
 //! What the loader has to know of the world beside the playbook.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -16,6 +16,9 @@ pub trait Names: Sync {
 
     /// All names, for suggestions.
     fn modules(&self) -> Vec<String>;
+
+    /// Executables of this folder are modules too.
+    fn add_modules(&self, _folder: &Path) {}
 
     /// Whether the templates in a value can be read.
     fn check_template(&self, node: &Node) -> Result<(), Error>;

@@ -219,6 +219,7 @@ impl Loader<'_> {
         });
         let meta = self.meta(&path)?;
         let mut items = self.dependencies(&meta, &body, &wanted.keywords, place)?;
+        self.names.add_modules(&path.join("library"));
         let duplicates = meta.get("allow_duplicates").map(|node| node.value == Yaml::Bool(true));
         let role = Arc::new(Role {
             parents: place.parents.clone(),

@@ -237,6 +237,13 @@ pub static ENTRIES: &[Entry] = &[
         Kind::Bool,
         "True",
     ),
+    entry(
+        "DEFAULT_LOAD_CALLBACK_PLUGINS",
+        &["ANSIBLE_LOAD_CALLBACK_PLUGINS"],
+        &[("defaults", "bin_ansible_callbacks")],
+        Kind::Bool,
+        "False",
+    ),
     entry("DEFAULT_LOG_PATH", &["ANSIBLE_LOG_PATH"], &[("defaults", "log_path")], Kind::Path, ""),
     entry(
         "DEFAULT_MANAGED_STR",

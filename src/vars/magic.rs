@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::Manager;
 use super::scope::TaskScope;
 use crate::template::{Scope, Value, Variable};
@@ -124,9 +126,9 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
         "role_names" | "ansible_play_role_names" => list(&batch.role_names),
         "ansible_dependent_role_names" => list(&batch.dependent_role_names),
         "ansible_role_names" => {
-            let mut names = batch.role_names.clone();
-            names.extend(batch.dependent_role_names.iter().cloned());
-            list(&names)
+            let all = batch.role_names.iter().chain(&batch.dependent_role_names);
+            let names: IndexSet<&String> = all.collect();
+            names.into_iter().map(|name| Value::from(name.as_str())).collect()
         }
         _ => return of_role(scope, name),
     })
