@@ -7,6 +7,7 @@ pub mod cli;
 pub mod engine;
 pub mod events;
 pub mod inventory;
+pub mod journal;
 pub mod kubernetes;
 pub mod modules;
 pub mod playbook;

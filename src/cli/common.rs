@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgAction, Args};
+use serde::{Deserialize, Serialize};
 
 use super::vault_options::VaultOptions;
 use crate::engine::{Gathering, LoadError, Settings};
@@ -12,7 +13,7 @@ use crate::secret::Secret;
 use crate::settings::Config;
 use crate::vars::FactCache;
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Common {
     /// Inventory: a file, a folder, an executable, or hosts with commas ('a,b,'); may be repeated
     #[arg(short, long, value_name = "INVENTORY", visible_alias = "inventory-file")]

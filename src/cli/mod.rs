@@ -5,7 +5,10 @@ mod config;
 mod extra_vars;
 mod list;
 mod playbook;
+mod recorded;
+mod resume;
 mod run;
+mod runs;
 mod start;
 mod vault;
 mod vault_options;
@@ -39,7 +42,10 @@ pub fn main() -> ExitCode {
     // The first word may be a command; a playbook of that name is written `./config`.
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("config") => command(arguments, config::run),
+        Some("resume") => command(arguments, resume::run),
         Some("run") => command(arguments, run::run),
+        Some("runs") => command(arguments, runs::list),
+        Some("show") => command(arguments, runs::show),
         Some("vault") => command(arguments, vault::run),
         _ => command(arguments, playbook::run),
     }

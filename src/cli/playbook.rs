@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use serde::{Deserialize, Serialize};
 
 use super::common::Common;
-use super::{exit, extra_vars, list, start};
+use super::{exit, extra_vars, list, recorded, start};
 use crate::engine::{self, Settings};
+use crate::journal::Recording;
 use crate::report::Look;
 use crate::settings::Config;
 
 /// Runs Ansible playbooks over ssh, made for Kubernetes upgrades.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser, Serialize, Deserialize)]
 #[command(name = "kup-play", version, args_override_self = false)]
 pub struct Options {
     /// Playbooks to run, in this order
@@ -48,10 +50,19 @@ pub struct Options {
     /// Ask before each task
     #[arg(long)]
     pub step: bool,
+
+    /// Keep a journal, for `kup-play resume`; runs that change clusters always do
+    #[arg(long)]
+    pub journal: bool,
 }
 
 /// Runs the playbooks; returns the exit code.
 pub fn run(options: Options) -> u8 {
+    run_recorded(options, None)
+}
+
+/// As [`run`], going on with what a journal tells of.
+pub fn run_recorded(options: Options, resumed: Option<Recording>) -> u8 {
     let loaded = Config::load().map_err(engine::LoadError::from).and_then(|config| {
         options.common.vault.install(&config)?;
         let settings = settings(&options, &config)?;
@@ -59,7 +70,7 @@ pub fn run(options: Options) -> u8 {
         let prepared = engine::Prepared::load(&options.playbooks, settings, extra)?;
         Ok((config, prepared))
     });
-    let (config, prepared) = match loaded {
+    let (config, mut prepared) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("ERROR! {error}");
@@ -71,6 +82,16 @@ pub fn run(options: Options) -> u8 {
     if common.list_hosts || options.list_tasks || options.list_tags || common.syntax_check {
         return list::print(&prepared, &options);
     }
+    prepared.recording = match resumed {
+        Some(recording) => Some(recording),
+        None => match recorded::begin(&options, &prepared) {
+            Ok(recording) => recording,
+            Err(error) => {
+                eprintln!("ERROR! the journal of the run cannot be written: {error}");
+                return exit::ERROR;
+            }
+        },
+    };
     match Look::of(&config) {
         Ok(look) => start::run(prepared, &config, common, look),
         Err(error) => {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use super::common::ask;
 use crate::engine::LoadError;
 use crate::settings::Config;
 use crate::vault::{self, Asked, Sources, Vault};
 
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 pub struct VaultOptions {
     /// A vault password with its id: [LABEL@]FILE, [LABEL@]PROGRAM or [LABEL@]prompt; may be repeated
     #[arg(long, value_name = "ID")]

@@ -366,7 +366,7 @@ impl<'a> Batch<'a> {
         if !self.apart {
             self.run.tell_task(&info, hosts.len());
         }
-        let finished = self.on_hosts(task, &info, hosts, place, &scope).await?;
+        let finished = self.on_hosts(task, &info, hosts, place, &scope, once).await?;
         let mut includes = Vec::new();
         let mut any_failed = false;
         for mut done in finished {
@@ -397,6 +397,7 @@ impl<'a> Batch<'a> {
         hosts: Vec<String>,
         place: &Place,
         scope: &Arc<dyn Scope>,
+        once: bool,
     ) -> Result<Vec<Finished>, Stop> {
         let mut forks = self.run.settings.forks;
         let mut throttled = None;
@@ -419,6 +420,8 @@ impl<'a> Batch<'a> {
                 search: search.clone(),
                 apart: self.apart,
                 throttled: throttled.clone(),
+                // Whoever it was that ran it: it is done for all.
+                turn: self.run.recorder.turn(if once { "*" } else { host }, task),
             })
             .collect();
         let mut running = futures::stream::iter(jobs.into_iter().map(|job| {
@@ -440,7 +443,8 @@ impl<'a> Batch<'a> {
     }
 
     pub fn report(&self, info: &Arc<TaskInfo>, done: &Finished, place: &Place) {
-        if !done.includes.is_empty() && done.status == Status::Ok {
+        self.run.recorder.through(done.turn.as_ref(), info, done.status, place.rescuable);
+        if (!done.includes.is_empty() && done.status == Status::Ok) || done.resumed {
             return;
         }
         if self.apart {

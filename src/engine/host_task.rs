@@ -10,10 +10,12 @@ use tokio::sync::Semaphore;
 use super::connection::Resolver;
 use super::invoke::{self, Invocation, Target};
 use super::keywords::{flag_of, number_of, text_of, value_of};
+use super::recorder::{self, Subject};
 use super::result::{self, Result as TaskResult};
 use super::{Run, loops};
 use crate::actions::{Context, Effect, Failure, Flags, Remote};
 use crate::events::{Event, HostResult, Status, TaskInfo};
+use crate::journal::Key;
 use crate::playbook::Task;
 use crate::source::Node;
 use crate::template::{self, Scope, Value, Variable};
@@ -31,6 +33,8 @@ pub struct HostTask<'a> {
     pub apart: bool,
     /// Shared by the hosts of a task with a `throttle`.
     pub throttled: Option<Arc<Semaphore>>,
+    /// What the journal knows it by.
+    pub turn: Option<Key>,
 }
 
 /// What came of it.
@@ -46,6 +50,9 @@ pub struct Finished {
     /// The loop's variables of the items that changed something.
     pub changed_items: Vec<Layer>,
     pub no_log: bool,
+    pub turn: Option<Key>,
+    /// All of it was done before the run was resumed.
+    pub resumed: bool,
     pub duration: Duration,
 }
 
@@ -59,6 +66,13 @@ pub struct Include {
     pub item: Option<String>,
 }
 
+/// An item of a loop, and what it is called.
+struct Item<'a> {
+    index: usize,
+    locals: &'a Layer,
+    label: &'a str,
+}
+
 /// One item's run, or the task's own when it has no loop.
 #[derive(Default)]
 struct Once {
@@ -66,6 +80,8 @@ struct Once {
     effects: Vec<Effect>,
     delegated_to: Option<String>,
     include: Option<Include>,
+    /// Done before the run was resumed.
+    resumed: bool,
 }
 
 impl HostTask<'_> {
@@ -88,12 +104,15 @@ impl HostTask<'_> {
             includes: Vec::new(),
             changed_items: Vec::new(),
             no_log,
+            turn: self.turn.clone(),
+            resumed: false,
             duration: Duration::ZERO,
         };
         match self.items(&scope) {
             Ok(None) => {
-                let once = self.once(&self.scope, None).await;
+                let once = self.recorded(&self.scope, None, no_log).await;
                 finished.result = once.result;
+                finished.resumed = once.resumed;
                 finished.effects = once.effects;
                 finished.delegated_to = once.delegated_to;
                 finished.includes.extend(once.include);
@@ -136,6 +155,7 @@ impl HostTask<'_> {
         let control = &loops::control(self.run.templar(), &self.task.loop_control, &scope);
         let count = items.len();
         let mut results = Vec::with_capacity(count);
+        finished.resumed = true;
         // What an item sets the next one sees.
         let mut learned = Layer::new();
         for (index, item) in items.iter().enumerate() {
@@ -147,9 +167,11 @@ impl HostTask<'_> {
             let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
             let label = loops::label(self.run.templar(), control, item, &dynamic);
             let started = Instant::now();
-            let mut once = self.once(&scope, Some((&locals, &label))).await;
+            let item_of = Item { index, locals: &locals, label: &label };
+            let mut once = self.recorded(&scope, Some(item_of), finished.no_log).await;
+            finished.resumed &= once.resumed;
             self.name_item(&mut once.result, control, index, item);
-            if once.include.is_none() {
+            if once.include.is_none() && !once.resumed {
                 self.emit_item(finished, &once, label, &dynamic, started.elapsed());
             }
             learned.extend(once.effects.iter().flat_map(Effect::variables));
@@ -270,7 +292,33 @@ impl HostTask<'_> {
         Ok(None)
     }
 
-    async fn once(&self, scope: &TaskScope, item: Option<(&Layer, &str)>) -> Once {
+    /// As the journal has it from before the run was resumed, or else now.
+    async fn recorded(&self, scope: &TaskScope, item: Option<Item<'_>>, no_log: bool) -> Once {
+        let recorder = &self.run.recorder;
+        let key = self.turn.clone().map(|key| Key { item: item.as_ref().map(|i| i.index), ..key });
+        if let Some(done) = recorder.done(key.as_ref()) {
+            return Once {
+                result: done.result.clone(),
+                effects: recorder::effects_of(done),
+                delegated_to: done.delegated_to.clone(),
+                include: None,
+                resumed: true,
+            };
+        }
+        let subject = Subject { task: self.task, info: &self.info, no_log };
+        let once = self.once(scope, item, key.as_ref(), &subject).await;
+        let delegated_to = once.delegated_to.as_ref();
+        recorder.end(key.as_ref(), &subject, &once.result, &once.effects, delegated_to);
+        once
+    }
+
+    async fn once(
+        &self,
+        scope: &TaskScope,
+        item: Option<Item<'_>>,
+        key: Option<&Key>,
+        subject: &Subject<'_>,
+    ) -> Once {
         let mut once = Once::default();
         let scope = &self.with_delegate(scope);
         let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
@@ -285,7 +333,7 @@ impl HostTask<'_> {
                 return once;
             }
         }
-        if let Err(failure) = self.prepared(scope, &dynamic, item, &mut once).await {
+        if let Err(failure) = self.prepared(scope, &dynamic, item, key, subject, &mut once).await {
             once.result = result::of_failure(failure);
         }
         once
@@ -311,7 +359,9 @@ impl HostTask<'_> {
         &self,
         scope: &TaskScope,
         dynamic: &Arc<dyn Scope>,
-        item: Option<(&Layer, &str)>,
+        item: Option<Item<'_>>,
+        key: Option<&Key>,
+        subject: &Subject<'_>,
         once: &mut Once,
     ) -> Result<(), Failure> {
         let templar = self.run.templar();
@@ -319,8 +369,8 @@ impl HostTask<'_> {
         if let Invocation::Include(target) = &invocation {
             once.include = Some(Include {
                 target: target.clone(),
-                locals: item.map(|(locals, _)| locals.clone()).unwrap_or_default(),
-                item: item.map(|(_, label)| label.to_owned()),
+                locals: item.as_ref().map(|item| item.locals.clone()).unwrap_or_default(),
+                item: item.map(|item| item.label.to_owned()),
             });
             once.result.insert("changed".to_owned(), json!(false));
             let (Target::Tasks(name) | Target::Role { name, .. }) = target;
@@ -338,6 +388,7 @@ impl HostTask<'_> {
             self.search.clone(),
             self.run.session.clone(),
         );
+        self.run.recorder.begin(key, subject, &invocation).await?;
         once.result = self.attempts(&invocation, &context, scope).await?;
         once.effects = context.take_effects();
         Ok(())

@@ -173,6 +173,8 @@ impl Finished {
             includes: Vec::new(),
             changed_items: Vec::new(),
             no_log: false,
+            turn: None,
+            resumed: false,
             duration: std::time::Duration::ZERO,
         }
     }

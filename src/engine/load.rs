@@ -8,9 +8,11 @@ use serde_json::Value as Json;
 
 use super::Settings;
 use super::catalogue::{Catalogue, Found};
+use super::recorder::is_for_clusters;
 use super::tags::Selection;
 use crate::cli::exit;
 use crate::inventory::Inventory;
+use crate::journal::Recording;
 use crate::playbook::{Loader, Module, Names, Play, Task};
 use crate::source::{self, Node};
 use crate::template::{self, HostPattern, Scope, Templar, Variable};
@@ -24,6 +26,8 @@ pub struct Prepared {
     pub manager: Arc<Manager>,
     pub selection: Selection,
     pub warnings: Vec<String>,
+    /// The journal of the run, if it is to have one.
+    pub recording: Option<Recording>,
     pub(super) catalogue: Arc<Catalogue>,
 }
 
@@ -144,7 +148,19 @@ impl Prepared {
             (*extra).clone(),
             settings.fact_cache.clone(),
         ));
-        Ok(Self { settings, playbooks, manager, selection, warnings, catalogue })
+        let recording = None;
+        Ok(Self { settings, playbooks, manager, selection, warnings, recording, catalogue })
+    }
+}
+
+impl Prepared {
+    /// Whether a task that is known before the run changes clusters.
+    pub fn is_for_clusters(&self) -> bool {
+        let plays = self.playbooks.iter().flat_map(|(_, plays)| plays);
+        let mut items = plays.flat_map(|play| {
+            [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers].into_iter().flatten()
+        });
+        items.any(|item| item.tasks(true).into_iter().any(|task| is_for_clusters(task)))
     }
 }
 

@@ -17,6 +17,7 @@ mod loops;
 mod meta;
 mod plays;
 mod prompts;
+mod recorder;
 mod result;
 mod scopes;
 mod serial;
@@ -36,6 +37,7 @@ use crate::actions::{Failure, Session};
 use crate::cli::exit;
 use crate::events::{Event, Stats, TaskInfo};
 use crate::inventory::Inventory;
+use crate::journal::{self, Record};
 use crate::playbook::{Brought, Loader, Play, Task};
 use crate::report::Events;
 use crate::secret::Secret;
@@ -45,6 +47,7 @@ use crate::template::{Scope, Templar, Value};
 use crate::vars::{FactCache, Layer, Manager, TaskScope, layer_of};
 use catalogue::Catalogue;
 use interrupt::Interrupt;
+use recorder::Recorder;
 use stepping::Stepping;
 
 pub use load::{LoadError, Prepared};
@@ -145,6 +148,7 @@ pub struct Run {
     stats: Mutex<IndexMap<String, Stats>>,
     /// Hosts that failed or were unreachable in an earlier play.
     lost: Mutex<HashMap<String, Lost>>,
+    recorder: Recorder,
 }
 
 /// How a host was lost.
@@ -200,6 +204,7 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
     }
     run.session.undo.run(&run.events).await;
     let code = run.finish(ended);
+    run.recorder.put(|| Record::End { at: journal::now(), code });
     run.session.pool.close().await;
     run.interrupt.end();
     code

@@ -9,11 +9,13 @@ use tokio::sync::Semaphore;
 use super::batch::{Batch, End};
 use super::hosts::Directory;
 use super::interrupt::Interrupt;
+use super::recorder::Recorder;
 use super::stepping::Stepping;
 use super::strategy::Strategy;
 use super::{Prepared, Run, Stop, gather, keywords, serial};
 use crate::actions::Session;
 use crate::events::Event;
+use crate::journal::{self, Record};
 use crate::playbook::Play;
 use crate::report::Events;
 use crate::source::Node;
@@ -30,7 +32,9 @@ impl Run {
         events: Events,
         interrupt: Interrupt,
     ) -> (Self, Playbooks) {
-        let Prepared { settings, playbooks, manager, selection, catalogue, .. } = prepared;
+        let Prepared { settings, playbooks, manager, selection, catalogue, recording, .. } =
+            prepared;
+        let recorder = Recorder::of(recording);
         let pool = Arc::new(Pool::new(PoolSettings::default()));
         let hosts =
             Directory { settings: settings.clone(), manager: manager.clone(), pool: pool.clone() };
@@ -54,6 +58,7 @@ impl Run {
             selection,
             stats,
             lost,
+            recorder,
         };
         (run, playbooks)
     }
@@ -112,6 +117,11 @@ impl Run {
         let sizes = self.batch_sizes(play, &scope, hosts.len())?;
         for batch in serial::batches(&hosts, &sizes) {
             self.events.emit(started(batch.clone()));
+            self.recorder.put(|| Record::Play {
+                at: journal::now(),
+                name: name.clone(),
+                hosts: batch.clone(),
+            });
             let mut batch = Batch::new(self, play, batch, everyone.clone(), prompted.clone())?;
             batch.first_task = first_task.clone();
             let ran = match strategy {

@@ -122,7 +122,11 @@ pub fn opened(content: Vec<u8>) -> Result<Vec<u8>, Error> {
         return Ok(content);
     }
     let text = String::from_utf8(content).map_err(|_| Error::NotVault)?;
-    of_this_run().decrypt(&text)
+    let bytes = of_this_run().decrypt(&text)?;
+    if let Ok(text) = std::str::from_utf8(&bytes) {
+        crate::secret::remember_values(text);
+    }
+    Ok(bytes)
 }
 
 /// The bytes of a file, decrypted if they are a vault's; an error says what is wrong.

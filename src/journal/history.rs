@@ -1,0 +1,198 @@
+//! What a journal says of its run.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+use super::record::{Key, Record, Start, Unfinished};
+use crate::events::Status;
+
+/// A run as its journal tells it.
+#[derive(Debug, Default)]
+pub struct History {
+    pub start: Option<Start>,
+    /// All records that could be read, for people.
+    pub records: Vec<Record>,
+    done: HashMap<Key, Done>,
+    begun: IndexMap<Key, Unfinished>,
+    /// How hosts ended tasks.
+    tasks: HashMap<Key, (Status, bool)>,
+    /// Nodes that are cordoned by the run still, with what they were before.
+    pub cordons: BTreeMap<(String, String), bool>,
+    /// Drains that are in vain when their node is put back.
+    drains: HashMap<String, Vec<Key>>,
+    /// The exit code of its last end; none after another start.
+    pub code: Option<u8>,
+}
+
+/// What came of a task.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub name: String,
+    pub module: String,
+    pub result: Map<String, Json>,
+    pub variables: Option<Map<String, Json>>,
+    pub facts: Option<Map<String, Json>>,
+    pub delegated_to: Option<String>,
+    again: bool,
+    withheld: bool,
+    needed: bool,
+}
+
+impl History {
+    /// Reads a journal. A last line that is not whole, and any other that is no record,
+    /// is left out: what it would have said is not relied upon.
+    pub fn read(text: &[u8]) -> Self {
+        let mut history = Self::default();
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            if let Some(line) = line.strip_suffix(b"\n")
+                && let Ok(record) = serde_json::from_slice::<Record>(line)
+            {
+                history.take(&record);
+                history.records.push(record);
+            }
+        }
+        history.forget_in_vain();
+        history
+    }
+
+    fn take(&mut self, record: &Record) {
+        match record {
+            Record::Run(start) => self.start = Some(start.clone()),
+            Record::Resumed { .. } => self.code = None,
+            Record::Begun { key, name, module, again, .. } => {
+                self.done.remove(key);
+                let (key, name, module) = (key.clone(), name.clone(), module.clone());
+                let unfinished =
+                    Unfinished { key: key.clone(), name, module, again: *again, ended: false };
+                self.begun.insert(key, unfinished);
+            }
+            Record::Ended { .. } => self.take_end(record),
+            Record::Task { key, status, rescued, .. } => {
+                self.tasks.insert(key.clone(), (*status, *rescued));
+            }
+            Record::Cordoned { node, cluster, before, .. } => {
+                self.cordons.entry((cluster.clone(), node.clone())).or_insert(*before);
+            }
+            Record::Uncordoned { node, cluster, early, .. } => {
+                self.cordons.remove(&(cluster.clone(), node.clone()));
+                if !early {
+                    self.drains.remove(node);
+                }
+            }
+            Record::End { code, .. } => self.code = Some(*code),
+            Record::Play { .. } | Record::Note { .. } => {}
+        }
+    }
+
+    fn take_end(&mut self, record: &Record) {
+        let Record::Ended {
+            key,
+            name,
+            module,
+            again,
+            result,
+            variables,
+            facts,
+            delegated_to,
+            withheld,
+            needed,
+            ..
+        } = record
+        else {
+            return;
+        };
+        self.begun.shift_remove(key);
+        if module == "kubectl_drain"
+            && let Some(node) = result.get("name").and_then(Json::as_str)
+            && self.cordons.keys().any(|(_, cordoned)| cordoned == node)
+        {
+            self.drains.entry(node.to_owned()).or_default().push(key.clone());
+        }
+        let done = Done {
+            name: name.clone(),
+            module: module.clone(),
+            result: result.clone(),
+            variables: variables.clone(),
+            facts: facts.clone(),
+            delegated_to: delegated_to.clone(),
+            again: *again,
+            withheld: *withheld,
+            needed: *needed,
+        };
+        self.done.insert(key.clone(), done);
+    }
+
+    /// What was done but has to be done again: failures that ended a host's play, drains
+    /// of nodes that were not put back by the playbook (since then somebody may have),
+    /// and results that are needed but were not kept.
+    fn forget_in_vain(&mut self) {
+        let drains: HashSet<Key> = self.drains.values().flatten().cloned().collect();
+        let tasks = &self.tasks;
+        let begun = &mut self.begun;
+        self.done.retain(|key, done| {
+            let whole = Key { item: None, ..key.clone() };
+            let lost = ["failed", "unreachable"]
+                .iter()
+                .any(|flag| done.result.get(*flag).and_then(Json::as_bool).unwrap_or(false))
+                && !tasks.get(&whole).is_some_and(|(status, rescued)| survives(*status, *rescued));
+            if lost || drains.contains(key) {
+                return false;
+            }
+            if done.withheld && done.needed {
+                let (name, module) = (done.name.clone(), done.module.clone());
+                let key = key.clone();
+                let again = done.again;
+                let unfinished = Unfinished { key: key.clone(), name, module, again, ended: true };
+                begun.insert(key, unfinished);
+                return false;
+            }
+            true
+        });
+    }
+
+    /// What came of a task that need not be run again.
+    pub fn done(&self, key: &Key) -> Option<&Done> {
+        self.done.get(key)
+    }
+
+    pub fn count_done(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Tasks whose end is not known and that may do harm when they are run again.
+    pub fn in_doubt(&self) -> Vec<Unfinished> {
+        self.begun.values().filter(|unfinished| !unfinished.again).cloned().collect()
+    }
+
+    /// Takes a task whose end is not known for done.
+    pub fn assume_done(&mut self, key: &Key) {
+        if let Some(unfinished) = self.begun.shift_remove(key) {
+            let result = Map::from_iter([
+                ("changed".to_owned(), Json::Bool(true)),
+                ("msg".to_owned(), Json::from("taken for done when the run was resumed")),
+            ]);
+            let done = Done {
+                name: unfinished.name,
+                module: unfinished.module,
+                result,
+                variables: None,
+                facts: None,
+                delegated_to: None,
+                again: unfinished.again,
+                withheld: false,
+                needed: false,
+            };
+            self.done.insert(key.clone(), done);
+        }
+    }
+}
+
+/// Whether the host went on after a failure of this kind.
+fn survives(status: Status, rescued: bool) -> bool {
+    match status {
+        Status::Failed | Status::Unreachable => rescued && status == Status::Failed,
+        _ => true,
+    }
+}
