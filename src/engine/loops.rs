@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::keywords::value_of;
 use crate::actions::Failure;
 use crate::playbook::{Loop, LoopControl};
-use crate::source;
-use crate::template::{Scope, Templar, Value, Variable, python_text};
+use crate::template::{Scope, Templar, TemplateError, Value, Variable, python_text};
 use crate::vars::Layer;
 
 /// The items to go through, templated.
@@ -27,6 +26,7 @@ pub fn items(
             _ => None,
         }
     };
+    let refuse = |text: &str| Err(TemplateError::new(text).at(Some(&looping.node.span)).into());
     match looping.kind.as_str() {
         "loop" => list(&value).ok_or_else(|| {
             let error = looping.node.span.error(format!(
@@ -37,11 +37,14 @@ pub fn items(
             Failure::new(error.to_string())
         }),
         "list" if value.kind() == minijinja::value::ValueKind::Map => {
-            Err(Failure::new(looping.node.span.error("with_list expects a list").to_string()))
+            refuse("with_list expects a list")
         }
-        lookup => templar.loop_items(lookup, value, scope).map_err(|error| {
-            Failure::new(source::Error::from(error.at(Some(&looping.node.span))).to_string())
-        }),
+        "indexed_items" if value.kind() == minijinja::value::ValueKind::Map => {
+            refuse("with_indexed_items expects a list")
+        }
+        lookup => templar
+            .loop_items(lookup, value, scope)
+            .map_err(|error| Failure::from(error.at(Some(&looping.node.span)))),
     }
 }
 

@@ -84,6 +84,11 @@ pub fn subelements(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
         }
     };
     let elements = match elements.kind() {
+        ValueKind::Number | ValueKind::Bool | ValueKind::String => {
+            return Err(TemplateError::new(format!(
+                "subelements lookup expects a dictionary, got '{elements}'"
+            )));
+        }
         ValueKind::Map => python::entries(elements)?.into_iter().map(|(_, item)| item).collect(),
         _ => python::items(elements)?,
     };

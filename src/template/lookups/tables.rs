@@ -61,6 +61,9 @@ pub fn csvfile(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
     let known = ["file", "delimiter", "col", "keycol", "default", "encoding"];
     let failed = |error: TemplateError| TemplateError::new(format!("csvfile: {}", error.message));
     let mut found = Vec::new();
+    if request.terms.is_empty() {
+        return Err(TemplateError::new("Search key is required but was not found"));
+    }
     for text in request.texts() {
         let term = Term::read(&text, &known);
         if term.key.is_empty() {
