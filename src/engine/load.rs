@@ -40,6 +40,11 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    /// What is wrong, and where.
+    pub fn error(&self) -> &source::Error {
+        &self.error
+    }
+
     /// A wrong or unusable option.
     pub fn options(message: impl Into<String>) -> Self {
         Self { error: source::Error::new(message), code: exit::ERROR }

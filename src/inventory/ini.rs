@@ -32,7 +32,7 @@ pub fn read(reader: &mut Reader<'_>, file: &Arc<SourceFile>) -> Result<(), Error
     let mut group = "ungrouped".to_owned();
     let mut section = Section::Hosts;
     let mut pending: IndexMap<String, Pending> = IndexMap::new();
-    for (index, raw) in file.text.lines().enumerate() {
+    for (index, raw) in file.lines().enumerate() {
         let line = raw.trim();
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;

@@ -7,7 +7,7 @@
 mod action;
 mod arguments;
 mod block;
-mod key_value;
+pub mod key_value;
 mod keywords;
 mod load;
 mod model;

@@ -15,7 +15,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Sections, Error> {
     let mut sections = Sections::new();
     let mut section: Option<String> = None;
     let mut key: Option<String> = None;
-    for (index, written) in text.lines().enumerate() {
+    for (index, written) in file.lines().enumerate() {
         let line = without_comment(written);
         if line.trim().is_empty() {
             continue;

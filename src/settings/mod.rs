@@ -44,12 +44,16 @@ impl Config {
     pub fn load() -> Result<Self, Error> {
         let mut config = Self::default();
         let here = std::env::current_dir().unwrap_or_default();
-        let Some(path) = config.find(&here) else {
-            return Ok(config);
-        };
-        let text = source::read(&path)?;
-        config.sections = ini::parse(&text, &path)?;
-        config.file = Some(path);
+        match config.find(&here) {
+            None => Ok(config),
+            Some(path) => Ok(Self { warnings: config.warnings, ..Self::of_file(&path)? }),
+        }
+    }
+
+    /// Reads this file, and checks what it and the environment say.
+    pub fn of_file(path: &Path) -> Result<Self, Error> {
+        let sections = ini::parse(&source::read(path)?, path)?;
+        let config = Self { file: Some(path.to_owned()), sections, warnings: Vec::new() };
         for entry in ENTRIES {
             config.check(entry)?;
         }

@@ -134,6 +134,7 @@ mod tests {
             "wrong\n  --> x.yml:2:5\n   |\n 2 | \tb: c\n   | \t   ^"
         );
         assert_eq!(shown("a\n", 2, 1), "wrong\n  --> x.yml:2:1");
+        assert_eq!(shown("a\rb\rc", 2, 1), "wrong\n  --> x.yml:2:1\n   |\n 2 | b\n   | ^");
     }
 
     #[test]

@@ -22,11 +22,11 @@ pub fn explain(info: &str, span: Span) -> Error {
     let error = |span: Span| span.error(format!("Syntax Error while loading YAML: {info}"));
     // The parser may notice only on the next line of text what is wrong with this one.
     let file = span.file.clone();
+    let last = span.line + usize::from(info.contains("tab"));
     let lines: Vec<(usize, &str)> = file
-        .text
         .lines()
         .enumerate()
-        .take(span.line + usize::from(info.contains("tab")))
+        .take(last)
         .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
         .collect();
     for (index, line) in lines.iter().rev().take(2) {

@@ -24,10 +24,7 @@ impl SourceFile {
 
     /// The line of this number, counted from 1, without its end.
     pub fn line(&self, number: usize) -> Option<&str> {
-        let starts = self.starts.get_or_init(|| {
-            let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-            std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect()
-        });
+        let starts = self.starts.get_or_init(|| line_starts(&self.text));
         let start = *starts.get(number.checked_sub(1)?)?;
         let end = starts.get(number).copied().unwrap_or(self.text.len());
         // Behind the last line's end no line begins.
@@ -35,6 +32,22 @@ impl SourceFile {
         let line = line.strip_suffix('\n').unwrap_or(line);
         Some(line.strip_suffix('\r').unwrap_or(line))
     }
+
+    /// All lines, as they are counted in places.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        (1..).map_while(|number| self.line(number))
+    }
+}
+
+/// Where lines begin: behind `\n`, `\r\n`, and a `\r` alone, as YAML counts them.
+fn line_starts(text: &str) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    });
+    std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect()
 }
 
 impl PartialEq for SourceFile {

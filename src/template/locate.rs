@@ -22,7 +22,7 @@ fn find(span: &Span, text: &str, offset: usize) -> Option<Span> {
     let first = span.line.saturating_sub(1);
     // A scalar may take more lines in the file than its text has, never fewer.
     let skipped = before.matches('\n').count();
-    let mut lines = span.file.text.lines().enumerate().skip(first + skipped);
+    let mut lines = span.file.lines().enumerate().skip(first + skipped);
     lines.find_map(|(number, source)| {
         let from = if number == first { byte_of_column(source, span.column) } else { 0 };
         let (start, within) = match source.get(from..)?.find(line.trim_end()) {

@@ -1,0 +1,149 @@
+//! Inventories, their ranges, and the patterns that select hosts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use kup_play::inventory::Inventory;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::assert_right_place;
+use super::mutation::{corpus, mutated};
+use super::watch::{cases, watched};
+
+const INI: &str = "\
+lonely ansible_port=2222
+[cp]
+cp[1:3] ansible_host=10.0.0.1 labels=\"{'a': [1, 2]}\" # first
+[workers]
+w-[a:c].example.com:2222 x='a b' y=1_000 z=True
+\"quoted name\" k=\"\\\"v\\\"\"
+[2001:db8::1]:22
+[all:vars]
+version = 1.21.2
+list=[1, 'two', {'three': 3.0}]
+[cluster:children]
+cp
+workers
+";
+
+const YAML: &str = "\
+all:
+  vars: {version: 1.21.2}
+  hosts: {lonely: {ansible_port: 2222}}
+  children:
+    cp: {hosts: {'cp[1:3]': null, 7: {x: !unsafe '{{ y }}'}}}
+    workers:
+      hosts:
+        w-[a:c].example.com:2222:
+          labels: {a: [1, 2]}
+      children: {far: }
+";
+
+static LOADED: LazyLock<Inventory> =
+    LazyLock::new(|| loaded(INI, "hosts").expect("the test's own inventory"));
+
+fn loaded(text: &str, name: &str) -> Result<Inventory, kup_play::source::Error> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("a file");
+    Inventory::load(&[path.display().to_string()], None).map(|(inventory, _)| inventory)
+}
+
+fn check(text: &str, name: &str) {
+    watched(text, || match loaded(text, name) {
+        Ok(inventory) => {
+            let _ = inventory.select("all");
+            for host in inventory.select("all").map(|(hosts, _)| hosts).unwrap_or_default() {
+                let _ = inventory.select(&host);
+            }
+        }
+        Err(error) => assert_right_place(&error),
+    });
+}
+
+fn real(text: &str, endings: &[&str]) -> Vec<String> {
+    let mut texts = vec![text.to_owned(); 4];
+    texts.extend(corpus("tests/conformance", endings));
+    texts
+}
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    #[test]
+    fn any_text_is_an_ini_inventory_or_an_error_at_its_place(text in mutated(real(INI, &[".ini"]))) {
+        check(&text, "hosts.ini");
+        check(&text, "hosts");
+    }
+
+    #[test]
+    fn any_text_is_a_yaml_inventory_or_an_error_at_its_place(text in mutated(vec![YAML.to_owned()])) {
+        check(&text, "hosts.yml");
+    }
+
+    #[test]
+    fn any_list_of_hosts_is_taken_or_refused(text in mutated(vec!["a,b[1:3],c:22,[::1]:22,d-[01:10:2]-[a:c]".to_owned()])) {
+        let list = format!("{text},");
+        // A text that is a path would be read.
+        prop_assume!(!list.contains('\0') && !Path::new(&list).exists());
+        watched(&list, || {
+            if let Err(error) = Inventory::load(std::slice::from_ref(&list), None) {
+                assert_right_place(&error);
+            }
+        });
+    }
+
+    #[test]
+    fn any_pattern_selects_hosts_or_is_refused(pattern in mutated(patterns())) {
+        // A name of a file with patterns.
+        prop_assume!(!pattern.contains('@'));
+        watched(&pattern, || {
+            let all: BTreeSet<String> = selected(&LOADED, "all").expect("all hosts");
+            if let Some(hosts) = selected(&LOADED, &pattern) {
+                let local = |host: &String| ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
+                assert!(hosts.iter().all(|host| all.contains(host) || local(host)), "{hosts:?}");
+            }
+            let _ = LOADED.check_limit(&pattern);
+            let _ = LOADED.limit(all.into_iter().collect(), &pattern);
+        });
+    }
+
+    #[test]
+    fn patterns_keep_the_laws_of_sets(parts in vec(select(patterns()), 3)) {
+        let [a, b, c] = parts.as_slice() else { unreachable!("three parts") };
+        let of = |pattern: String| selected(&LOADED, &pattern).expect("a right pattern");
+        let (in_a, in_b) = (of(a.clone()), of(b.clone()));
+        prop_assert_eq!(of(format!("{a}:{b}")), &in_a | &in_b);
+        prop_assert_eq!(of(format!("{a},{b}")), of(format!("{b},{a}")));
+        prop_assert_eq!(of(format!("{a}:&{b}")), &in_a & &in_b);
+        prop_assert_eq!(of(format!("{a}:!{b}")), &in_a - &in_b);
+        prop_assert_eq!(of(format!("{a}:!{a}")), BTreeSet::new());
+        prop_assert_eq!(of(format!("all:&{a}")), in_a.clone());
+        prop_assert_eq!(of(format!("{a}:&{b}:!{c}")), of(format!("{a}:!{c}:&{b}")));
+    }
+
+    #[test]
+    fn a_range_has_as_many_hosts_as_it_says(from in 0u64..5000, count in 1u64..2000, step in 1u64..50) {
+        let list = format!("h[{from}:{}:{step}],", from + count - 1);
+        let (inventory, _) = Inventory::load(std::slice::from_ref(&list), None).expect("a range");
+        let (hosts, _) = inventory.select("all").expect("all hosts");
+        prop_assert_eq!(hosts.len() as u64, count.div_ceil(step));
+        prop_assert_eq!(hosts.first(), Some(&format!("h{from}")));
+    }
+}
+
+/// Patterns without operators.
+fn patterns() -> Vec<String> {
+    ["all", "*", "cp", "workers", "cluster", "ungrouped", "lonely", "cp1", "cp*", "w-?.*"]
+        .into_iter()
+        .chain(["cp[0]", "cp[-1]", "cluster[1:2]", "workers[0:]", "~cp[12]", "~.*example", "*.com"])
+        .map(str::to_owned)
+        .collect()
+}
+
+fn selected(inventory: &Inventory, pattern: &str) -> Option<BTreeSet<String>> {
+    inventory.select(pattern).ok().map(|(hosts, _)| hosts.into_iter().collect())
+}
