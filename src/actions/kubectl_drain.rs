@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures::FutureExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Action, Context, Error, Failure, Outcome, cluster};
+use super::{Action, Context, Error, Failure, Outcome, cluster, guard};
 use crate::kubernetes::drain::{self, Drained, Options, Undrained};
 use crate::kubernetes::{Api, node};
 use crate::modules::args::{Flag, Number};
@@ -73,38 +72,38 @@ impl Action for KubectlDrain {
     const INTERRUPTIBLE: bool = true;
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
-        let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        let (kubeconfig, kube_context) = (self.kubeconfig.as_deref(), self.context.as_deref());
+        let api = cluster::of(context, kubeconfig, kube_context).await?;
+        let cluster = match context.check {
+            true => String::new(),
+            false => guard::enter(context, kubeconfig, kube_context).await?,
+        };
         let name = self.name.clone().unwrap_or_else(|| context.host.clone());
         match self.state {
             State::Uncordoned => {
                 let changed = node::uncordon(&api, &name, context.check).await?;
-                context.session.undo.done(&what(&name));
+                if !context.check {
+                    context.session.undo.done(&guard::what(&name));
+                    context.session.guard.uncordoned(&cluster, &name);
+                }
                 Ok(Outcome::changed(changed).with("name", name))
             }
             State::Cordoned => {
-                let changed = cordon(&api, &name, context).await?;
+                let changed = cordon(&api, &name, &cluster, context).await?;
                 Ok(Outcome::changed(changed).with("name", name))
             }
-            State::Drained => self.drain(&api, &name, context).await,
+            State::Drained => self.drain(&api, &name, &cluster, context).await,
         }
     }
 }
 
-fn what(node: &str) -> String {
-    format!("node {node}")
-}
-
 /// Cordons; from now on an early end of the run puts the node back.
-async fn cordon(api: &Api, name: &str, context: &Context) -> Result<bool, Error> {
+async fn cordon(api: &Api, name: &str, cluster: &str, context: &Context) -> Result<bool, Error> {
     if !context.check {
-        let (api, node) = (api.clone(), name.to_owned());
-        context.session.undo.register(what(name), move || {
-            async move {
-                let uncordoned = node::uncordon(&api, &node, false).await;
-                uncordoned.map(drop).map_err(|error| error.to_string())
-            }
-            .boxed()
-        });
+        let guard = &context.session.guard;
+        let before = node::is_cordoned(&node::get(api, name).await?);
+        guard.cordons(cluster, name, before).await?;
+        guard.undo_cordon(api, cluster, name, context);
     }
     Ok(node::cordon(api, name, context.check).await?)
 }
@@ -125,7 +124,13 @@ impl KubectlDrain {
         }
     }
 
-    async fn drain(&self, api: &Api, name: &str, context: &Context) -> Result<Outcome, Error> {
+    async fn drain(
+        &self,
+        api: &Api,
+        name: &str,
+        cluster: &str,
+        context: &Context,
+    ) -> Result<Outcome, Error> {
         let options = self.options();
         // Pods that may not go are found before the node is cordoned.
         let plan = drain::plan(api, name, &options).await.map_err(|e| self.undrained(name, e))?;
@@ -137,7 +142,7 @@ impl KubectlDrain {
                 .with("would_evict", json!(plan.evicted))
                 .with("blocked", json!(plan.left)));
         }
-        let cordoned = cordon(api, name, context).await?;
+        let cordoned = cordon(api, name, cluster, context).await?;
         let said = Mutex::new(String::new());
         let progress = |left: &BTreeMap<String, String>| tell(context, name, left, &said);
         let drained = drain::drain(api, name, &options, &progress)

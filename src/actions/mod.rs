@@ -15,6 +15,7 @@ mod fetch;
 pub mod files;
 mod gather_facts;
 mod group_by;
+pub mod guard;
 mod include_vars;
 mod k8s;
 mod k8s_export;

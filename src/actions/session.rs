@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::guard::{self, Guard};
 use super::undo::Undo;
 use super::{Failure, Remote};
 use crate::kubernetes::Api;
@@ -18,6 +19,8 @@ pub struct Session {
     pub events: Events,
     pub hosts: Arc<dyn Hosts>,
     pub undo: Undo,
+    /// Locks of clusters.
+    pub guard: Guard,
     /// Clusters that are connected to, by where their kubeconfig comes from.
     pub clusters: Mutex<HashMap<String, Api>>,
 }
@@ -33,7 +36,8 @@ pub trait Hosts: Send + Sync {
 }
 
 impl Session {
-    pub fn new(pool: Arc<Pool>, events: Events, hosts: Arc<dyn Hosts>) -> Self {
-        Self { pool, events, hosts, undo: Undo::default(), clusters: Mutex::default() }
+    pub fn new(pool: Arc<Pool>, events: Events, hosts: Arc<dyn Hosts>, run: guard::Run) -> Self {
+        let guard = Guard::new(run);
+        Self { pool, events, hosts, undo: Undo::default(), guard, clusters: Mutex::default() }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::common::Common;
 use super::{exit, extra_vars, list, recorded, start};
+use crate::actions::guard::BreakLock;
 use crate::engine::{self, Settings};
 use crate::journal::Recording;
 use crate::report::Look;
@@ -54,6 +55,17 @@ pub struct Options {
     /// Keep a journal, for `kup-play resume`; runs that change clusters always do
     #[arg(long)]
     pub journal: bool,
+
+    /// Take the lock of the cluster from another run: if that gives no sign of life, or always
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "dead", value_name = "WHEN")]
+    pub break_lock: Option<Breaking>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Breaking {
+    /// If its holder gives no sign of life
+    Dead,
+    Always,
 }
 
 /// Runs the playbooks; returns the exit code.
@@ -113,6 +125,11 @@ fn settings(options: &Options, config: &Config) -> Result<Settings, engine::Load
         force_handlers: options.force_handlers || settings.force_handlers,
         start_at_task: options.start_at_task.clone(),
         step: options.step,
+        break_lock: match options.break_lock {
+            None => BreakLock::Never,
+            Some(Breaking::Dead) => BreakLock::Dead,
+            Some(Breaking::Always) => BreakLock::Always,
+        },
         ..settings
     })
 }

@@ -22,11 +22,12 @@ pub fn begin(options: &Options, prepared: &Prepared) -> Result<Option<Recording>
     let (extra_vars, withheld) = kept(&options.common.extra_vars)?;
     let mut plain = options.clone();
     plain.common.extra_vars.clear();
+    plain.break_lock = None;
     let start = Start {
         version: journal::VERSION,
         id: String::new(),
         at: journal::now(),
-        operator: operator(),
+        operator: journal::operator(),
         folder,
         options: serde_json::to_value(&plain).map_err(|error| error.to_string())?,
         playbooks: options.playbooks.clone(),
@@ -36,14 +37,6 @@ pub fn begin(options: &Options, prepared: &Prepared) -> Result<Option<Recording>
     };
     let store = Store::find().map_err(|error| error.to_string())?;
     store.create(start).map(Some).map_err(|error| error.to_string())
-}
-
-/// Who runs it, as `user@machine`.
-pub fn operator() -> String {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    let user = user.unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string());
-    let machine = rustix::system::uname();
-    format!("{user}@{}", machine.nodename().to_string_lossy())
 }
 
 /// The options that a journal's first record has.

@@ -26,6 +26,10 @@ pub struct Options {
     /// Extra variables that the journal does not keep, or other values
     #[arg(short, long, value_name = "VARS")]
     pub extra_vars: Vec<String>,
+
+    /// As of a run
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "dead", value_name = "WHEN")]
+    pub break_lock: Option<playbook::Breaking>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,9 +75,10 @@ fn prepare(options: &Options) -> Result<(playbook::Options, Recording), String> 
     }
     let mut resumed = recorded::options(&start)?;
     resumed.common.extra_vars.extend(options.extra_vars.iter().cloned());
+    resumed.break_lock = options.break_lock;
     all_given(&start, options)?;
     decide(&mut recording.history, options.in_doubt)?;
-    let (at, operator) = (journal::now(), recorded::operator());
+    let (at, operator) = (journal::now(), journal::operator());
     recording.journal.put(&Record::Resumed { at, operator });
     let done = recording.history.count_done();
     println!("Resuming run {id}: {done} tasks were done and are not run again");

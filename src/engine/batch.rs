@@ -433,6 +433,10 @@ impl<'a> Batch<'a> {
         .buffer_unordered(forks.max(1));
         let mut finished = Vec::with_capacity(hosts.len());
         while let Some(done) = running.next().await {
+            if let Some(text) = self.run.session.guard.refused() {
+                // With the exit code of what cannot begin at all.
+                return Err(Stop::Parse(text.clone()));
+            }
             self.report(info, &done, place);
             finished.push(done);
         }

@@ -13,6 +13,7 @@ use super::keywords::{flag_of, number_of, text_of, value_of};
 use super::recorder::{self, Subject};
 use super::result::{self, Result as TaskResult};
 use super::{Run, loops};
+use crate::actions::guard;
 use crate::actions::{Context, Effect, Failure, Flags, Remote};
 use crate::events::{Event, HostResult, Status, TaskInfo};
 use crate::journal::Key;
@@ -308,7 +309,9 @@ impl HostTask<'_> {
         let subject = Subject { task: self.task, info: &self.info, no_log };
         let once = self.once(scope, item, key.as_ref(), &subject).await;
         let delegated_to = once.delegated_to.as_ref();
-        recorder.end(key.as_ref(), &subject, &once.result, &once.effects, delegated_to);
+        let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
+        let status = self.status(&once.result, &dynamic);
+        recorder.end(key.as_ref(), &subject, &once.result, &once.effects, delegated_to, status);
         once
     }
 
@@ -388,6 +391,9 @@ impl HostTask<'_> {
             self.search.clone(),
             self.run.session.clone(),
         );
+        if self.task.module == "kubeadm" && !context.check {
+            guard::enter_if_known(&context).await?;
+        }
         self.run.recorder.begin(key, subject, &invocation).await?;
         once.result = self.attempts(&invocation, &context, scope).await?;
         once.effects = context.take_effects();

@@ -33,6 +33,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
 
+use crate::actions::guard::BreakLock;
 use crate::actions::{Failure, Session};
 use crate::cli::exit;
 use crate::events::{Event, Stats, TaskInfo};
@@ -114,6 +115,8 @@ pub struct Settings {
     pub retry_files: Option<Option<PathBuf>>,
     /// The ansible.cfg that was read.
     pub config_file: Option<PathBuf>,
+    /// Whether the lock of a cluster may be taken from another run.
+    pub break_lock: BreakLock,
 }
 
 /// When plays gather facts that do not say whether they do.
@@ -203,6 +206,7 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
         run.session.undo.forget();
     }
     run.session.undo.run(&run.events).await;
+    run.session.guard.leave().await;
     let code = run.finish(ended);
     run.recorder.put(|| Record::End { at: journal::now(), code });
     run.session.pool.close().await;

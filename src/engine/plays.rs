@@ -35,10 +35,11 @@ impl Run {
         let Prepared { settings, playbooks, manager, selection, catalogue, recording, .. } =
             prepared;
         let recorder = Recorder::of(recording);
+        let guarding = recorder.guarding(settings.break_lock);
         let pool = Arc::new(Pool::new(PoolSettings::default()));
         let hosts =
             Directory { settings: settings.clone(), manager: manager.clone(), pool: pool.clone() };
-        let session = Arc::new(Session::new(pool, events.clone(), Arc::new(hosts)));
+        let session = Arc::new(Session::new(pool, events.clone(), Arc::new(hosts), guarding));
         let stats = Mutex::new(IndexMap::new());
         let lost = Mutex::default();
         let stepping = Stepping::new(settings.start_at_task.clone(), settings.step);

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::invoke::Invocation;
 use super::result::{self, Result as TaskResult};
+use crate::actions::guard::{self, BreakLock};
 use crate::actions::{Effect, Failure};
 use crate::events::{Status, TaskInfo};
 use crate::journal::{self, Done, History, Journal, Key, Record, Recording};
@@ -57,6 +58,12 @@ impl Recorder {
         Self { journal, history: recording.history, turns: Mutex::default() }
     }
 
+    /// What actions need of it.
+    pub fn guarding(&self, break_lock: BreakLock) -> guard::Run {
+        let left = self.history.cordons.keys().cloned().collect();
+        guard::Run { journal: self.journal.clone(), left, break_lock }
+    }
+
     /// The key of what a host is about to do; none if nothing is recorded of it.
     pub fn turn(&self, host: &str, task: &Task) -> Option<Key> {
         self.journal.as_ref().filter(|_| !ANEW.contains(&task.module.as_str()))?;
@@ -98,6 +105,7 @@ impl Recorder {
         })
     }
 
+    #[allow(clippy::too_many_arguments)] // Each is another part of what came of it.
     pub fn end(
         &self,
         key: Option<&Key>,
@@ -105,6 +113,7 @@ impl Recorder {
         result: &TaskResult,
         effects: &[Effect],
         delegated_to: Option<&String>,
+        status: Status,
     ) {
         let (Some(journal), Some(key)) = (&self.journal, key) else {
             return;
@@ -139,6 +148,11 @@ impl Recorder {
             delegated_to: delegated_to.cloned(),
             withheld,
             needed,
+            survived: match status {
+                Status::FailedIgnored | Status::UnreachableIgnored => true,
+                Status::Failed => task.rescued,
+                _ => false,
+            },
         });
     }
 

@@ -38,6 +38,7 @@ pub struct Done {
     again: bool,
     withheld: bool,
     needed: bool,
+    survived: bool,
 }
 
 impl History {
@@ -98,6 +99,7 @@ impl History {
             delegated_to,
             withheld,
             needed,
+            survived,
             ..
         } = record
         else {
@@ -120,6 +122,7 @@ impl History {
             again: *again,
             withheld: *withheld,
             needed: *needed,
+            survived: *survived,
         };
         self.done.insert(key.clone(), done);
     }
@@ -136,6 +139,7 @@ impl History {
             let lost = ["failed", "unreachable"]
                 .iter()
                 .any(|flag| done.result.get(*flag).and_then(Json::as_bool).unwrap_or(false))
+                && !done.survived
                 && !tasks.get(&whole).is_some_and(|(status, rescued)| survives(*status, *rescued));
             if lost || drains.contains(key) {
                 return false;
@@ -183,6 +187,7 @@ impl History {
                 again: unfinished.again,
                 withheld: false,
                 needed: false,
+                survived: false,
             };
             self.done.insert(key.clone(), done);
         }

@@ -10,7 +10,7 @@ mod writer;
 pub use history::{Done, History};
 pub use record::{FileHash, Key, Record, Start, Unfinished, VERSION, now};
 pub use scrub::{scrub, scrubbed_variables};
-pub use store::{State, Store, Summary, hash_of};
+pub use store::{State, Store, Summary, hash_of, operator};
 pub use writer::Journal;
 
 /// What a run writes, and what it knows of the runs before it that it goes on with.

@@ -95,6 +95,9 @@ pub enum Record {
         /// Later tasks may ask for the result.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         needed: bool,
+        /// It failed, and the host goes on: the failure is ignored, or there is a rescue.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        survived: bool,
     },
     /// A host is done with a task, all items of its loop included.
     Task {

@@ -152,3 +152,11 @@ pub fn hash_of(path: &Path) -> Option<FileHash> {
     let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Some(FileHash { path: path.to_owned(), sha256 })
 }
+
+/// Who runs it, as `user@machine`.
+pub fn operator() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    let user = user.unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string());
+    let machine = rustix::system::uname();
+    format!("{user}@{}", machine.nodename().to_string_lossy())
+}

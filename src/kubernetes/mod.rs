@@ -7,6 +7,7 @@ mod connect;
 mod discovery;
 pub mod drain;
 pub mod export;
+pub mod lease;
 pub mod node;
 mod pod;
 

@@ -28,6 +28,11 @@ fn remembered(node: &Json) -> Option<bool> {
     Some(annotations.get(CORDONED_BEFORE)?.as_str()? == "true")
 }
 
+/// Whether this program has cordoned it and has not put it back.
+pub fn is_remembered(node: &Json) -> bool {
+    remembered(node).is_some()
+}
+
 /// Cordons a node and remembers its state before; true if anything changed. What was
 /// remembered already stays: it is the older truth.
 pub async fn cordon(api: &Api, name: &str, dry: bool) -> Result<bool, ApiError> {

@@ -121,9 +121,9 @@ impl Lab {
 
     /// The arguments with this cluster's inventory.
     fn kup_command(&self, arguments: &[&str]) -> Command {
-        let inventory = self.must("path", &["inventory"]);
+        let inventory = self.inventory();
         let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
-        command.args(arguments).args(["-i", inventory.trim()]).stdin(Stdio::null());
+        command.args(arguments).args(["-i", &inventory]).stdin(Stdio::null());
         command
     }
 
@@ -153,6 +153,11 @@ impl Lab {
         self.heal(host);
         assert!(seen, "it never came to that point:\n{}", text(&output));
         output
+    }
+
+    /// Where its inventory is.
+    pub fn inventory(&self) -> String {
+        self.must("path", &["inventory"]).trim().to_owned()
     }
 
     pub fn spawn(&self, arguments: &[&str]) -> Child {
