@@ -11,6 +11,17 @@ fn write(path: &Path, text: &str, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the mode");
 }
 
+/// The exit code and what was printed.
+fn run(folder: &Path) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_kup-play"))
+        .args(["site.yml", "-c", "local"])
+        .current_dir(folder)
+        .output()
+        .expect("a run");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
 const SHELL: &str =
     "#!/bin/sh\n# WANT_JSON\nprintf '{\"changed\": true, \"got\": %s}' \"$(cat \"$1\")\"\n";
 
@@ -31,13 +42,8 @@ fn they_are_found_beside_the_playbook_and_in_roles_and_get_their_arguments() {
          - first.got._ansible_module_name == 'beside'\n          - not first.got._ansible_check_mode\n",
         0o644,
     );
-    let output = Command::new(env!("CARGO_BIN_EXE_kup-play"))
-        .args(["site.yml", "-c", "local"])
-        .current_dir(folder.path())
-        .output()
-        .expect("a run");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let (code, text) = run(folder.path());
+    assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("failed=0"), "{text}");
 }
 
@@ -51,12 +57,7 @@ fn one_that_prints_no_json_fails_with_what_it_printed() {
         "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - broken:\n",
         0o644,
     );
-    let output = Command::new(env!("CARGO_BIN_EXE_kup-play"))
-        .args(["site.yml", "-c", "local"])
-        .current_dir(folder.path())
-        .output()
-        .expect("a run");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{text}");
+    let (code, text) = run(folder.path());
+    assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("MODULE FAILURE") && text.contains("oops"), "{text}");
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::State;
 use minijinja::value::{Enumerator, Object};
 
-use super::{Scope, Templar, TemplateError, Value, Variable};
+use super::{Scope, Templar, TemplateError, Value, Variable, from_json};
 use crate::source::Span;
 
 /// Under this name a template's own context is found by filters.
@@ -253,12 +253,29 @@ impl Scope for Overlay {
 pub struct LazyMap(pub Arc<Context>);
 
 impl Object for LazyMap {
+    /// A variable that needs one which is not there is given as it is written, as in
+    /// Ansible's `hostvars`.
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.variable(key.as_str()?)
+        let name = key.as_str()?;
+        let mark = self.0.mark();
+        let value = self.0.variable(name)?;
+        match self.0.scope.lookup(name) {
+            Some(Variable::Source(node)) if value.is_undefined() => {
+                self.0.take_misses(mark);
+                Some(from_json(&node.to_json()))
+            }
+            _ => Some(value),
+        }
     }
 
+    /// What holds all the others would never come to an end when it is gone through.
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.scope.names().into_iter().map(Value::from).collect())
+        let scope = &self.0.scope;
+        let there = |name: &String| {
+            !matches!(name.as_str(), "vars" | "hostvars") && scope.lookup(name).is_some()
+        };
+        let names = scope.names().into_iter().filter(there);
+        Enumerator::Values(names.map(Value::from).collect())
     }
 }
 
