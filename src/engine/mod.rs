@@ -38,7 +38,6 @@ use crate::actions::{Failure, Session};
 use crate::cli::exit;
 use crate::events::{Event, Stats, TaskInfo};
 use crate::inventory::Inventory;
-use crate::journal::{self, Record};
 use crate::playbook::{Brought, Loader, Play, Task};
 use crate::report::Events;
 use crate::secret::Secret;
@@ -208,7 +207,7 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
     run.session.undo.run(&run.events).await;
     run.session.guard.leave().await;
     let code = run.finish(ended);
-    run.recorder.put(|| Record::End { at: journal::now(), code });
+    run.recorder.finish(code);
     run.session.pool.close().await;
     run.interrupt.end();
     code

@@ -170,6 +170,14 @@ impl Recorder {
         }
     }
 
+    /// Returns when the end of the run is on disk.
+    pub fn finish(&self, code: u8) {
+        if let Some(journal) = &self.journal {
+            journal.put(&Record::End { at: journal::now(), code });
+            journal.finish();
+        }
+    }
+
     pub fn put(&self, record: impl FnOnce() -> Record) {
         if let Some(journal) = &self.journal {
             journal.put(&record());

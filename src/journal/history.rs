@@ -201,3 +201,75 @@ fn survives(status: Status, rescued: bool) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(task: &str) -> Key {
+        Key { host: "w1".to_owned(), task: task.to_owned(), turn: 0, item: None }
+    }
+
+    fn begun(task: &str, again: bool) -> Json {
+        json!({"record": "begun", "at": "", "host": "w1", "task": task, "turn": 0,
+            "name": task, "module": "m", "again": again})
+    }
+
+    fn ended(task: &str, module: &str, result: Json) -> Json {
+        json!({"record": "ended", "at": "", "host": "w1", "task": task, "turn": 0,
+            "name": task, "module": module, "again": true, "result": result})
+    }
+
+    fn cordon(record: &str) -> Json {
+        json!({"record": record, "at": "", "node": "w1", "cluster": "c", "before": false})
+    }
+
+    fn read(records: &[Json], torn: &str) -> History {
+        let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
+        History::read(format!("{lines}{torn}").as_bytes())
+    }
+
+    #[test]
+    fn half_a_line_at_the_end_is_left_out() {
+        let whole = ended("a", "copy", json!({"changed": true}));
+        let torn = ended("b", "copy", json!({})).to_string();
+        let history = read(&[whole], &torn);
+        assert!(history.done(&key("a")).is_some());
+        assert!(history.done(&key("b")).is_none());
+    }
+
+    #[test]
+    fn what_has_begun_and_may_not_run_twice_is_in_doubt() {
+        let history = read(&[begun("a", true), begun("b", false)], "");
+        let doubted: Vec<_> = history.in_doubt().into_iter().map(|task| task.name).collect();
+        assert_eq!(doubted, ["b"]);
+        let history = read(&[begun("b", false), ended("b", "m", json!({}))], "");
+        assert!(history.in_doubt().is_empty());
+    }
+
+    #[test]
+    fn a_drain_counts_as_done_only_when_the_playbook_has_put_the_node_back() {
+        let drained = ended("drain", "kubectl_drain", json!({"name": "w1"}));
+        let cut_short = [cordon("cordoned"), drained.clone()];
+        assert!(read(&cut_short, "").done(&key("drain")).is_none());
+        let mut undone = cut_short.to_vec();
+        let mut early = cordon("uncordoned");
+        early["early"] = json!(true);
+        undone.push(early);
+        let history = read(&undone, "");
+        assert!(history.done(&key("drain")).is_none() && history.cordons.is_empty());
+        let put_back = [cordon("cordoned"), drained, cordon("uncordoned")];
+        assert!(read(&put_back, "").done(&key("drain")).is_some());
+    }
+
+    #[test]
+    fn a_failure_that_ended_the_hosts_play_is_run_again() {
+        let failed = ended("a", "copy", json!({"failed": true}));
+        assert!(read(std::slice::from_ref(&failed), "").done(&key("a")).is_none());
+        let mut survived = failed;
+        survived["survived"] = json!(true);
+        assert!(read(&[survived], "").done(&key("a")).is_some());
+    }
+}
