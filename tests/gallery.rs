@@ -1,5 +1,6 @@
 //! The mistakes that operators make, each with the whole message that is printed for it
-//! (`gallery/NAME/expected`; written anew with GALLERY_RECORD=1).
+//! (`gallery/NAME/expected`; written anew with GALLERY_RECORD=1). A mistake outside of playbooks has the options
+//! that it needs in `gallery/NAME/arguments`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,8 @@ use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// A pattern that matches nothing is a warning, as in Ansible.
-const WITHOUT_PLACE: &[&str] = &["bad_pattern"];
+/// A pattern that matches nothing is a warning, as in Ansible; a limit stands in no file.
+const WITHOUT_PLACE: &[&str] = &["bad_pattern", "limit_matches_nothing"];
 
 /// What a module finds out on a host has the place of its task.
 const PLACE_OF_TASK: &[&str] = &["missing_include", "missing_template"];
@@ -33,8 +34,11 @@ fn names() -> Vec<String> {
 
 fn check(name: &str) -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
+    let usual = "-i host1,host2,";
+    let arguments = fs::read_to_string(folder().join(name).join("arguments"));
     let output = Command::new(env!("CARGO_BIN_EXE_kup-play"))
-        .args(["-i", "host1,host2,", "-c", "local", "site.yml"])
+        .args(arguments.as_deref().unwrap_or(usual).split_whitespace())
+        .args(["-c", "local", "site.yml"])
         .current_dir(folder().join(name))
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

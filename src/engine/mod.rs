@@ -287,7 +287,7 @@ impl Run {
                 let node = source::load(&path).map_err(|error| {
                     Stop::Error(match error.span {
                         Some(_) => error.to_string(),
-                        None => format!("Invalid vars_file '{}'.. {error}", path.display()),
+                        None => invalid_vars_file(candidate, &path, error).to_string(),
                     })
                 })?;
                 return Ok(Some(Arc::new(layer_of(&node))));
@@ -399,4 +399,10 @@ impl Run {
         self.events.emit(Event::Recap { stats });
         code
     }
+}
+
+/// A file that cannot be read at all, where the play names it.
+fn invalid_vars_file(named: &Node, path: &Path, error: source::Error) -> source::Error {
+    let message = format!("Invalid vars_file '{}'.. {}", path.display(), error.message);
+    source::Error { message, span: Some(named.span.clone()), ..error }
 }

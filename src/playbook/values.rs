@@ -68,6 +68,17 @@ pub fn check(keyword: &str, node: &Node) -> Result<(), Error> {
             }
             _ => Ok(()),
         },
+        "notify" | "vars_files" => {
+            list_of(node).iter().try_for_each(|item| match (keyword, &item.value) {
+                // The first of several files that is there.
+                ("vars_files", Yaml::Seq(_)) => Ok(()),
+                (_, Yaml::Map(_) | Yaml::Seq(_)) => Err(item.span.error(format!(
+                    "the field '{keyword}' must be a string or a list of strings, not {}",
+                    item.kind()
+                ))),
+                _ => Ok(()),
+            })
+        }
         _ => Ok(()),
     }
 }

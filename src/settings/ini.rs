@@ -7,7 +7,14 @@ use indexmap::IndexMap;
 use crate::source::{Error, SourceFile, Span};
 
 /// Values by section and key; keys are in lower case.
-pub type Sections = IndexMap<String, IndexMap<String, String>>;
+pub type Sections = IndexMap<String, IndexMap<String, Written>>;
+
+/// A value as it is written, and where its line begins.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub text: String,
+    pub span: Span,
+}
 
 /// Reads the text of a file; `path` is what errors call it.
 pub fn parse(text: &str, path: &Path) -> Result<Sections, Error> {
@@ -27,8 +34,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Sections, Error> {
         if let (true, Some(section), Some(key)) = (indented, &section, &key) {
             let value = sections.get_mut(section).and_then(|keys| keys.get_mut(key));
             if let Some(value) = value {
-                value.push('\n');
-                value.push_str(line.trim());
+                value.text.push('\n');
+                value.text.push_str(line.trim());
             }
         } else if let Some(name) = line.trim().strip_prefix('[') {
             let name = name.strip_suffix(']').ok_or_else(|| wrong("']' is missing"))?;
@@ -44,7 +51,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Sections, Error> {
             })?;
             let name = name.trim().to_lowercase();
             let keys = sections.entry(section.clone()).or_default();
-            keys.insert(name.clone(), value.trim().to_owned());
+            let column = written.chars().count() - written.trim_start().chars().count() + 1;
+            let span = Span { file: file.clone(), line: index + 1, column };
+            keys.insert(name.clone(), Written { text: value.trim().to_owned(), span });
             key = Some(name);
         }
     }
@@ -67,9 +76,9 @@ mod tests {
     fn keys_are_found_in_their_sections() {
         let text = "# c\n[defaults]\nForks = 10 ; ten\ninventory = a,\n  b\n\n[tags]\nrun: x\n";
         let sections = parse(text, Path::new("ansible.cfg")).unwrap();
-        assert_eq!(sections["defaults"]["forks"], "10");
-        assert_eq!(sections["defaults"]["inventory"], "a,\nb");
-        assert_eq!(sections["tags"]["run"], "x");
+        assert_eq!(sections["defaults"]["forks"].text, "10");
+        assert_eq!(sections["defaults"]["inventory"].text, "a,\nb");
+        assert_eq!(sections["tags"]["run"].text, "x");
     }
 
     #[test]

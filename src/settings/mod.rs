@@ -10,7 +10,7 @@ pub use entries::{Entry, Kind};
 use serde_json::{Value as Json, json};
 
 use crate::source::{self, Error};
-use ini::Sections;
+use ini::{Sections, Written};
 
 /// The settings of a run, and where each comes from.
 #[derive(Clone, Debug, Default)]
@@ -105,10 +105,18 @@ impl Config {
             return Ok(());
         }
         let wanted = if entry.kind == Kind::Int { "a whole number" } else { "a boolean" };
-        Err(Error::new(format!(
+        let error = Error::new(format!(
             "Invalid value supplied for '{}' ({origin}): '{text}' is not {wanted}",
             entry.name
-        )))
+        ));
+        let written = matches!(origin, Origin::File(_)).then(|| self.written(entry)).flatten();
+        Err(Error { span: written.map(|written| written.span.clone()), ..error })
+    }
+
+    /// The value that the file has for a setting.
+    fn written(&self, entry: &Entry) -> Option<&Written> {
+        let mut places = entry.ini.iter();
+        places.find_map(|(section, key)| self.sections.get(*section)?.get(*key))
     }
 
     /// The value as written, and its origin.
@@ -121,11 +129,9 @@ impl Config {
                 return (value, Origin::Environment(name));
             }
         }
-        for (section, key) in entry.ini {
-            if let Some(value) = self.sections.get(*section).and_then(|keys| keys.get(*key)) {
-                let value = value.trim_matches(['"', '\'']).to_owned();
-                return (value, Origin::File(self.file.clone().unwrap_or_default()));
-            }
+        if let Some(written) = self.written(entry) {
+            let value = written.text.trim_matches(['"', '\'']).to_owned();
+            return (value, Origin::File(self.file.clone().unwrap_or_default()));
         }
         (entry.default.to_owned(), Origin::Default)
     }

@@ -30,7 +30,8 @@ pub fn explain(info: &str, span: Span) -> Error {
         .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
         .collect();
     for (index, line) in lines.iter().rev().take(2) {
-        if let Some((column, help)) = slip(line) {
+        let bracket = || unclosed_bracket(line).filter(|_| info.contains("illegal placement"));
+        if let Some((column, help)) = slip(line).or_else(bracket) {
             return error(Span { file: file.clone(), line: index + 1, column }).with_help(help);
         }
     }
@@ -65,6 +66,9 @@ fn slip(line: &str) -> Option<(usize, &'static str)> {
             column,
             "a value that begins with a quote must end with it: put quotes around all of it",
         )),
+        '[' | '{' if goes_on_behind_bracket(value) => {
+            Some((column, "a value that begins with a bracket needs quotes around all of it"))
+        }
         '%' | '@' | '`' => {
             Some((column, "a value that begins with % @ or ` needs quotes around all of it"))
         }
@@ -80,6 +84,22 @@ fn slip(line: &str) -> Option<(usize, &'static str)> {
         c if key.is_empty() && !matches!(c, '-' | '[' | '{') => missing_space(value, column),
         _ => None,
     }
+}
+
+/// `[a] b`
+fn goes_on_behind_bracket(value: &str) -> bool {
+    let flat = value.matches(['[', '{']).count() == 1 && !value.contains(['"', '\'']);
+    let behind = value.split_once([']', '}']).map(|(_, behind)| behind.trim_start());
+    flat && behind
+        .is_some_and(|behind| behind.starts_with(|c: char| c.is_alphanumeric() || c == '/'))
+}
+
+/// The column of a bracket that begins a value and is not closed in its line.
+fn unclosed_bracket(line: &str) -> Option<(usize, &'static str)> {
+    let (key, value) = line.split_once(": ")?;
+    let count = |brackets: [char; 2]| value.matches(brackets).count();
+    let open = value.trim_start().starts_with(['[', '{']) && count(['[', '{']) > count([']', '}']);
+    open.then(|| (key.chars().count() + 3, "the bracket that is opened here is not closed"))
 }
 
 /// Whether the quote at the start is closed at the end, before a comment at most.

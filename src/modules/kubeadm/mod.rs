@@ -7,6 +7,8 @@ mod diff;
 mod dry_run;
 mod failure;
 mod flags;
+#[cfg(test)]
+mod hostile;
 mod logs;
 mod node;
 mod plan;
