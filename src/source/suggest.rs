@@ -1,14 +1,21 @@
 //! "Did you mean": the nearest known name.
 
+/// Longer names are not compared: the time for it grows with both their lengths.
+const MAX_LENGTH: usize = 100;
+
 /// The candidate most like `name`, if one is like it at all. Names with `_` in front
 /// are nobody's to write and never suggested.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // One slip in a short name, more in a longer one; a swap of neighbours is one.
     let length = name.chars().count();
+    if length > MAX_LENGTH {
+        return None;
+    }
     let slips = if length < 3 { 0 } else { (length / 3).clamp(1, 3) };
     candidates
         .into_iter()
         .filter(|candidate| !candidate.starts_with('_') && *candidate != name)
+        .filter(|candidate| candidate.len() <= MAX_LENGTH)
         .map(|candidate| {
             let distance = strsim::osa_distance(name, candidate);
             (distance, strsim::jaro_winkler(name, candidate), candidate)
@@ -34,5 +41,12 @@ mod tests {
         assert_eq!(suggest("raw_params", ["_raw_params"]), None);
         assert_eq!(suggest("banana", ["hosts", "tasks"]), None);
         assert_eq!(suggest("b", ["a"]), None);
+    }
+
+    #[test]
+    fn names_without_end_are_not_compared() {
+        let (name, known) = ("x".repeat(1_000_000), "x".repeat(1_000_001));
+        assert_eq!(suggest(&name, [known.as_str()]), None);
+        assert_eq!(suggest("xxxx", [known.as_str()]), None);
     }
 }
