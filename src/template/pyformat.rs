@@ -56,17 +56,17 @@ fn with_reprs(format: &str, values: &mut [Value]) -> Result<String, TemplateErro
         }
         let kind = kind.chars().next();
         let is_repr = matches!(kind, Some('r' | 'a'));
+        if name.is_none() && spec.starts_with('(') {
+            return Err(TemplateError::new("incomplete format key"));
+        }
         if let Some(name) = name {
-            // A named value keeps its own name for other uses of it.
-            let shown = if is_repr { format!("{name}\u{0}repr") } else { name.to_owned() };
-            out.push_str(&format!("({shown})"));
-            if is_repr && let Some(first) = values.first_mut() {
-                let mut entries = python::entries(first)?;
-                let value = entries.iter().find(|(key, _)| key.as_str() == Some(name));
-                let repr = value.map(|(_, value)| Value::from(python::repr(value)));
-                entries.extend(repr.map(|repr| (Value::from(shown), repr)));
-                *first = Value::from_pairs(entries);
+            let shown = shown_name(name, is_repr);
+            if shown != name
+                && let Some(first) = values.first_mut()
+            {
+                add_under(first, name, &shown, is_repr)?;
             }
+            out.push_str(&format!("({shown})"));
         } else if is_repr && let Some(value) = values.get_mut(position) {
             *value = Value::from(python::repr(value));
         }
@@ -80,6 +80,34 @@ fn with_reprs(format: &str, values: &mut [Value]) -> Result<String, TemplateErro
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// The name that stands for a value in the format that minijinja gets, which takes ASCII
+/// alone; a value whose `repr` is wanted keeps its own name for other uses of it.
+fn shown_name(name: &str, is_repr: bool) -> String {
+    if name.is_ascii() && !is_repr {
+        return name.to_owned();
+    }
+    let bytes: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}{bytes}", if is_repr { "repr " } else { "name " })
+}
+
+/// Puts an entry of the mapping, or its `repr`, under another name too.
+fn add_under(
+    mapping: &mut Value,
+    name: &str,
+    shown: &str,
+    is_repr: bool,
+) -> Result<(), TemplateError> {
+    let mut entries = python::entries(mapping)?;
+    let value = entries.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, v)| v.clone());
+    let Some(value) = value else {
+        return Err(TemplateError::new(format!("the format names '{name}', which is not there")));
+    };
+    let value = if is_repr { Value::from(python::repr(&value)) } else { value };
+    entries.push((Value::from(shown), value));
+    *mapping = Value::from_pairs(entries);
+    Ok(())
 }
 
 /// The values of one call of `str.format`.
@@ -268,6 +296,14 @@ mod tests {
         assert_eq!(percent("%s %r%%", &pair).as_deref(), Ok("a 'b'%"));
         let named = Value::from_pairs([("k", Value::from("v"))]);
         assert_eq!(percent("%(k)s %(k)r", &named).as_deref(), Ok("v 'v'"));
+    }
+
+    #[test]
+    fn names_may_be_of_any_letters_and_have_to_be_closed() {
+        let named = Value::from_pairs([("größe", Value::from(3))]);
+        assert_eq!(percent("%(größe)02d %(größe)r", &named).as_deref(), Ok("03 3"));
+        assert!(percent("%(größe", &named).is_err());
+        assert!(percent("%(ä)s", &named).is_err());
     }
 
     #[test]

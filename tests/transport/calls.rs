@@ -139,7 +139,7 @@ async fn a_task_whose_time_is_up_fails_and_its_processes_end() {
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(
         response.result["msg"],
-        "The command action failed to execute in the expected time frame (1) and was terminated"
+        "The shell action failed to execute in the expected time frame (1) and was terminated"
     );
     let pid = fs::read_to_string(file).unwrap();
     await_that("the command ends", || !is_running(&pid));
