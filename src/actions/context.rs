@@ -12,7 +12,7 @@ use crate::agent::protocol::{Job, Request};
 use crate::events::Event;
 use crate::modules::Diff;
 use crate::template::{Scope, Templar, Variable};
-use crate::transport::{Become, ConnectionError, Endpoint, FileSource, Pool};
+use crate::transport::{Become, ConnectionError, Endpoint, FileSource, Pending, Pool};
 
 /// One run of an action, for one host.
 pub struct Context {
@@ -131,7 +131,8 @@ impl Context {
         outcome(self.remote.call(request, files).await?)
     }
 
-    fn request(&self, name: &str, arguments: Map<String, Json>) -> Request {
+    /// A host module as the agent is asked to run it.
+    pub fn request(&self, name: &str, arguments: Map<String, Json>) -> Request {
         Request {
             module: name.to_owned(),
             arguments,
@@ -172,10 +173,19 @@ impl Remote {
         let agent = self.pool.agent(&self.endpoint, self.become_.as_ref()).await?;
         Ok(agent.call(request, files).await?.result)
     }
+
+    /// Sends requests to the host's agent that are run one after the other.
+    pub async fn call_in_order(
+        &self,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Pending>, ConnectionError> {
+        let agent = self.pool.agent(&self.endpoint, self.become_.as_ref()).await?;
+        agent.call_in_order(requests).await
+    }
 }
 
 /// Tells success from failure in a result that came over the wire.
-fn outcome(mut result: Map<String, Json>) -> Result<Outcome, Error> {
+pub fn outcome(mut result: Map<String, Json>) -> Result<Outcome, Error> {
     let changed = take_flag(&mut result, "changed");
     if take_flag(&mut result, "failed") {
         let msg = match result.shift_remove("msg") {

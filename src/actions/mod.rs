@@ -42,7 +42,7 @@ pub use crate::modules::{Failure, Outcome};
 use crate::source;
 use crate::template::TemplateError;
 use crate::transport::ConnectionError;
-pub use context::{Context, Effect, Flags, Remote};
+pub use context::{Context, Effect, Flags, Remote, outcome};
 pub use registry::{ActionSpec, find, names};
 pub use session::{Hosts, Session};
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 
 /// Raised whenever a frame changes its meaning. Both ends are the same program,
 /// so a difference is a mistake and not negotiated.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The line after which frames begin.
 pub const GREETING: &str = "KUP-PLAY agent";
 /// No frame's payload is longer.
@@ -46,6 +46,17 @@ pub struct Request {
     pub files: Vec<String>,
     /// Run it in the background, and answer at once.
     pub job: Option<Job>,
+    /// Run it when those before it in this sequence are done; none: at once.
+    pub sequence: Option<Sequence>,
+}
+
+/// A request's place among several that are run one after the other, in the order in
+/// which they come. Each is answered when it is done.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Sequence {
+    pub id: u64,
+    /// No other follows in this sequence.
+    pub last: bool,
 }
 
 /// A task that outlives the connection.

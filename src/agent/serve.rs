@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value as Json, json};
 
 use super::protocol::{
-    CHUNK, Download, GREETING, Hello, Kind, MAX_FRAME, PATIENCE, Request, Response, VERSION,
-    data_frame, json_frame, parse, read_frame, split_data, write_frame,
+    CHUNK, Download, GREETING, Hello, Kind, MAX_FRAME, PATIENCE, Request, Response, Sequence,
+    VERSION, data_frame, json_frame, parse, read_frame, split_data, write_frame,
 };
 use super::scratch::{Scratch, private_file};
 use super::work;
@@ -62,8 +62,7 @@ pub fn serve(
         return 1;
     }
     watch_for_silence(Arc::clone(&agent), scratch.path().to_owned());
-    let ended =
-        Inbox { agent: &agent, scratch: &scratch, incoming: HashMap::new() }.read(&mut input);
+    let ended = Inbox::new(&agent, &scratch).read(&mut input);
     process::stop_all();
     match ended {
         Ok(()) => 0,
@@ -124,6 +123,8 @@ struct Inbox<'a> {
     agent: &'a Arc<Agent>,
     scratch: &'a Scratch,
     incoming: HashMap<u64, Incoming>,
+    /// The threads that do the requests of a sequence one by one.
+    sequences: HashMap<u64, Sender<Incoming>>,
 }
 
 /// A request that waits for its files.
@@ -135,7 +136,11 @@ struct Incoming {
     file: Option<File>,
 }
 
-impl Inbox<'_> {
+impl<'a> Inbox<'a> {
+    fn new(agent: &'a Arc<Agent>, scratch: &'a Scratch) -> Self {
+        Self { agent, scratch, incoming: HashMap::new(), sequences: HashMap::new() }
+    }
+
     fn read(&mut self, input: &mut impl Read) -> io::Result<()> {
         while let Some((kind, payload)) = read_frame(input)? {
             *lock(&self.agent.heard) = Instant::now();
@@ -190,26 +195,33 @@ impl Inbox<'_> {
         if self.incoming.get(&id).is_none_or(|incoming| !incoming.missing.is_empty()) {
             return;
         }
-        let Some(Incoming { request, folder, .. }) = self.incoming.remove(&id) else { return };
+        let Some(incoming) = self.incoming.remove(&id) else { return };
         let agent = Arc::clone(self.agent);
-        let started = thread::Builder::new().spawn(move || {
-            let finished = request.timeout.map(|seconds| {
-                let msg = format!(
-                    "The {} action failed to execute in the expected time frame ({seconds}) and \
-                     was terminated",
-                    request.module
-                );
-                limit(Arc::clone(&agent), id, seconds, msg)
-            });
-            let result = process::in_task(id, || work::run(request, folder.clone()));
-            drop(finished);
-            // Before the answer, so that nothing is left when the controller goes on.
-            let _ = fs::remove_dir_all(folder);
-            agent.answer(id, result);
-        });
+        let started = match incoming.request.sequence {
+            Some(sequence) => self.enqueue(sequence, incoming),
+            None => thread::Builder::new().spawn(move || incoming.run(&agent)).map(drop),
+        };
         if let Err(error) = started {
             self.refuse(id, format!("the host has no room for another thread: {error}"));
         }
+    }
+
+    /// Hands a request to the thread of its sequence.
+    fn enqueue(&mut self, sequence: Sequence, incoming: Incoming) -> io::Result<()> {
+        if !self.sequences.contains_key(&sequence.id) {
+            let (sender, queue) = channel::<Incoming>();
+            let agent = Arc::clone(self.agent);
+            thread::Builder::new()
+                .spawn(move || queue.into_iter().for_each(|incoming| incoming.run(&agent)))?;
+            self.sequences.insert(sequence.id, sender);
+        }
+        if let Some(sender) = self.sequences.get(&sequence.id) {
+            sender.send(incoming).map_err(|_| io::Error::other("it has ended"))?;
+        }
+        if sequence.last {
+            self.sequences.remove(&sequence.id);
+        }
+        Ok(())
     }
 
     fn cancel(&mut self, id: u64) {
@@ -238,6 +250,28 @@ impl Inbox<'_> {
 }
 
 impl Incoming {
+    /// Does what is asked, and answers; nothing is done for what was cancelled meanwhile.
+    fn run(self, agent: &Arc<Agent>) {
+        let Self { request, folder, .. } = self;
+        let id = request.id;
+        let finished = request.timeout.map(|seconds| {
+            let msg = format!(
+                "The {} action failed to execute in the expected time frame ({seconds}) and was \
+                 terminated",
+                request.module
+            );
+            limit(Arc::clone(agent), id, seconds, msg)
+        });
+        let result = process::in_task(id, || {
+            let wanted = lock(&agent.active).contains(&id);
+            if wanted { work::run(request, folder.clone()) } else { Map::new() }
+        });
+        drop(finished);
+        // Before the answer, so that nothing is left when the controller goes on.
+        let _ = fs::remove_dir_all(folder);
+        agent.answer(id, result);
+    }
+
     /// The last file is called `.source`, those before it are numbered. Results show the
     /// name, which ends as the file's own.
     fn file_name(&self) -> String {

@@ -410,13 +410,14 @@ impl<'a> Batch<'a> {
             }
         }
         let search = self.search(task);
+        let vars = self.vars();
         let jobs: Vec<_> = hosts
             .iter()
             .map(|host| HostTask {
                 run: self.run,
                 task,
                 info: info.clone(),
-                scope: self.scope(host, task, place),
+                scope: self.scope_with(host, task, place, &vars),
                 search: search.clone(),
                 apart: self.apart,
                 throttled: throttled.clone(),
@@ -442,7 +443,9 @@ impl<'a> Batch<'a> {
         }
         drop(running);
         // Whoever finished first, what follows happens in the inventory's order.
-        finished.sort_by_key(|done| hosts.iter().position(|host| *host == done.host));
+        let order: HashMap<&str, usize> =
+            hosts.iter().enumerate().map(|(index, host)| (host.as_str(), index)).collect();
+        finished.sort_by_key(|done| order.get(done.host.as_str()).copied());
         Ok(finished)
     }
 

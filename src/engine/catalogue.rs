@@ -71,6 +71,11 @@ impl Catalogue {
         matches!(self.find(name), Some(Found::Action(spec)) if spec.once)
     }
 
+    /// Whether nothing but the host is needed to run a module.
+    pub fn is_host_module(&self, name: &str) -> bool {
+        matches!(self.find(name), Some(Found::Module(_)))
+    }
+
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
             ["include_tasks", "import_tasks", "include_role", "import_role", "meta"]

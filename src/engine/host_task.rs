@@ -1,6 +1,6 @@
 //! One task on one host: loop, condition, delegation, retries, result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,10 +76,10 @@ struct Item<'a> {
 
 /// One item's run, or the task's own when it has no loop.
 #[derive(Default)]
-struct Once {
-    result: TaskResult,
+pub(super) struct Once {
+    pub result: TaskResult,
     effects: Vec<Effect>,
-    delegated_to: Option<String>,
+    pub delegated_to: Option<String>,
     include: Option<Include>,
     /// Done before the run was resumed.
     resumed: bool,
@@ -159,6 +159,8 @@ impl HostTask<'_> {
         finished.resumed = true;
         // What an item sets the next one sees.
         let mut learned = Layer::new();
+        let mut goes_ahead = self.goes_ahead();
+        let mut ahead = VecDeque::new();
         for (index, item) in items.iter().enumerate() {
             if self.run.interrupt.requested() {
                 break;
@@ -169,7 +171,14 @@ impl HostTask<'_> {
             let label = loops::label(self.run.templar(), control, item, &dynamic);
             let started = Instant::now();
             let item_of = Item { index, locals: &locals, label: &label };
-            let mut once = self.recorded(&scope, Some(item_of), finished.no_log).await;
+            if goes_ahead && ahead.is_empty() && !self.is_done(index) {
+                (ahead, goes_ahead) =
+                    self.send_ahead(control, &items, index, finished.no_log).await;
+            }
+            let mut once = match ahead.pop_front() {
+                Some(sent) => self.arrived(sent, &scope, finished.no_log).await,
+                None => self.recorded(&scope, Some(item_of), finished.no_log).await,
+            };
             finished.resumed &= once.resumed;
             self.name_item(&mut once.result, control, index, item);
             if once.include.is_none() && !once.resumed {
@@ -258,7 +267,7 @@ impl HostTask<'_> {
         }));
     }
 
-    fn status(&self, result: &TaskResult, scope: &Arc<dyn Scope>) -> Status {
+    pub(super) fn status(&self, result: &TaskResult, scope: &Arc<dyn Scope>) -> Status {
         let keywords = &self.task.keywords;
         let set = |node: Option<&Node>| {
             node.is_some_and(|node| flag_of(self.run.templar(), node, scope).unwrap_or(false))
@@ -283,7 +292,7 @@ impl HostTask<'_> {
     }
 
     /// The first condition of `when` that does not hold.
-    fn false_condition(&self, scope: &Arc<dyn Scope>) -> Result<Option<Json>, Failure> {
+    pub(super) fn false_condition(&self, scope: &Arc<dyn Scope>) -> Result<Option<Json>, Failure> {
         for condition in &self.task.keywords.when {
             let held = self.run.templar().condition(condition, scope).map_err(Failure::from)?;
             if !held {
@@ -294,9 +303,19 @@ impl HostTask<'_> {
     }
 
     /// As the journal has it from before the run was resumed, or else now.
+    /// What an item (or the task, if it has no loop) is called in the journal.
+    pub(super) fn key(&self, item: Option<usize>) -> Option<Key> {
+        self.turn.clone().map(|key| Key { item, ..key })
+    }
+
+    /// Whether an item was done before this run was resumed.
+    pub(super) fn is_done(&self, index: usize) -> bool {
+        self.run.recorder.done(self.key(Some(index)).as_ref()).is_some()
+    }
+
     async fn recorded(&self, scope: &TaskScope, item: Option<Item<'_>>, no_log: bool) -> Once {
         let recorder = &self.run.recorder;
-        let key = self.turn.clone().map(|key| Key { item: item.as_ref().map(|i| i.index), ..key });
+        let key = self.key(item.as_ref().map(|item| item.index));
         if let Some(done) = recorder.done(key.as_ref()) {
             return Once {
                 result: done.result.clone(),
@@ -343,7 +362,7 @@ impl HostTask<'_> {
     }
 
     /// `ansible_delegated_vars`: the variables of the host that the task is delegated to.
-    fn with_delegate(&self, scope: &TaskScope) -> TaskScope {
+    pub(super) fn with_delegate(&self, scope: &TaskScope) -> TaskScope {
         let Some(node) = &self.task.keywords.delegate_to else {
             return scope.clone();
         };
@@ -380,17 +399,7 @@ impl HostTask<'_> {
             once.result.insert("include".to_owned(), json!(name));
             return Ok(());
         }
-        let remote = self.remote(dynamic, once)?;
-        let context = Context::new(
-            scope.host().to_owned(),
-            self.flags(dynamic)?,
-            self.environment(dynamic)?,
-            dynamic.clone(),
-            templar.clone(),
-            remote,
-            self.search.clone(),
-            self.run.session.clone(),
-        );
+        let context = self.context(dynamic, once)?;
         if self.task.module == "kubeadm" && !context.check {
             guard::enter_if_known(&context).await?;
         }
@@ -398,6 +407,24 @@ impl HostTask<'_> {
         once.result = self.attempts(&invocation, &context, scope).await?;
         once.effects = context.take_effects();
         Ok(())
+    }
+
+    pub(super) fn context(
+        &self,
+        scope: &Arc<dyn Scope>,
+        once: &mut Once,
+    ) -> Result<Context, Failure> {
+        let remote = self.remote(scope, once)?;
+        Ok(Context::new(
+            self.scope.host().to_owned(),
+            self.flags(scope)?,
+            self.environment(scope)?,
+            scope.clone(),
+            self.run.templar().clone(),
+            remote,
+            self.search.clone(),
+            self.run.session.clone(),
+        ))
     }
 
     fn remote(&self, scope: &Arc<dyn Scope>, once: &mut Once) -> Result<Remote, Failure> {
@@ -574,7 +601,11 @@ impl HostTask<'_> {
     }
 
     /// Applies `changed_when` and `failed_when`.
-    fn judge(&self, mut result: TaskResult, scope: &TaskScope) -> Result<TaskResult, Failure> {
+    pub(super) fn judge(
+        &self,
+        mut result: TaskResult,
+        scope: &TaskScope,
+    ) -> Result<TaskResult, Failure> {
         if result::flag(&result, "unreachable") || result::flag(&result, "skipped") {
             return Ok(result);
         }

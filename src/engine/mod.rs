@@ -1,5 +1,6 @@
 //! The engine: plays → batches → tasks on hosts.
 
+mod ahead;
 mod background;
 mod batch;
 mod catalogue;

@@ -80,6 +80,12 @@ impl Recorder {
         self.history.done(key?)
     }
 
+    /// Whether several items of a task may begin before the first has ended: not commands of
+    /// which a journal has to tell later which of them were run.
+    pub fn lets_go_ahead(&self, task: &Task) -> bool {
+        self.journal.is_none() || may_run_again(task, None)
+    }
+
     /// Returns when the beginning of the task is on disk.
     pub async fn begin(
         &self,

@@ -15,6 +15,17 @@ use crate::vars::{BatchVars, Layer, TaskLayers, TaskScope};
 impl Batch<'_> {
     /// What a host sees in a task.
     pub fn scope(&self, host: &str, task: &Task, place: &Place) -> TaskScope {
+        self.scope_with(host, task, place, &self.vars())
+    }
+
+    /// The same with what is common to all hosts, which grows with their number.
+    pub fn scope_with(
+        &self,
+        host: &str,
+        task: &Task,
+        place: &Place,
+        vars: &Arc<BatchVars>,
+    ) -> TaskScope {
         let layers = TaskLayers {
             play: self.layers_of(host),
             task: task.keywords.vars.iter().rev().cloned().collect(),
@@ -23,7 +34,7 @@ impl Batch<'_> {
             roles: self.roles.clone(),
             search: self.search(task),
         };
-        self.run.manager.task_scope(host, &self.vars(), &layers)
+        self.run.manager.task_scope(host, vars, &layers)
     }
 
     pub fn layers_of(&self, host: &str) -> Vec<Arc<Layer>> {

@@ -45,6 +45,7 @@ fn undef(call: &mut Call) -> Result<Value, TemplateError> {
 
 /// `now(utc=False, fmt=None)`
 fn now(call: &mut Call) -> Result<Value, TemplateError> {
+    lookups::ask();
     let zone = if call.truth("utc", false) { TimeZone::UTC } else { TimeZone::system() };
     let now = Timestamp::now().to_zoned_datetime(zone);
     match call.some("fmt") {

@@ -16,8 +16,8 @@ use super::channel::{Input, Link, Output, Process, Stderr};
 use super::ssh::{self, unreachable};
 use super::{ConnectionError, DownloadError};
 use crate::agent::protocol::{
-    CHUNK, Download, Hello, KEEPALIVE, Kind, Request, Response, data_frame, json_frame, parse,
-    split_data,
+    CHUNK, Download, Hello, KEEPALIVE, Kind, Request, Response, Sequence, data_frame, json_frame,
+    parse, split_data,
 };
 
 /// Frames that wait to be written; a file that is being sent waits for room.
@@ -133,6 +133,31 @@ impl Agent {
         Ok(response)
     }
 
+    /// Sends all requests at once, to be run one after the other; the answers come one by one.
+    /// When one is dropped before its answer has come, the agent leaves it out or ends it.
+    pub async fn call_in_order(
+        &self,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Pending>, ConnectionError> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = requests.len();
+        let (mut frames, mut pending) = (Vec::new(), Vec::with_capacity(count));
+        for (index, mut request) in requests.into_iter().enumerate() {
+            let (asked, answer) = self.ask(None)?;
+            request.id = asked.id;
+            request.sequence = Some(Sequence { id, last: index + 1 == count });
+            let frame = json_frame(Kind::Request, &request).map_err(|error| {
+                ConnectionError::Agent(format!("the task is too large: {error}"))
+            })?;
+            frames.extend(frame);
+            pending.push(Pending { asked, answer });
+        }
+        if self.frames.send(frames).await.is_err() {
+            return Err(self.why_dead());
+        }
+        Ok(pending)
+    }
+
     /// Copies a file of the host into `writer`. The result has `size`, or `failed` and
     /// `msg` when the file cannot be read there.
     pub async fn download(
@@ -190,6 +215,26 @@ impl Agent {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+/// An answer that is still to come.
+pub struct Pending {
+    asked: Asked,
+    answer: oneshot::Receiver<Response>,
+}
+
+impl Pending {
+    /// Waits for the answer.
+    pub async fn response(self) -> Result<Response, ConnectionError> {
+        let Self { mut asked, answer } = self;
+        let Ok(mut response) = answer.await else {
+            let dead = asked.shared.lock().dead.clone();
+            return Err(dead.unwrap_or_else(closed));
+        };
+        asked.settled = true;
+        add_lines(&mut response.result);
+        Ok(response)
     }
 }
 

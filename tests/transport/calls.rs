@@ -200,3 +200,40 @@ async fn a_tunnel_leads_to_an_address_as_the_host_sees_it() {
     assert_eq!(pool.forward(&local(), "::1", 6443).await.unwrap(), ("::1".to_owned(), 6443));
     pool.close().await;
 }
+
+#[tokio::test]
+async fn requests_sent_in_order_run_one_after_the_other_and_answer_as_they_are_done() {
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    let agent = pool.agent(&sshd.endpoint(), None).await.unwrap();
+    let file = sshd.path("order");
+    let line = |n: u32| shell(&format!("sleep 0.0{}; echo {n} >> {}", 9 - n, file.display()));
+    let pending = agent.call_in_order((0..9).map(line).collect()).await.unwrap();
+    for (n, pending) in pending.into_iter().enumerate() {
+        assert_eq!(pending.response().await.unwrap().result["rc"], 0);
+        assert!(fs::read_to_string(&file).unwrap().lines().count() > n);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\n2\n3\n4\n5\n6\n7\n8\n");
+    pool.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_of_requests_in_order_is_not_run() {
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    let agent = pool.agent(&sshd.endpoint(), None).await.unwrap();
+    let file = sshd.path("ran");
+    let requests = vec![
+        shell(&format!("echo first >> {}; sleep 100", file.display())),
+        shell(&format!("echo second >> {}", file.display())),
+    ];
+    let pending = agent.call_in_order(requests).await.unwrap();
+    let written = file.clone();
+    let wait = move || await_that("the first runs", || written.exists());
+    tokio::task::spawn_blocking(wait).await.unwrap();
+    // The second is given up before the first, whose end would start it.
+    pending.into_iter().rev().for_each(drop);
+    assert_eq!(agent.call(shell("echo x"), Vec::new()).await.unwrap().result["stdout"], "x");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "first\n");
+    pool.close().await;
+}

@@ -9,6 +9,7 @@ mod sequence;
 mod tables;
 mod variables;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -96,6 +97,21 @@ impl Request<'_> {
     }
 }
 
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has asked for what is not in the variables: files, commands, the
+/// time. Who renders something ahead of its time can tell from it whether that was safe.
+pub fn asked() -> u64 {
+    ASKED.get()
+}
+
+/// Takes note of such a question.
+pub(super) fn ask() {
+    ASKED.set(ASKED.get() + 1);
+}
+
 /// Runs the lookup of this name.
 pub fn run(
     name: &str,
@@ -108,6 +124,7 @@ pub fn run(
         return Err(TemplateError::new(format!("lookup plugin ({name}) not found"))
             .with_help(near.map(|near| format!("did you mean '{near}'?"))));
     };
+    ask();
     run(&Request { context, terms, options })
 }
 
