@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -96,8 +97,15 @@ pub enum Event {
     /// The counts at the end.
     Recap {
         stats: Vec<(String, Stats)>,
+        custom: CustomStats,
     },
 }
+
+/// What `set_stats` counted, by host; what is of the whole run stands under [`RUN`].
+pub type CustomStats = IndexMap<String, Map<String, Json>>;
+
+/// No host is called so.
+pub const RUN: &str = "_run";
 
 /// The key of a failed result that holds the message with its place and the line, for
 /// people; like all keys of this beginning it is not registered.

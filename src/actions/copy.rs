@@ -50,6 +50,9 @@ pub struct Placement {
     pub setype: Option<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selevel: Option<Json>,
+    /// Write a file in place that no other can be renamed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsafe_writes: Option<Json>,
     /// Attributes of an ext filesystem, as chattr takes them.
     #[serde(alias = "attr", skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Json>,

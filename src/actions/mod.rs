@@ -84,7 +84,12 @@ impl From<Failure> for Error {
 impl From<TemplateError> for Failure {
     fn from(error: TemplateError) -> Self {
         let explanation = source::Error::from(error.clone());
-        Self::new(error.to_string()).with(EXPLANATION, explanation.to_string())
+        let failure = Self::new(error.to_string());
+        let failure = match error.exception {
+            Some(exception) => failure.with("exception", format!("{exception}: {error}")),
+            None => failure,
+        };
+        failure.with(EXPLANATION, explanation.to_string())
     }
 }
 

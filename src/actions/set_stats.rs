@@ -1,7 +1,7 @@
 //! `set_stats`: numbers for the run's statistics.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Action, Context, Error, Outcome};
@@ -15,10 +15,12 @@ pub struct SetStats {
     #[serde(default)]
     data: Json,
     /// Whether they are the host's own.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "yes_or_else_no")]
+    #[schemars(with = "bool")]
     per_host: Flag,
     /// Whether they are added to what is there under the same name.
-    #[serde(default = "Flag::yes")]
+    #[serde(default = "Flag::yes", deserialize_with = "yes_or_else_no")]
+    #[schemars(with = "bool")]
     aggregate: Flag,
 }
 
@@ -41,6 +43,12 @@ impl Action for SetStats {
             json!({"aggregate": self.aggregate.0, "data": data, "per_host": self.per_host.0});
         Ok(Outcome::default().with("ansible_stats", stats))
     }
+}
+
+/// What is no boolean means no here, as in Ansible.
+fn yes_or_else_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Flag, D::Error> {
+    let given = Json::deserialize(deserializer)?;
+    Ok(serde_json::from_value(given).unwrap_or_default())
 }
 
 fn is_name(name: &str) -> bool {

@@ -29,6 +29,7 @@ fn dispatch(request: Request, scratch: PathBuf) -> Map<String, Json> {
     let context = Context {
         check: request.check,
         diff: request.diff,
+        unsafe_writes: false,
         environment: request.environment,
         scratch,
     };

@@ -480,6 +480,7 @@ impl<'a> Batch<'a> {
     ) -> Result<(), Stop> {
         let manager = &self.run.manager;
         if let Some(name) = &task.register {
+            self.run.warn_of_names(&[name]);
             let value = Variable::Data(template::from_json(&result::registered(&done.result)));
             for host in targets {
                 manager.set(host, [(name.clone(), value.clone())]);
@@ -493,6 +494,7 @@ impl<'a> Batch<'a> {
         if done.status == Status::Changed && !task.notify.is_empty() {
             self.notify(task, done, place)?;
         }
+        self.run.count_own(done);
         for text in self.run.templar().take_warnings() {
             self.run.events.emit(Event::Warning { text });
         }
@@ -565,11 +567,13 @@ impl<'a> Batch<'a> {
         let manager = &self.run.manager;
         match effect {
             Effect::Included(variables) => {
+                self.run.warn_of_names(&names(variables));
                 for host in targets {
                     manager.include(host, variables.iter().cloned());
                 }
             }
             Effect::Variables(variables) => {
+                self.run.warn_of_names(&names(variables));
                 for host in targets {
                     manager.set(host, variables.iter().cloned());
                 }
@@ -720,4 +724,7 @@ impl<'a> Batch<'a> {
             None => Ok(false),
         }
     }
+}
+fn names(variables: &[(String, Variable)]) -> Vec<&str> {
+    variables.iter().map(|(name, _)| name.as_str()).collect()
 }

@@ -158,7 +158,12 @@ fn arguments_of(
 ) -> Result<Map<String, Json>, Failure> {
     let failure = Failure::from;
     let mut arguments = Map::new();
-    if let Some(node) = &task.arguments {
+    let conditions = conditions(task);
+    let given = task.arguments.as_ref().map(|given| match &conditions {
+        Some(_) => Cow::Owned(given.without("that")),
+        None => Cow::Borrowed(given),
+    });
+    if let Some(node) = given.as_deref() {
         let value = templar.render_arguments(node, scope).map_err(failure)?;
         match template::to_json(&value).map_err(failure)? {
             Json::Object(map) => arguments = map,
@@ -168,6 +173,9 @@ fn arguments_of(
                 return Err(Failure::new(error.to_string()));
             }
         }
+    }
+    if let Some(conditions) = conditions {
+        arguments.insert("that".to_owned(), conditions);
     }
     let written = task.arguments.as_ref().and_then(|arguments| arguments.get("var"));
     if task.module == "debug"
@@ -185,6 +193,19 @@ fn arguments_of(
         arguments.insert(name.to_owned(), text);
     }
     Ok(arguments)
+}
+
+/// The conditions of an `assert` that are written as a list: it evaluates them one after
+/// the other, as `when` does, and what is a template in them is so no error before.
+fn conditions(task: &Task) -> Option<Json> {
+    let that = task.arguments.as_ref().filter(|_| task.module == "assert")?.get("that")?;
+    let Yaml::Seq(conditions) = &that.value else { return None };
+    let plain = |node: &Node| match &node.value {
+        Yaml::Str(text) => Some(json!(text)),
+        Yaml::Bool(value) => Some(json!(value)),
+        _ => None,
+    };
+    conditions.iter().map(plain).collect::<Option<Vec<_>>>().map(Json::from)
 }
 
 /// Runs it once.

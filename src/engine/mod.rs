@@ -5,6 +5,7 @@ mod background;
 mod batch;
 mod catalogue;
 mod connection;
+mod custom_stats;
 mod gather;
 mod handlers;
 mod host_task;
@@ -37,7 +38,7 @@ use tokio::sync::Semaphore;
 use crate::actions::guard::BreakLock;
 use crate::actions::{Failure, Session};
 use crate::cli::exit;
-use crate::events::{Event, Stats, TaskInfo};
+use crate::events::{CustomStats, Event, Stats, TaskInfo};
 use crate::inventory::Inventory;
 use crate::playbook::{Brought, Loader, Play, Task};
 use crate::report::Events;
@@ -47,6 +48,7 @@ use crate::source::{self, Node};
 use crate::template::{Scope, Templar, Value};
 use crate::vars::{FactCache, Layer, Manager, TaskScope, layer_of};
 use catalogue::Catalogue;
+use host_task::Finished;
 use interrupt::Interrupt;
 use recorder::Recorder;
 use stepping::Stepping;
@@ -149,6 +151,7 @@ pub struct Run {
     /// The task whose header was told last.
     told: Mutex<Option<Arc<TaskInfo>>>,
     stats: Mutex<IndexMap<String, Stats>>,
+    custom_stats: Mutex<CustomStats>,
     /// Hosts that failed or were unreachable in an earlier play.
     lost: Mutex<HashMap<String, Lost>>,
     recorder: Recorder,
@@ -326,6 +329,11 @@ impl Run {
         throttles.entry(key).or_insert_with(|| Arc::new(Semaphore::new(hosts))).clone()
     }
 
+    fn count_own(&self, done: &Finished) {
+        let mut stats = self.custom_stats.lock().unwrap_or_else(PoisonError::into_inner);
+        custom_stats::take_in(&mut stats, &done.host, &done.result);
+    }
+
     fn count(&self, host: &str, change: impl FnOnce(&mut Stats)) {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         change(stats.entry(host.to_owned()).or_default());
@@ -397,7 +405,9 @@ impl Run {
             Ok(()) if self.lost_any() => exit::FAILED,
             Ok(()) => 0,
         };
-        self.events.emit(Event::Recap { stats });
+        let custom =
+            std::mem::take(&mut *self.custom_stats.lock().unwrap_or_else(PoisonError::into_inner));
+        self.events.emit(Event::Recap { stats, custom });
         code
     }
 }

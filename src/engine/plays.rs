@@ -21,7 +21,7 @@ use crate::report::Events;
 use crate::source::Node;
 use crate::template::Scope;
 use crate::transport::{Pool, Settings as PoolSettings};
-use crate::vars::{BatchVars, Manager, TaskLayers};
+use crate::vars::{BatchVars, Manager, TaskLayers, reserved};
 
 /// Playbooks with their paths.
 pub type Playbooks = Vec<(PathBuf, Vec<Play>)>;
@@ -58,6 +58,7 @@ impl Run {
             interrupt,
             selection,
             stats,
+            custom_stats: Mutex::default(),
             lost,
             recorder,
         };
@@ -106,6 +107,10 @@ impl Run {
             self.events.emit(started(Vec::new()));
             self.events.emit(Event::NoHostsMatched);
             return Ok(true);
+        }
+        self.warn_of_names(&scope.names());
+        for host in &hosts {
+            self.warn_of_names(&self.manager.inventory().names(host));
         }
         let prompted = Arc::new(self.prompts(play, &scope).await?);
         let Ok(first_task) = self.stepping.first_task(play) else {
@@ -161,6 +166,13 @@ impl Run {
     fn play_name(&self, play: &Play, scope: &Arc<dyn Scope>) -> String {
         let rendered = self.templar().render_text(&play.name, None, scope);
         rendered.map_or_else(|_| play.name.clone(), |value| value.to_string())
+    }
+
+    /// Names that keywords have already.
+    pub(super) fn warn_of_names<T: AsRef<str>>(&self, names: &[T]) {
+        for text in reserved::warnings(names.iter().map(T::as_ref)) {
+            self.events.emit(Event::Warning { text });
+        }
     }
 
     /// The hosts of a play, as its pattern and `--limit` select them.

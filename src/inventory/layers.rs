@@ -27,10 +27,17 @@ pub enum Level {
     PlaybookHost,
 }
 
-/// The implicit localhost is this machine, and no ssh is needed to reach it.
+/// The implicit localhost is this machine, and no ssh is needed to reach it. Its Python,
+/// for modules that are written in it, is the first one of the search path.
 static IMPLICIT: LazyLock<Arc<Layer>> = LazyLock::new(|| {
-    let local = Variable::Data(Value::from("local"));
-    Arc::new(Layer::from([("ansible_connection".to_owned(), local)]))
+    let variable = |name: &str, value: &str| (name.to_owned(), Variable::Data(Value::from(value)));
+    let mut layer = Layer::from([variable("ansible_connection", "local")]);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let python = std::env::split_paths(&path).map(|folder| folder.join("python3"));
+    if let Some(python) = python.into_iter().find(|python| python.is_file()) {
+        layer.extend([variable("ansible_python_interpreter", &python.display().to_string())]);
+    }
+    Arc::new(layer)
 });
 
 impl Inventory {
@@ -62,6 +69,12 @@ impl Inventory {
         }
         layers.retain(|(_, layer)| !layer.is_empty());
         layers
+    }
+
+    /// The names of all variables that are given for a host.
+    pub fn names(&self, host: &str) -> Vec<String> {
+        let layers = self.layers(host);
+        layers.iter().flat_map(|(_, layer)| layer.keys().cloned()).collect()
     }
 
     fn ordered_groups(&self, host: &str) -> Vec<&Given> {

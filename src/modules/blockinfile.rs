@@ -48,8 +48,6 @@ pub struct BlockInFile {
     owner: Option<Text>,
     group: Option<Text>,
     mode: Option<Mode>,
-    #[serde(default, rename = "unsafe_writes")]
-    _unsafe_writes: Flag,
 }
 
 fn marker() -> Text {

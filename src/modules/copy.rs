@@ -203,7 +203,7 @@ impl Copy {
         let mut file =
             fs::File::open(src).map_err(|error| files::failed("cannot be read", src, &error))?;
         let validate = |path: &Path| self.validated(path, context);
-        files::write(dest, &mut file, Some(&validate))?;
+        files::write(dest, &mut file, Some(&validate), context.unsafe_writes)?;
         Ok(outcome)
     }
 

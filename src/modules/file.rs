@@ -42,9 +42,6 @@ pub struct File {
     modification_time: Option<Text>,
     #[serde(default = "time_format")]
     modification_time_format: String,
-    /// Taken for compatibility: files are always renamed into place.
-    #[serde(default, rename = "unsafe_writes")]
-    _unsafe_writes: Flag,
 }
 
 fn time_format() -> String {

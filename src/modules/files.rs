@@ -68,20 +68,22 @@ pub type Validate<'a> = dyn Fn(&Path) -> Result<(), Failure> + 'a;
 
 /// Puts `contents` at `path`: written beside it, synced, then renamed over it, so that
 /// a full disk or a lost connection leaves the old file. Owner and mode of the old
-/// file are kept, its extended attributes too; `validate` is a command that must accept the new one (`%s`).
+/// file are kept, its extended attributes too; `validate` is a command that must accept
+/// the new one (`%s`). A file that cannot be replaced (it is a mount, or its folder is
+/// not to be changed) is overwritten when `in_place` allows it.
 pub fn write(
     path: &Path,
     contents: &mut dyn Read,
     validate: Option<&Validate<'_>>,
+    in_place: bool,
 ) -> Result<(), Failure> {
     let error = |error: io::Error| failed("cannot be written", path, &error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".kup-play.")
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)
-        .map_err(error)?;
+    let mut file = match new_file(folder.unwrap_or(Path::new("."))) {
+        Err(refused) if in_place && is_refusal(&refused) => new_file(&std::env::temp_dir()),
+        made => made,
+    }
+    .map_err(error)?;
     io::copy(contents, file.as_file_mut()).map_err(error)?;
     file.flush().map_err(error)?;
     let mode = match fs::metadata(path) {
@@ -98,8 +100,31 @@ pub fn write(
         validate(file.path())?;
     }
     file.as_file().sync_all().map_err(error)?;
-    file.persist(path).map_err(|failure| error(failure.error))?;
-    Ok(())
+    match file.persist(path) {
+        Ok(_) => Ok(()),
+        Err(refused) if in_place && is_refusal(&refused.error) => {
+            fs::copy(refused.file.path(), path).map(drop).map_err(error)
+        }
+        Err(refused) => Err(error(refused.error)),
+    }
+}
+
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".kup-play.")
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)
+}
+
+/// What renaming fails with where a file can be written all the same.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        CrossesDevices, ExecutableFileBusy, PermissionDenied, ReadOnlyFilesystem, ResourceBusy,
+    };
+    matches!(
+        error.kind(),
+        PermissionDenied | CrossesDevices | ResourceBusy | ExecutableFileBusy | ReadOnlyFilesystem
+    )
 }
 
 /// The process's file mode creation mask. Read from /proc: the system call can only

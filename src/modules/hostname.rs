@@ -62,7 +62,7 @@ fn set(context: &Context, name: &str) -> Result<(), Failure> {
         let set = Process::new("hostnamectl").in_context(context).args(["set-hostname", name]);
         return dpkg::must(set, "hostnamectl failed").map(drop);
     }
-    files::write(FILE.as_ref(), &mut format!("{name}\n").as_bytes(), None)?;
+    files::write(FILE.as_ref(), &mut format!("{name}\n").as_bytes(), None, false)?;
     dpkg::must(Process::new("hostname").in_context(context).arg(name), "hostname failed").map(drop)
 }
 

@@ -3,6 +3,7 @@
 use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::args::{Flag, HostPath, Text};
 use super::files::Attributes;
@@ -10,6 +11,15 @@ use super::mode::Mode;
 use super::pattern;
 use super::text_file::{TextFile, Writing};
 use super::{Context, Failure, Module, Outcome};
+
+/// Warnings for those who look for nothing, in Ansible's words.
+const EMPTY_PATTERN: &str = "The regular expression is an empty string, which will match every \
+     line in the file. This may have unintended consequences, such as replacing the last line in \
+     the file rather than appending. If this is desired, use '^' to match every line in the file \
+     and avoid this warning.";
+const EMPTY_TEXT: &str = "The search string is an empty string, which will match every line in \
+     the file. This may have unintended consequences, such as replacing the last line in the \
+     file rather than appending.";
 
 /// Makes sure that a line is in a file, or is not.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -48,9 +58,6 @@ pub struct LineInFile {
     owner: Option<Text>,
     group: Option<Text>,
     mode: Option<Mode>,
-    // Taken for compatibility: files are always renamed into place.
-    #[serde(default, rename = "unsafe_writes")]
-    _unsafe_writes: Flag,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -103,6 +110,12 @@ impl Module for LineInFile {
         };
         let mut outcome = file.finish(&lines.concat(), &msg, &writing, context)?;
         outcome.result.shift_remove("backup_file");
+        let is_empty = |text: &Option<Text>| text.as_ref().is_some_and(|text| text.0.is_empty());
+        for (text, warning) in [(&self.regexp, EMPTY_PATTERN), (&self.search_string, EMPTY_TEXT)] {
+            if is_empty(text) {
+                outcome = outcome.with("warnings", json!([warning]));
+            }
+        }
         let outcome = if outcome.result.contains_key("backup") {
             outcome
         } else {

@@ -80,6 +80,8 @@ pub struct Context {
     pub check: bool,
     /// Return what changes as before/after texts.
     pub diff: bool,
+    /// Write a file in place where no new one can be renamed over it.
+    pub unsafe_writes: bool,
     /// The task's environment, for the commands that the module starts.
     pub environment: BTreeMap<String, String>,
     /// A folder of this user's alone, for files that live as long as the task.

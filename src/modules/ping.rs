@@ -24,7 +24,11 @@ impl Module for Ping {
 
     fn run(self, _: &Context) -> Result<Outcome, Failure> {
         if self.data.0 == "crash" {
-            return Err(Failure::new("boom"));
+            return Err(Failure::new("MODULE FAILURE\nSee stdout/stderr for the exact error")
+                .with("module_stdout", "")
+                .with("module_stderr", "Exception: boom\n")
+                .with("exception", "Exception: boom\n")
+                .with("rc", 1));
         }
         Ok(Outcome::default().with("ping", self.data.0))
     }

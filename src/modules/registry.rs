@@ -46,7 +46,8 @@ impl ModuleSpec {
                 };
                 let module: M = serde_json::from_value(coerced::<M>(arguments))
                     .map_err(|e| Failure::new(format!("wrong arguments for {}: {e}", M::NAME)))?;
-                let mut outcome = module.run(context)?;
+                let unsafe_writes = security::unsafe_writes(&security, context);
+                let mut outcome = module.run(&Context { unsafe_writes, ..context.clone() })?;
                 security::apply(&security, &mut outcome, context.check)?;
                 Ok(outcome)
             },

@@ -34,8 +34,6 @@ pub struct Replace {
     // Taken for compatibility: text is UTF-8.
     #[serde(default, rename = "encoding")]
     _encoding: Option<String>,
-    #[serde(default, rename = "unsafe_writes")]
-    _unsafe_writes: Flag,
 }
 
 impl Module for Replace {
@@ -99,7 +97,9 @@ impl Replace {
 
     fn replaced(&self, text: &str) -> Result<(String, usize), Failure> {
         let regex = pattern::compile(&self.regexp.0, true)?;
-        let replacement = Replacement::read(&self.replace.0, &regex).map_err(Failure::new)?;
+        let replacement = Replacement::read(&self.replace.0, &regex).map_err(|error| {
+            Failure::new(format!("Unable to process replace due to error: {error}"))
+        })?;
         let mut new = String::with_capacity(text.len());
         let (mut done, mut count) = (0, 0);
         for captures in regex.captures_iter(text) {

@@ -1,15 +1,19 @@
-//! What all file modules set besides owner, group and mode: the SELinux context and the
-//! attributes of ext filesystems.
+//! What all file modules take besides owner, group and mode: the SELinux context, the
+//! attributes of ext filesystems, and whether files may be written in place.
 
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
+use super::args::Flag;
 use super::process::Process;
-use super::{Failure, Outcome, files};
+use super::{Context, Failure, Outcome, files};
 
 /// The arguments that are taken here.
-pub const ARGUMENTS: &[&str] = &["seuser", "serole", "setype", "selevel", "attributes", "attr"];
+pub const ARGUMENTS: &[&str] =
+    &["seuser", "serole", "setype", "selevel", "attributes", "attr", UNSAFE_WRITES];
+
+const UNSAFE_WRITES: &str = "unsafe_writes";
 
 /// Parts of an SELinux context, in the order in which it is written.
 const CONTEXT: [&str; 4] = ["seuser", "serole", "setype", "selevel"];
@@ -22,6 +26,13 @@ pub fn take(arguments: &mut Json) -> Map<String, Json> {
     let given = ARGUMENTS.iter().filter_map(|name| map.remove(*name).map(|value| (*name, value)));
     let given = given.filter(|(_, value)| !value.is_null());
     given.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Whether the arguments, or else the task's environment, allow files to be written in place.
+pub fn unsafe_writes(given: &Map<String, Json>, context: &Context) -> bool {
+    let told = context.environment.get("ANSIBLE_UNSAFE_WRITES").cloned().map(Json::String);
+    let told = given.get(UNSAFE_WRITES).cloned().or(told);
+    told.and_then(|told| serde_json::from_value::<Flag>(told).ok()).is_some_and(|flag| flag.0)
 }
 
 /// Sets what is asked for on the file that a module has put right.

@@ -5,12 +5,15 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use rustix::fs::IFlags;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::args::{Flag, HostPath};
 use super::files;
+use super::process::{Output, Process};
+use super::tools;
 use super::users::{Database, name_of};
 use super::{Context, Failure, Module, Outcome};
 
@@ -28,17 +31,12 @@ pub struct Stat {
     get_checksum: Flag,
     #[serde(default, alias = "checksum", alias = "checksum_algo")]
     checksum_algorithm: Algorithm,
-    // Taken for compatibility; neither is looked up.
-    #[serde(
-        default,
-        rename = "get_mime",
-        alias = "mime",
-        alias = "mime_type",
-        alias = "mime-type"
-    )]
-    _get_mime: Flag,
-    #[serde(default, rename = "get_attributes", alias = "attr", alias = "attributes")]
-    _get_attributes: Flag,
+    /// Ask the host's `file` for the type and the encoding of what is in it.
+    #[serde(default = "Flag::yes", alias = "mime", alias = "mime_type", alias = "mime-type")]
+    get_mime: Flag,
+    /// Read the attributes that ext filesystems and their like have.
+    #[serde(default = "Flag::yes", alias = "attr", alias = "attributes")]
+    get_attributes: Flag,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -69,7 +67,7 @@ impl Algorithm {
 impl Module for Stat {
     const NAME: &'static str = "stat";
 
-    fn run(self, _: &Context) -> Result<Outcome, Failure> {
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let path = &*self.path;
         let metadata = if self.follow.0 { fs::metadata(path) } else { fs::symlink_metadata(path) };
         let metadata = match metadata {
@@ -95,8 +93,70 @@ impl Module for Stat {
         {
             stat.insert("checksum".to_owned(), json!(checksum));
         }
+        if self.get_mime.0 {
+            let (kind, charset) = mime(path, context);
+            stat.insert("mimetype".to_owned(), json!(kind));
+            stat.insert("charset".to_owned(), json!(charset));
+        }
+        if self.get_attributes.0
+            && let Some(flags) = attributes(path, &metadata)
+        {
+            stat.insert(
+                "attr_flags".to_owned(),
+                json!(flags.iter().map(|(c, _)| c).collect::<String>()),
+            );
+            stat.insert(
+                "attributes".to_owned(),
+                json!(flags.iter().map(|(_, name)| name).collect::<Vec<_>>()),
+            );
+        }
         Ok(Outcome::default().with("stat", stat))
     }
+}
+
+/// What `file` says of the contents; a host without it does not know.
+fn mime(path: &Path, context: &Context) -> (String, String) {
+    let unknown = || ("unknown".to_owned(), "unknown".to_owned());
+    let Some(program) = tools::find(context, "file") else { return unknown() };
+    let output = Process::new(program).args(["-b", "-i"]).arg(path).in_context(context).run();
+    let Some(output) = output.ok().filter(Output::success) else { return unknown() };
+    match output.stdout.trim().split_once(';') {
+        Some((kind, rest)) => {
+            (kind.to_owned(), rest.trim().trim_start_matches("charset=").to_owned())
+        }
+        None => unknown(),
+    }
+}
+
+/// `FS_EXTENT_FL` of Linux, which the library has no name for.
+const EXTENTS: u32 = 0x0008_0000;
+
+/// The flags that lsattr shows, with their names, in its order.
+const FLAGS: [(IFlags, char, &str); 14] = [
+    (IFlags::SECURE_REMOVAL, 's', "secure_deletion"),
+    (IFlags::UNRM, 'u', "undelete"),
+    (IFlags::SYNC, 'S', "synchronous"),
+    (IFlags::DIRSYNC, 'D', "dirsync"),
+    (IFlags::IMMUTABLE, 'i', "immutable"),
+    (IFlags::APPEND, 'a', "append"),
+    (IFlags::NODUMP, 'd', "nodump"),
+    (IFlags::NOATIME, 'A', "noatime"),
+    (IFlags::COMPRESSED, 'c', "compressed"),
+    (IFlags::JOURNALING, 'j', "journaled"),
+    (IFlags::NOTAIL, 't', "notail"),
+    (IFlags::TOPDIR, 'T', "top_of_directory"),
+    (IFlags::from_bits_retain(EXTENTS), 'e', "extents"),
+    (IFlags::NOCOW, 'C', "nocow"),
+];
+
+/// None where the filesystem has none, or for what is neither a file nor a folder.
+fn attributes(path: &Path, metadata: &fs::Metadata) -> Option<Vec<(char, &'static str)>> {
+    if !metadata.is_file() && !metadata.is_dir() {
+        return None;
+    }
+    let flags = rustix::fs::ioctl_getflags(fs::File::open(path).ok()?).ok()?;
+    let set = FLAGS.iter().filter(|(flag, ..)| flags.contains(*flag));
+    Some(set.map(|(_, character, name)| (*character, *name)).collect())
 }
 
 fn fields(metadata: &fs::Metadata) -> Map<String, Json> {

@@ -66,7 +66,8 @@ impl TextFile {
                 outcome = outcome.with("backup", backup.clone()).with("backup_file", backup);
             }
             let validate = |path: &Path| validated(writing.validate, path, context);
-            files::write(&self.path, &mut new.as_bytes(), Some(&validate))?;
+            let in_place = context.unsafe_writes;
+            files::write(&self.path, &mut new.as_bytes(), Some(&validate), in_place)?;
         }
         if writing.attributes.apply(&self.path, true, context.check)? {
             outcome.changed = true;

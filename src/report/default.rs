@@ -10,7 +10,7 @@ use super::dump::{self, Form, is_set};
 use super::options::{Callback, Format};
 use super::screen::Screen;
 use super::{Reporter, Settings, diff, json};
-use crate::events::{EXPLANATION, Event, HostResult, Stats, Status, TaskInfo};
+use crate::events::{CustomStats, EXPLANATION, Event, HostResult, RUN, Stats, Status, TaskInfo};
 
 /// Writes what `ansible-playbook` writes: results to stdout, warnings to stderr.
 pub struct DefaultReporter {
@@ -76,6 +76,7 @@ impl DefaultReporter {
         let (text, colour) = self.result_line(outcome, is_item);
         if let Some(text) = text.filter(|_| !self.is_hidden(outcome.status)) {
             self.show_header();
+            self.exception(outcome);
             self.show(outcome, colour, &text, is_item);
         }
         if !is_item {
@@ -90,6 +91,20 @@ impl DefaultReporter {
         for warning in strings(outcome.result.get("warnings")) {
             self.screen.warning(warning);
         }
+    }
+
+    /// The last line of what a module broke off with; all of it with `-vvv`.
+    fn exception(&self, outcome: &HostResult) {
+        let Some(text) = outcome.result.get("exception").and_then(Json::as_str) else { return };
+        let text = match self.settings.verbosity {
+            0..3 => format!(
+                "An exception occurred during task execution. To see the full traceback, use \
+                 -vvv. The error was: {}",
+                text.trim().lines().next_back().unwrap_or_default()
+            ),
+            _ => format!("The full traceback is:\n{text}"),
+        };
+        self.screen.line(Colour::Error, &text);
     }
 
     /// Where the failed task stands, and what is wrong there when that is known.
@@ -251,7 +266,7 @@ impl DefaultReporter {
         self.screen.line(Colour::Skipped, &text);
     }
 
-    fn recap(&self, stats: &[(String, Stats)]) {
+    fn recap(&self, stats: &[(String, Stats)], custom: &CustomStats) {
         self.screen.banner("PLAY RECAP");
         let mut sorted: Vec<_> = stats.iter().collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
@@ -259,7 +274,25 @@ impl DefaultReporter {
             self.screen.out(&self.recap_line(host, counts));
         }
         self.screen.out("\n");
+        if self.settings.look.custom_stats && !custom.is_empty() {
+            self.custom_stats(custom);
+        }
         self.dry_run();
+    }
+
+    fn custom_stats(&self, custom: &CustomStats) {
+        self.screen.banner("CUSTOM STATS:");
+        let text =
+            |of: &Map<String, Json>| json::indented(&Json::Object(of.clone()), 1).replace('\n', "");
+        let mut hosts: Vec<_> = custom.iter().filter(|(host, _)| *host != RUN).collect();
+        hosts.sort_by(|a, b| a.0.cmp(b.0));
+        for (host, of) in hosts {
+            self.screen.out(&format!("\t{host}: {}\n", text(of)));
+        }
+        if let Some(of) = custom.get(RUN) {
+            self.screen.out(&format!("\n\tRUN: {}\n", text(of)));
+        }
+        self.screen.out("\n");
     }
 
     fn recap_line(&self, host: &str, counts: &Stats) -> String {
@@ -314,7 +347,7 @@ impl Reporter for DefaultReporter {
                 self.screen.line(Colour::Plain, &format!("META: {text}"));
             }
             Event::NoMoreHosts => self.screen.banner("NO MORE HOSTS LEFT"),
-            Event::Recap { stats } => self.recap(stats),
+            Event::Recap { stats, custom } => self.recap(stats, custom),
             Event::Progress { host, message }
                 if !self.screen.is_live() && self.settings.verbosity >= 1 =>
             {

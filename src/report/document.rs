@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::screen::Screen;
 use super::{Reporter, Settings, json};
-use crate::events::{EXPLANATION, Event, HostResult, Stats, Status, TaskInfo};
+use crate::events::{CustomStats, EXPLANATION, Event, HostResult, RUN, Stats, Status, TaskInfo};
 
 /// Writes what the callback ansible.posix.json writes.
 pub struct DocumentReporter {
@@ -75,7 +75,7 @@ impl DocumentReporter {
         task.hosts.insert(outcome.host.clone(), Json::Object(whole(outcome)));
     }
 
-    fn document(&self, stats: &[(String, Stats)]) -> Json {
+    fn document(&self, stats: &[(String, Stats)], custom: &CustomStats) -> Json {
         let plays: Vec<_> = self.plays.iter().map(Play::as_json).collect();
         let stats: Map<String, Json> = stats
             .iter()
@@ -92,7 +92,9 @@ impl DocumentReporter {
                 (host.clone(), counts)
             })
             .collect();
-        json!({ "plays": plays, "stats": stats, "custom_stats": {}, "global_custom_stats": {} })
+        let mut own = custom.clone();
+        let run = own.shift_remove(RUN).unwrap_or_default();
+        json!({ "plays": plays, "stats": stats, "custom_stats": own, "global_custom_stats": run })
     }
 }
 
@@ -152,8 +154,8 @@ impl Reporter for DocumentReporter {
             Event::PlayStarted { name, path, .. } => self.play_started(name, path),
             Event::TaskStarted { task, .. } => self.task_started(task),
             Event::HostFinished(outcome) => self.finished(outcome),
-            Event::Recap { stats } => {
-                self.screen.out(&(json::pretty(&self.document(stats)) + "\n"));
+            Event::Recap { stats, custom } => {
+                self.screen.out(&(json::pretty(&self.document(stats, custom)) + "\n"));
             }
             _ => {}
         }

@@ -115,7 +115,7 @@ pub fn public(outcome: &HostResult, verbosity: u8) -> Map<String, Json> {
     let hidden = |key: &str| {
         key.starts_with("_ansible_")
             || (verbosity < 3 && matches!(key, "invocation" | "diff"))
-            || matches!(key, "failed" | "skipped" | "warnings" | "deprecations")
+            || matches!(key, "failed" | "skipped" | "warnings" | "deprecations" | "exception")
     };
     outcome
         .result

@@ -21,8 +21,13 @@ pub fn dense(value: &Json) -> String {
 
 /// With four spaces per level.
 pub fn pretty(value: &Json) -> String {
+    indented(value, 4)
+}
+
+/// With so many spaces per level.
+pub fn indented(value: &Json, spaces: usize) -> String {
     let mut out = String::new();
-    write_value(&mut out, value, Some(4), 0);
+    write_value(&mut out, value, Some(spaces), 0);
     out
 }
 

@@ -51,6 +51,8 @@ pub struct Look {
     /// Failures go to stderr.
     pub failed_to_stderr: bool,
     pub per_host_start: bool,
+    /// What `set_stats` counted, after the recap.
+    pub custom_stats: bool,
     pub check_mode_markers: bool,
     pub task_path_on_failure: bool,
 }
@@ -65,6 +67,7 @@ impl Default for Look {
             skipped_hosts: true,
             failed_to_stderr: false,
             per_host_start: false,
+            custom_stats: false,
             check_mode_markers: false,
             task_path_on_failure: false,
         }
@@ -105,6 +108,7 @@ impl Look {
             ok_hosts: flag("DISPLAY_OK_HOSTS").unwrap_or(true),
             skipped_hosts: flag("DISPLAY_SKIPPED_HOSTS").unwrap_or(true),
             failed_to_stderr: flag("DISPLAY_FAILED_STDERR").unwrap_or(false),
+            custom_stats: flag("SHOW_CUSTOM_STATS").unwrap_or(false),
             per_host_start: flag("SHOW_PER_HOST_START").unwrap_or(false),
             check_mode_markers: flag("CHECK_MODE_MARKERS").unwrap_or(false),
             task_path_on_failure: flag("SHOW_TASK_PATH_ON_FAILURE").unwrap_or(false),

@@ -1,6 +1,8 @@
 //! Where reporters write: stdout and stderr, above the live line when there is one.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use super::Settings;
 use super::colour::{Colour, Palette};
@@ -12,6 +14,8 @@ pub struct Screen {
     pub palette: Palette,
     columns: usize,
     progress: Option<Progress>,
+    /// The warnings that have been told.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Screen {
@@ -20,6 +24,7 @@ impl Screen {
             palette: Palette { enabled: settings.colour },
             columns: settings.columns,
             progress: settings.live.then(Progress::new),
+            told: Mutex::default(),
         }
     }
 
@@ -75,7 +80,13 @@ impl Screen {
     }
 
     /// A text of one line is wrapped, as Ansible does it; lines that show a place stay.
+    /// Tells it once in a run.
     pub fn warning(&self, text: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.insert(text.to_owned()) {
+            return;
+        }
+        drop(told);
         self.err(Colour::Warning, &warning(text, self.columns));
     }
 

@@ -72,11 +72,22 @@ fn load_documents(text: &str, path: &Path, warnings: &mut Vec<Error>) -> Result<
         return strict;
     };
     match relax(text) {
-        None => Err(error),
+        None => Err(as_json(error, text, path)),
         Some(relaxed) => {
             warnings.truncate(noted);
             Composer::new(&relaxed.text, &relaxed, file, warnings).documents()
         }
+    }
+}
+
+/// A file that is called JSON has most likely a mistake in its JSON.
+fn as_json(error: Error, text: &str, path: &Path) -> Error {
+    if path.extension().is_none_or(|extension| extension != "json") {
+        return error;
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Err(json) => error.with_help(format!("JSON: {json}")),
+        Ok(_) => error,
     }
 }
 

@@ -151,6 +151,13 @@ impl Node {
         self.as_map()?.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, v)| v)
     }
 
+    /// The map but for one text key.
+    pub fn without(&self, key: &str) -> Self {
+        let entries = self.as_map().unwrap_or_default().iter();
+        let entries = entries.filter(|(k, _)| k.as_str() != Some(key)).cloned().collect();
+        Self::new(Yaml::Map(entries), self.span.clone())
+    }
+
     /// A value that was not written but made; all of it stands at one place.
     pub fn from_json(value: &Json, span: &Span) -> Self {
         let value = match value {

@@ -14,11 +14,13 @@ pub struct TemplateError {
     pub help: Option<String>,
     /// The reason is a variable that is not defined (`debug: var=` shows this and goes on).
     pub undefined: bool,
+    /// What Python calls an error of its own kind, which results tell as `exception`.
+    pub exception: Option<&'static str>,
 }
 
 impl TemplateError {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), span: None, help: None, undefined: false }
+        Self { message: message.into(), span: None, help: None, undefined: false, exception: None }
     }
 
     /// An error about something that is not defined.

@@ -7,6 +7,7 @@
 
 mod access;
 mod call;
+mod charset;
 mod check;
 mod context;
 mod error;

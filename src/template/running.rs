@@ -97,6 +97,10 @@ impl Templar {
             return own.at(span);
         }
         let message = python::detail(innermost(error));
+        if divides_by_zero(&message) {
+            let exception = Some("ZeroDivisionError");
+            return TemplateError { exception, ..TemplateError::new("division by zero") }.at(span);
+        }
         match error.kind() {
             ErrorKind::SyntaxError => match span {
                 Some(span) => self.syntax_error(error, piece.text, span, piece.reading),
@@ -113,6 +117,15 @@ impl Templar {
             _ => TemplateError::new(message).at(span),
         }
     }
+}
+
+/// As minijinja says it: `unable to calculate 5 / 0`.
+fn divides_by_zero(message: &str) -> bool {
+    let zero = |operator| {
+        let divisor = message.rsplit_once(operator).and_then(|(_, b)| b.trim().parse::<f64>().ok());
+        divisor == Some(0.0)
+    };
+    message.starts_with("unable to calculate") && (zero('/') || zero('%'))
 }
 
 /// The result, unless it is a text that another template would make still larger.

@@ -5,6 +5,7 @@ mod cache;
 mod magic;
 mod manager;
 mod merge;
+pub mod reserved;
 mod scope;
 
 pub use crate::template::{Layer, layer_of};

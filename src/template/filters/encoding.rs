@@ -10,6 +10,7 @@ use sha2::digest::Digest;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::super::call::{Call, Plugin};
+use super::super::charset::Charset;
 use super::super::{TemplateError, Value, python};
 
 pub const FILTERS: &[Plugin] = &[
@@ -28,25 +29,25 @@ pub const FILTERS: &[Plugin] = &[
 /// Ansible's own namespace for `to_uuid`.
 const NAMESPACE: &str = "361E6D51-FAEC-444A-9079-341386DA8E2E";
 
-fn utf8_only(call: &Call) -> Result<(), TemplateError> {
-    let encoding = call.text_or("encoding", "utf-8").to_lowercase();
-    match encoding.as_str() {
-        "utf-8" | "utf8" | "ascii" => Ok(()),
-        _ => Err(call.error(format!("the encoding '{encoding}' is not supported, only utf-8 is"))),
-    }
+fn charset(call: &Call) -> Result<Charset, TemplateError> {
+    Charset::named(&call.text_or("encoding", "utf-8"))
 }
 
 fn b64encode(call: &mut Call) -> Result<Value, TemplateError> {
-    utf8_only(call)?;
+    let charset = charset(call)?;
     let value = call.value()?;
-    Ok(Value::from(match value.as_bytes() {
-        Some(bytes) => STANDARD.encode(bytes),
-        None => STANDARD.encode(python::text(value)),
-    }))
+    // A text is bytes too, in UTF-8.
+    if let (None, Some(bytes)) = (value.as_str(), value.as_bytes()) {
+        return Ok(Value::from(STANDARD.encode(bytes)));
+    }
+    let bytes = charset
+        .encode(&python::text(value))
+        .ok_or_else(|| call.error(format!("the text has characters that are not in {charset}")))?;
+    Ok(Value::from(STANDARD.encode(bytes)))
 }
 
 fn b64decode(call: &mut Call) -> Result<Value, TemplateError> {
-    utf8_only(call)?;
+    let charset = charset(call)?;
     // Python passes over line ends and other characters that are not of the alphabet.
     let text = python::text(call.value()?);
     let digits: String =
@@ -57,9 +58,10 @@ fn b64decode(call: &mut Call) -> Result<Value, TemplateError> {
     let bytes = GeneralPurpose::new(&base64::alphabet::STANDARD, config)
         .decode(digits)
         .map_err(|error| call.error(error))?;
-    String::from_utf8(bytes)
+    charset
+        .decode(&bytes)
         .map(Value::from)
-        .map_err(|_| call.error("what was encoded is not text"))
+        .ok_or_else(|| call.error(format!("what was encoded is not {charset} text")))
 }
 
 fn hash(call: &mut Call) -> Result<Value, TemplateError> {

@@ -203,11 +203,20 @@ fn sort(call: &mut Call) -> Result<Value, TemplateError> {
 
 fn unique(call: &mut Call) -> Result<Value, TemplateError> {
     let attribute = call.some("attribute").cloned();
+    let with_parameters = call.some("case_sensitive").is_some() || attribute.is_some();
     let case_sensitive = call.truth("case_sensitive", false);
     let mut seen = Vec::new();
     let mut kept = Vec::new();
     for item in items(call)? {
         let key = key(call, &item, attribute.as_ref(), case_sensitive)?;
+        // Python falls back to a comparison of its own when no parameters are given.
+        if with_parameters && matches!(key.kind(), ValueKind::Map | ValueKind::Seq) {
+            return Err(TemplateError::new(format!(
+                "Jinja2's unique filter failed and we cannot fall back to Ansible's version as it \
+                 does not support the parameters supplied: unhashable type: '{}'",
+                python::type_name(&key)
+            )));
+        }
         if !seen.contains(&key) {
             seen.push(key);
             kept.push(item);

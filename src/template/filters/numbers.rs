@@ -217,7 +217,8 @@ fn human_to_bytes(call: &mut Call) -> Result<Value, TemplateError> {
 }
 
 fn human_readable(call: &mut Call) -> Result<Value, TemplateError> {
-    let size = number(call, "size")?;
+    let size = number(call, "size")
+        .map_err(|error| call.error(format!("failed on bad input: {}", error.message)))?;
     let base = if call.truth("isbits", false) { "bits" } else { "Bytes" };
     let wanted = call.some("unit").map(|unit| python::text(unit).to_uppercase());
     let place = (0..UNITS.len())

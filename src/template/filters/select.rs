@@ -173,6 +173,16 @@ pub fn subelement_pairs(
     for element in elements {
         let mut found = element.clone();
         for key in path {
+            if found.kind() != ValueKind::Map {
+                if skip_missing {
+                    found = Value::UNDEFINED;
+                    break;
+                }
+                return Err(TemplateError::new(format!(
+                    "the key {} should point to a dictionary, got '{found}'",
+                    python::text(key)
+                )));
+            }
             found = found.get_item(key).map_err(|error| python::carried(&error))?;
             if found.is_undefined() {
                 break;

@@ -75,25 +75,32 @@ pub fn together(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
 /// Terms: the list, the path of the inner list, and `{'skip_missing': …}`.
 pub fn subelements(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
     let (elements, path, flags) = match request.terms.as_slice() {
-        [elements, path] => (elements, path, None),
-        [elements, path, flags] => (elements, path, Some(flags)),
+        [elements, path] if path.as_str().is_some() => (elements, path, None),
+        [elements, path, flags] if path.as_str().is_some() => (elements, path, Some(flags)),
         _ => {
             return Err(TemplateError::new(
                 "subelements lookup expects a list of two or three items, first a dict or a list, second a string pointing to the subkey",
             ));
         }
     };
+    if let Some(flags) = flags.filter(|flags| flags.kind() != ValueKind::Map) {
+        return Err(TemplateError::new(format!(
+            "the optional third item must be a dict with flags skip_missing, got {}",
+            python::repr(flags)
+        )));
+    }
+    let skipped = |item: &Value| item.get_attr("skipped").is_ok_and(|skipped| skipped.is_true());
     let elements = match elements.kind() {
         ValueKind::Number | ValueKind::Bool | ValueKind::String => {
             return Err(TemplateError::new(format!(
                 "subelements lookup expects a dictionary, got '{elements}'"
             )));
         }
+        // What a skipped task has registered has no such list.
+        ValueKind::Map if skipped(elements) => Vec::new(),
         ValueKind::Map => python::entries(elements)?.into_iter().map(|(_, item)| item).collect(),
         _ => python::items(elements)?,
     };
-    // What a skipped task has registered has no such list.
-    let skipped = |item: &Value| item.get_attr("skipped").is_ok_and(|skipped| skipped.is_true());
     let elements = elements.into_iter().filter(|item| !skipped(item)).collect();
     let path: Vec<Value> = python::text(path).split('.').map(Value::from).collect();
     let skip = flags.and_then(|flags| flags.get_attr("skip_missing").ok());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use minijinja::value::ValueKind;
 
+use super::super::charset::Charset;
 use super::super::filters::paths::expanded;
 use super::super::{FileOptions, TemplateError, Value, python};
 use super::{Request, glob, listed};
@@ -60,11 +61,18 @@ pub fn searched(request: &Request<'_>) -> String {
 }
 
 pub fn read(path: &Path) -> Result<String, TemplateError> {
+    read_as(path, "utf-8")
+}
+
+/// A file's text in an encoding that Python has a name for.
+pub fn read_as(path: &Path, encoding: &str) -> Result<String, TemplateError> {
     let bytes = crate::vault::read(path).map_err(|error| {
         TemplateError::new(format!("could not read {}: {error}", path.display()))
     })?;
-    String::from_utf8(bytes)
-        .map_err(|_| TemplateError::new(format!("{} is not a UTF-8 text", path.display())))
+    let charset = Charset::named(encoding)?;
+    charset
+        .decode(&bytes)
+        .ok_or_else(|| TemplateError::new(format!("{} is not {charset} text", path.display())))
 }
 
 /// A template file, rendered with this task's variables.

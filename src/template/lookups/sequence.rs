@@ -46,7 +46,10 @@ impl Sequence {
     fn set(&mut self, name: &str, value: &str) -> Result<(), TemplateError> {
         let number = || {
             number(value).ok_or_else(|| {
-                TemplateError::new(format!("with_sequence: can't parse {name}={value} as integer"))
+                TemplateError::new(format!(
+                    "Invalid type for configuration option plugin_type: lookup plugin: sequence \
+                     setting: {name}: '{value}' is not an integer"
+                ))
             })
         };
         match name {

@@ -12,21 +12,28 @@ use super::{Request, files};
 struct Term {
     key: String,
     options: Vec<(String, String)>,
+    /// The first name that is followed by `=` and is none of the lookup's options.
+    unknown: Option<String>,
 }
 
 impl Term {
     fn read(term: &str, known: &[&str]) -> Self {
         let mut key = Vec::new();
         let mut options: Vec<(String, String)> = Vec::new();
-        for word in shlex::split(term).unwrap_or_else(|| vec![term.to_owned()]) {
+        let mut unknown = None;
+        for word in words(term) {
             match word.split_once('=') {
                 Some((name, value)) if known.contains(&name) => {
-                    options.push((name.to_owned(), value.to_owned()));
+                    options.push((name.to_owned(), unquoted(value).to_owned()));
+                }
+                Some((name, _)) if !options.is_empty() && unknown.is_none() => {
+                    unknown = Some(name.to_owned());
+                    key.push(word);
                 }
                 _ => key.push(word),
             }
         }
-        Self { key: key.join(" "), options }
+        Self { key: key.join(" "), options, unknown }
     }
 
     /// The option in the term, else that of the lookup.
@@ -45,15 +52,50 @@ impl Term {
         }
     }
 
-    fn file(&self, request: &Request<'_>, default: &str) -> Result<PathBuf, TemplateError> {
+    /// The file of the option `file`, and its text.
+    fn contents(
+        &self,
+        request: &Request<'_>,
+        default: &str,
+    ) -> Result<(PathBuf, String), TemplateError> {
         let name = self.text(request, "file", default);
-        files::find(request, &["files"], &name).ok_or_else(|| {
+        let path = files::find(request, &["files"], &name).ok_or_else(|| {
             TemplateError::new(format!(
-                "could not find the file '{name}', searched in {}",
+                "No such file or directory: '{name}', searched in {}",
                 files::searched(request)
             ))
-        })
+        })?;
+        let text = files::read_as(&path, &self.text(request, "encoding", "utf-8"))?;
+        Ok((path, text))
     }
+}
+
+/// What blanks part; those in quotes do not, and the quotes stay.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in text.chars() {
+        match quote {
+            None if c.is_whitespace() => words.push(String::new()),
+            _ => {
+                quote = match quote {
+                    Some(open) if open == c => None,
+                    None if matches!(c, '"' | '\'') => Some(c),
+                    same => same,
+                };
+                if let Some(word) = words.last_mut() {
+                    word.push(c);
+                }
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn unquoted(text: &str) -> &str {
+    let inner = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
 }
 
 /// The cell of a column in the row whose first cell is the term.
@@ -69,18 +111,22 @@ pub fn csvfile(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
         if term.key.is_empty() {
             return Err(TemplateError::new("Search key is required but was not found"));
         }
+        if let Some(name) = term.unknown {
+            return Err(TemplateError::new(format!("{name} is not a valid option")));
+        }
         let separator = match term.text(request, "delimiter", "TAB").as_str() {
             "TAB" | "\\t" => b'\t',
             other => delimiter(other).map_err(failed)?,
         };
         let column = |name: &str, default: &str| {
             let column = term.text(request, name, default);
+            let column = column.trim_end_matches(',');
             column.parse::<usize>().map_err(|_| {
                 TemplateError::new(format!("csvfile: {name} has to be a number, not '{column}'"))
             })
         };
         let (column, key_column) = (column("col", "1")?, column("keycol", "0")?);
-        let rows = csv_rows(&files::read(&term.file(request, "ansible.csv")?)?, separator, false)
+        let rows = csv_rows(&term.contents(request, "ansible.csv")?.1, separator, false)
             .map_err(failed)?;
         let row = rows.iter().find(|row| row.get(key_column) == Some(&term.key));
         match row {
@@ -107,10 +153,17 @@ pub fn ini(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
     let mut found = Vec::new();
     for text in request.texts() {
         let term = Term::read(&text, &known);
+        if let Some((name, _)) = text.split_once('=').filter(|_| term.options.is_empty()) {
+            return Err(TemplateError::new(format!("{name} is not a valid option")));
+        }
+        if term.key.is_empty() {
+            return Err(TemplateError::new(format!(
+                "No key to lookup was provided as first term with in string inline options: {text}"
+            )));
+        }
         let properties = term.text(request, "type", "ini") == "properties";
         let case_sensitive = term.flag(request, "case_sensitive", false);
-        let file = term.file(request, "ansible.ini")?;
-        let mut text = files::read(&file)?;
+        let (file, mut text) = term.contents(request, "ansible.ini")?;
         let mut section = term.text(request, "section", "global");
         if properties {
             section = "java_properties".to_owned();
@@ -118,13 +171,16 @@ pub fn ini(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
         }
         let allow = request.flag("allow_no_value", request.flag("allow_none", false));
         let ini = Ini::read(&text, case_sensitive, allow).map_err(|error| {
-            TemplateError::new(format!("{}: {}", file.display(), error.message))
+            let of =
+                if error.message.contains("already exists") { "Duplicate option in " } else { "" };
+            TemplateError::new(format!("{of}'{}': {}", file.display(), error.message))
         })?;
         let entries = ini.entries(&section).ok_or_else(|| {
             TemplateError::new(format!("No section '{section}' in {}", file.display()))
         })?;
         let value = |value: &Option<String>| match value {
-            None => Ok(Value::from(())),
+            // A name without a value has none to give.
+            None => Ok(Value::from(Vec::<Value>::new())),
             Some(value) if request.flag("interpolation", true) => {
                 ini.interpolated(&section, value).map(Value::from)
             }
