@@ -236,7 +236,7 @@ mod tests {
         let path = folder.path().join("f");
         fs::write(&path, "old").expect("written");
         let refuse = |_: &Path| Err(Failure::new("no"));
-        assert!(write(&path, &mut "new".as_bytes(), Some(&refuse)).is_err());
+        assert!(write(&path, &mut "new".as_bytes(), Some(&refuse), false).is_err());
         assert_eq!(fs::read_to_string(&path).expect("read"), "old");
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
@@ -247,7 +247,7 @@ mod tests {
         let path = folder.path().join("f");
         fs::write(&path, "old").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("mode");
-        write(&path, &mut "new".as_bytes(), None).expect("written");
+        write(&path, &mut "new".as_bytes(), None, false).expect("written");
         assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o640);
     }
 }

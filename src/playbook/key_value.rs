@@ -86,15 +86,17 @@ fn cut(text: &str, words: &[Range<usize>], is_argument: impl Fn(&str) -> bool) -
 
 /// The name and value of a word; `\=` is an equals sign that does not part them.
 fn pair(word: &str) -> Option<(&str, &str)> {
-    // The name may be made by a template: `{{ item }}_count=1`.
-    let template = match word.strip_prefix("{{") {
-        Some(rest) => rest.find("}}")? + 4,
-        None => 0,
-    };
-    let equals = template + word.get(template..)?.find('=')?;
-    let (name, value) = (word.get(..equals)?, word.get(equals + 1..)?);
-    let plain = name.get(template..)?.chars().all(|c| c.is_alphanumeric() || c == '_');
-    (!name.is_empty() && plain).then_some((name, value))
+    // Templates may make the name or parts of it: `{{ item }}_count=1`.
+    let mut at = 0;
+    loop {
+        let rest = word.get(at..)?;
+        match rest.chars().next()? {
+            '=' if at > 0 => return Some((word.get(..at)?, rest.get(1..)?)),
+            '{' if rest.starts_with("{{") => at += rest.find("}}")? + 2,
+            c if c.is_alphanumeric() || c == '_' => at += c.len_utf8(),
+            _ => return None,
+        }
+    }
 }
 
 /// Where the words stand, their quotes and templates whole; none if these are not closed.

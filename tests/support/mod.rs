@@ -151,6 +151,8 @@ impl Lab {
         }
         let output = run.wait_with_output().expect("an end");
         self.heal(host);
+        // Until its kubelet has spoken again the node is not Ready.
+        self.kubectl(&["wait", "--for=condition=Ready", "node", host, "--timeout=180s"]);
         assert!(seen, "it never came to that point:\n{}", text(&output));
         output
     }

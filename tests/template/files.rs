@@ -135,7 +135,7 @@ fn tables_are_looked_up_by_key() {
     for (expression, expected) in [
         ("lookup('csvfile', 'n1 file=hosts.csv delimiter=,')", json!("10.0.0.1")),
         ("lookup('csvfile', 'n1', file='hosts.csv', delimiter=',', col=2)", json!("a")),
-        ("lookup('csvfile', '\"n 2\" file=hosts.csv delimiter=, col=2')", json!("b")),
+        ("lookup('csvfile', 'n 2 file=hosts.csv delimiter=, col=2')", json!("b")),
         ("lookup('csvfile', 'k')", json!("v")),
         ("lookup('csvfile', 'x', file='hosts.csv', delimiter=',', default='-')", json!("-")),
         ("q('csvfile', 'x', file='hosts.csv', delimiter=',')", json!([])),
