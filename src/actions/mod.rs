@@ -31,17 +31,20 @@ mod set_fact;
 mod set_stats;
 mod template;
 mod undo;
+mod uri;
 mod validate_argument_spec;
 mod wait_for_connection;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
 
 use crate::events::EXPLANATION;
+use crate::modules::Module;
 pub use crate::modules::{Failure, Outcome};
 use crate::source;
 use crate::template::TemplateError;
-use crate::transport::ConnectionError;
+use crate::transport::{ConnectionError, FileSource};
 pub use context::{Context, Effect, Flags, Remote, outcome};
 pub use registry::{ActionSpec, find, names};
 pub use session::{Hosts, Session};
@@ -59,6 +62,21 @@ pub trait Action: DeserializeOwned + JsonSchema + Send {
     const INTERRUPTIBLE: bool = false;
 
     fn run(self, context: &Context) -> impl Future<Output = Result<Outcome, Error>> + Send;
+}
+
+/// Files that go along with an argument's name each.
+pub type Files = Vec<(String, FileSource)>;
+
+/// An action that sends files of the operator's to the host module of its name, and does
+/// nothing else.
+pub trait Sends {
+    type Module: Module;
+    /// Ansible's action refuses to run in check mode.
+    const CHECKS: bool = true;
+
+    /// Puts the arguments right for the host, and finds what is to be sent. On the host
+    /// each argument with a file is the path of what was sent.
+    fn prepare(arguments: &mut Map<String, Json>, context: &Context) -> Result<Files, Error>;
 }
 
 /// Why an action did not do its work.

@@ -4,11 +4,12 @@ use futures::future::{BoxFuture, FutureExt};
 use serde_json::Value as Json;
 
 use super::{
-    Action, Context, Error, Outcome, add_host, assert, copy, debug, etcd_snapshot, fail, fetch,
-    gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause, raw,
-    reboot, script, set_fact, set_stats, template, validate_argument_spec, wait_for_connection,
+    Action, Context, Error, Outcome, Sends, add_host, assert, copy, debug, etcd_snapshot, fail,
+    fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause,
+    raw, reboot, script, set_fact, set_stats, template, uri, validate_argument_spec,
+    wait_for_connection,
 };
-use crate::modules::{argument_names, coerced};
+use crate::modules::{Module, ModuleSpec, argument_names, coerced};
 
 type Run = for<'a> fn(Json, &'a Context) -> BoxFuture<'a, Result<Outcome, Error>>;
 
@@ -55,6 +56,36 @@ impl ActionSpec {
     }
 }
 
+impl ActionSpec {
+    /// The host module itself takes and checks the arguments.
+    const fn sending<S: Sends>() -> Self {
+        Self {
+            name: S::Module::NAME,
+            free_form: S::Module::FREE_FORM,
+            once: false,
+            interruptible: false,
+            arguments: ModuleSpec::of::<S::Module>().arguments,
+            validate: ModuleSpec::of::<S::Module>().validate,
+            run: |arguments, context| {
+                async move {
+                    if context.check && !S::CHECKS {
+                        let msg = "This action does not support check mode.";
+                        return Ok(Outcome::default().with("skipped", true).with("msg", msg));
+                    }
+                    let Json::Object(mut arguments) = arguments else {
+                        return Err(Error::failed("the arguments are no mapping"));
+                    };
+                    arguments.retain(|_, value| !value.is_null());
+                    let files = S::prepare(&mut arguments, context)?;
+                    context.module(S::Module::NAME, arguments, files).await
+                }
+                .boxed()
+            },
+            schema: ModuleSpec::of::<S::Module>().schema,
+        }
+    }
+}
+
 /// Every action; a new one is added here and nowhere else.
 static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<add_host::AddHost>(),
@@ -78,6 +109,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<set_fact::SetFact>(),
     ActionSpec::of::<set_stats::SetStats>(),
     ActionSpec::of::<template::Template>(),
+    ActionSpec::sending::<uri::Uri>(),
     ActionSpec::of::<validate_argument_spec::ValidateArgumentSpec>(),
     ActionSpec::of::<wait_for_connection::WaitForConnection>(),
 ];

@@ -238,6 +238,11 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
     {
         let mut all = (spec.defaults)().clone();
         all.extend(arguments.clone());
+        for secret in spec.secrets {
+            if let Some(value) = all.get_mut(*secret).filter(|value| !value.is_null()) {
+                *value = json!("VALUE_SPECIFIED_IN_NO_LOG_PARAMETER");
+            }
+        }
         result.insert("invocation".to_owned(), json!({ "module_args": all }));
     }
     result

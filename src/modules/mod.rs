@@ -16,10 +16,12 @@ mod etcd_snapshot;
 mod file;
 pub mod files;
 mod find;
+mod get_url;
 mod getent;
 pub mod glob;
 mod group;
 mod hostname;
+pub mod http;
 mod kubeadm;
 mod lenient;
 mod lineinfile;
@@ -41,6 +43,7 @@ mod tempfile;
 mod text_file;
 mod times;
 mod tools;
+pub mod uri;
 mod user;
 mod users;
 mod wait_for;
@@ -68,6 +71,8 @@ pub trait Module: DeserializeOwned + JsonSchema {
     const FREE_FORM: Option<&'static str> = None;
     /// It writes files, and so takes the arguments of [`security`] too.
     const WRITES_FILES: bool = false;
+    /// Arguments whose values are not shown.
+    const SECRETS: &'static [&'static str] = &[];
 
     /// Does the work, or in check mode says what it would do.
     fn run(self, context: &Context) -> Result<Outcome, Failure>;

@@ -15,6 +15,8 @@ use super::{Context, Failure, Module, Outcome, security};
 pub struct ModuleSpec {
     pub name: &'static str,
     pub free_form: Option<&'static str>,
+    /// Arguments whose values are not shown.
+    pub secrets: &'static [&'static str],
     /// The names of all arguments, aliases included.
     pub arguments: fn() -> &'static [&'static str],
     /// Whether these arguments (no templates in them) are right; the error is serde's text.
@@ -30,6 +32,7 @@ impl ModuleSpec {
         Self {
             name: M::NAME,
             free_form: M::FREE_FORM,
+            secrets: M::SECRETS,
             arguments: module_arguments::<M>,
             validate: |mut arguments| {
                 if M::WRITES_FILES {
@@ -70,6 +73,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::etcd_snapshot::EtcdSnapshot>(),
     ModuleSpec::of::<super::file::File>(),
     ModuleSpec::of::<super::find::Find>(),
+    ModuleSpec::of::<super::get_url::GetUrl>(),
     ModuleSpec::of::<super::getent::Getent>(),
     ModuleSpec::of::<super::group::Group>(),
     ModuleSpec::of::<super::hostname::Hostname>(),
@@ -87,6 +91,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::systemd::Systemd>(),
     ModuleSpec::of::<super::systemd::SystemdService>(),
     ModuleSpec::of::<super::tempfile::Tempfile>(),
+    ModuleSpec::of::<super::uri::Uri>(),
     ModuleSpec::of::<super::user::User>(),
     ModuleSpec::of::<super::wait_for::WaitFor>(),
 ];

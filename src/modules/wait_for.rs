@@ -329,7 +329,7 @@ fn found(regex: &Regex, bytes: &[u8]) -> Result<Option<Found>, Failure> {
 }
 
 /// Addresses of a host. Asked of `getent`: a static program has no resolver of the host's.
-fn addresses(host: &str, context: &Context) -> Vec<IpAddr> {
+pub(super) fn addresses(host: &str, context: &Context) -> Vec<IpAddr> {
     if let Ok(ip) = host.trim_matches(['[', ']']).parse() {
         return vec![ip];
     }
