@@ -1,6 +1,5 @@
 //! `copy`: a file, a folder or a text of the operator's to the host.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -146,7 +145,7 @@ impl Copy {
     /// The file itself, or what is in it when it is encrypted.
     fn source(&self, path: &Path) -> Result<Source, Error> {
         let encrypted = self.decrypt.is_none_or(|flag| flag.0)
-            && begins_as_vault(path).map_err(|e| unreadable(path, &e))?;
+            && vault::is_encrypted_file(path).map_err(|e| unreadable(path, &e))?;
         if !encrypted {
             return Ok(Source::File(path.to_owned()));
         }
@@ -233,18 +232,11 @@ pub async fn place(
     context.module("copy", arguments, vec![("src".to_owned(), file())]).await
 }
 
-fn arguments_of(placement: &Placement) -> Map<String, Json> {
+pub fn arguments_of(placement: &Placement) -> Map<String, Json> {
     match serde_json::to_value(placement) {
         Ok(Json::Object(map)) => map,
         _ => Map::new(),
     }
-}
-
-/// Looks at the start only: a file may be of any size.
-fn begins_as_vault(path: &Path) -> std::io::Result<bool> {
-    let mut start = Vec::new();
-    std::fs::File::open(path)?.take(64).read_to_end(&mut start)?;
-    Ok(vault::is_vault(&start))
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {

@@ -4,6 +4,7 @@
 
 mod add_host;
 mod argument_spec;
+mod assemble;
 mod assert;
 mod cluster;
 mod context;
@@ -30,6 +31,7 @@ mod session;
 mod set_fact;
 mod set_stats;
 mod template;
+mod unarchive;
 mod undo;
 mod uri;
 mod validate_argument_spec;

@@ -4,10 +4,10 @@ use futures::future::{BoxFuture, FutureExt};
 use serde_json::Value as Json;
 
 use super::{
-    Action, Context, Error, Outcome, Sends, add_host, assert, copy, debug, etcd_snapshot, fail,
-    fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain, pause,
-    raw, reboot, script, set_fact, set_stats, template, uri, validate_argument_spec,
-    wait_for_connection,
+    Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
+    fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain,
+    pause, raw, reboot, script, set_fact, set_stats, template, unarchive, uri,
+    validate_argument_spec, wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, argument_names, coerced};
 
@@ -69,7 +69,8 @@ impl ActionSpec {
             run: |arguments, context| {
                 async move {
                     if context.check && !S::CHECKS {
-                        let msg = "This action does not support check mode.";
+                        let name = S::Module::NAME;
+                        let msg = format!("This action ({name}) does not support check mode.");
                         return Ok(Outcome::default().with("skipped", true).with("msg", msg));
                     }
                     let Json::Object(mut arguments) = arguments else {
@@ -89,6 +90,7 @@ impl ActionSpec {
 /// Every action; a new one is added here and nowhere else.
 static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<add_host::AddHost>(),
+    ActionSpec::of::<assemble::Assemble>(),
     ActionSpec::of::<assert::Assert>(),
     ActionSpec::of::<copy::Copy>(),
     ActionSpec::of::<debug::Debug>(),
@@ -109,6 +111,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<set_fact::SetFact>(),
     ActionSpec::of::<set_stats::SetStats>(),
     ActionSpec::of::<template::Template>(),
+    ActionSpec::sending::<unarchive::Unarchive>(),
     ActionSpec::sending::<uri::Uri>(),
     ActionSpec::of::<validate_argument_spec::ValidateArgumentSpec>(),
     ActionSpec::of::<wait_for_connection::WaitForConnection>(),

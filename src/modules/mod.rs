@@ -4,6 +4,7 @@
 mod apt;
 mod apt_hold;
 pub mod args;
+pub mod assemble;
 pub mod async_status;
 mod blockinfile;
 mod coerce;
@@ -43,6 +44,7 @@ mod tempfile;
 mod text_file;
 mod times;
 mod tools;
+pub mod unarchive;
 pub mod uri;
 mod user;
 mod users;

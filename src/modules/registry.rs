@@ -64,6 +64,7 @@ impl ModuleSpec {
 static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::apt::Apt>(),
     ModuleSpec::of::<super::apt_hold::AptHold>(),
+    ModuleSpec::of::<super::assemble::Assemble>(),
     ModuleSpec::of::<super::async_status::AsyncStatus>(),
     ModuleSpec::of::<super::blockinfile::BlockInFile>(),
     ModuleSpec::of::<super::command::Command>(),
@@ -91,6 +92,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::systemd::Systemd>(),
     ModuleSpec::of::<super::systemd::SystemdService>(),
     ModuleSpec::of::<super::tempfile::Tempfile>(),
+    ModuleSpec::of::<super::unarchive::Unarchive>(),
     ModuleSpec::of::<super::uri::Uri>(),
     ModuleSpec::of::<super::user::User>(),
     ModuleSpec::of::<super::wait_for::WaitFor>(),

@@ -134,6 +134,14 @@ pub fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     opened(std::fs::read(path)?).map_err(|error| std::io::Error::other(error.of_file(path)))
 }
 
+/// Whether a file is encrypted. Only its start is looked at: it may be of any size.
+pub fn is_encrypted_file(path: &std::path::Path) -> std::io::Result<bool> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    std::fs::File::open(path)?.take(64).read_to_end(&mut start)?;
+    Ok(is_vault(&start))
+}
+
 /// As [`read`], of text.
 pub fn read_text(path: &std::path::Path) -> std::io::Result<String> {
     text_of(std::fs::read(path)?, path)
