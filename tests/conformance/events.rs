@@ -192,7 +192,8 @@ impl<'a> Parser<'a> {
 
 /// Ansible names its temporary copy of a file.
 fn staged(key: &str, value: &Json) -> bool {
-    key == "src" && value.as_str().is_some_and(|path| path.contains("/.source"))
+    let sent = |path: &str| path.contains("/.source") || path.ends_with("/ansible-tmp/src");
+    key == "src" && value.as_str().is_some_and(sent)
 }
 
 fn cleaned(value: Json) -> Json {
