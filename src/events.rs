@@ -52,6 +52,8 @@ pub enum Event {
     /// `include_tasks` brought in a file for these hosts.
     Included {
         file: String,
+        /// The file's name as the playbook has it; none for roles.
+        written: Option<String>,
         hosts: Vec<String>,
         item: Option<String>,
     },
@@ -117,6 +119,8 @@ pub struct TaskInfo {
     /// Templated as far as possible; the module's name when the task has none.
     pub name: String,
     pub module: String,
+    /// As the playbook has them (`msg=hello, var=x`), when headers are to show them.
+    pub arguments: Option<String>,
     pub handler: bool,
     /// `file:line` of the task.
     pub path: String,

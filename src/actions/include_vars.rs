@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::{Action, Context, Effect, Error, Failure, Outcome, files};
 use crate::modules::args::{Flag, Number, TextList};
@@ -97,7 +97,11 @@ impl Action for IncludeVars {
 
 /// A failure says why under both names that Ansible uses.
 fn failed(message: String) -> Error {
-    Failure::new(message.clone()).with("message", message).into()
+    Failure::new(message.clone())
+        .with("message", message)
+        .with("ansible_facts", json!({}))
+        .with("ansible_included_var_files", json!([]))
+        .into()
 }
 
 type Variables = Vec<(String, Variable)>;
@@ -122,11 +126,19 @@ impl IncludeVars {
         if self.hash_behaviour != Some(HashBehaviour::Merge) {
             return Ok((variables, shown));
         }
-        let merged: Result<Variables, Error> = variables
+        let merged = variables
             .into_iter()
             .map(|(name, variable)| Ok((name.clone(), merged(&name, variable, context)?)))
-            .collect();
-        Ok((merged?, shown))
+            .collect::<Result<Variables, Error>>()?;
+        let shown = merged.iter().map(|(name, variable)| {
+            let whole = match variable {
+                Variable::Data(value) => template::to_json(value).unwrap_or_default(),
+                Variable::Source(node) => node.to_json(),
+            };
+            (name.clone(), whole)
+        });
+        let shown = shown.collect();
+        Ok((merged, shown))
     }
 
     fn paths(&self, context: &Context) -> Result<Vec<PathBuf>, Error> {

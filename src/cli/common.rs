@@ -161,6 +161,7 @@ impl Common {
             no_log: config.flag("DEFAULT_NO_LOG"),
             poll_interval: number("DEFAULT_POLL_INTERVAL").unwrap_or(15) as f64,
             task_timeout: number("TASK_TIMEOUT").filter(|seconds| *seconds > 0),
+            show_arguments: config.flag("DISPLAY_ARGS_TO_STDOUT"),
             merge_hashes: config.text("DEFAULT_HASH_BEHAVIOUR").as_deref() == Some("merge"),
             inject_facts: config.flag("INJECT_FACTS_AS_VARS"),
             private_role_vars: config

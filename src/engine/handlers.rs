@@ -16,6 +16,8 @@ pub struct Handlers {
 
 struct Entry {
     task: Arc<Task>,
+    /// Which of the times that handlers were taken in brought it.
+    brought: usize,
     notified: HashSet<String>,
 }
 
@@ -28,9 +30,11 @@ impl Handlers {
 
     /// Takes in what an include brings.
     pub fn add(&mut self, items: &[Item]) {
+        let brought = self.entries.last().map_or(0, |last| last.brought + 1);
         let tasks = items.iter().flat_map(|item| item.tasks(false));
-        self.entries
-            .extend(tasks.map(|task| Entry { task: task.clone(), notified: HashSet::new() }));
+        let entry =
+            |task: &Arc<Task>| Entry { task: task.clone(), brought, notified: HashSet::new() };
+        self.entries.extend(tasks.map(entry));
     }
 
     pub fn len(&self) -> usize {
@@ -104,7 +108,9 @@ impl Handlers {
         };
         // Of the lists of the play and of its roles the last one that has the name counts,
         // and in it the first handler.
-        let list = |entry: &Entry| entry.task.role.as_ref().map(|role| role.body.path.clone());
+        let list = |entry: &Entry| {
+            (entry.brought, entry.task.role.as_ref().map(|role| role.body.path.clone()))
+        };
         let named = self.entries.iter().rposition(is_named).and_then(|last| {
             let wanted = self.entries.get(last).map(list);
             self.entries.iter().position(|entry| Some(list(entry)) == wanted && is_named(entry))

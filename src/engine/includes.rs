@@ -53,8 +53,14 @@ impl Batch<'_> {
                 Err(error) if lies_elsewhere(&error, task) => {
                     return Err(Stop::Parse(error.to_string()));
                 }
-                Err(error) => self.include_failed(task, &hosts, error, place)?,
+                Err(error) => {
+                    self.include_failed(task, &include.target, &hosts, error, place)?;
+                }
             }
+        }
+        // A handler that several of them bring is the last one's.
+        for (_, _, brought) in &ready {
+            self.handlers.add(&brought.handlers);
         }
         for (include, hosts, brought) in ready {
             self.include(task, &include, brought, hosts, place).await?;
@@ -72,7 +78,8 @@ impl Batch<'_> {
 
     fn tell_included(&self, file: String, include: &Include, hosts: &[String]) {
         let item = include.item.clone();
-        self.run.events.emit(Event::Included { file, hosts: hosts.to_vec(), item });
+        let written = include.target.file().map(str::to_owned);
+        self.run.events.emit(Event::Included { file, written, hosts: hosts.to_vec(), item });
         for host in hosts {
             self.run.count(host, |stats| stats.ok += 1);
         }
@@ -91,7 +98,6 @@ impl Batch<'_> {
         inner.includes.insert(0, Arc::new(include.locals.clone()));
         let own = task.keywords.vars.iter().skip(task.outer.vars.len());
         own.for_each(|layer| inner.includes.insert(0, layer.clone()));
-        self.handlers.add(&brought.handlers);
         self.roles.extend(brought.roles);
         self.items(&brought.items, hosts, inner).await
     }
@@ -114,6 +120,7 @@ impl Batch<'_> {
     fn include_failed(
         &mut self,
         task: &Task,
+        target: &Target,
         hosts: &[String],
         error: Error,
         place: &Place,
@@ -124,6 +131,9 @@ impl Batch<'_> {
             let mut result = result::of_failure(Failure::new(""));
             result.insert("reason".to_owned(), json!(error.in_result()));
             result.shift_remove("msg");
+            if let Some(file) = target.file() {
+                result.insert("include".to_owned(), json!(file));
+            }
             let explanation = match (&error.help, &error.span) {
                 (Some(_), _) => Some(error.to_string()),
                 (None, Some(_)) => Some(format!("ERROR! {}", error.in_result().trim_end())),

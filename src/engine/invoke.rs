@@ -23,6 +23,16 @@ pub enum Target {
     Role { name: String, arguments: Map<String, Json> },
 }
 
+impl Target {
+    /// The name of a file of tasks as the playbook has it.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::Tasks(file) => Some(file),
+            Self::Role { .. } => None,
+        }
+    }
+}
+
 /// What a task comes down to.
 pub enum Invocation {
     Action {
@@ -243,9 +253,24 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
                 *value = json!("VALUE_SPECIFIED_IN_NO_LOG_PARAMETER");
             }
         }
+        if matches!(spec.name, "command" | "shell") {
+            as_of_command(&mut all, spec.name == "shell");
+        }
         result.insert("invocation".to_owned(), json!({ "module_args": all }));
     }
     result
+}
+
+/// `shell` is `command` with another argument, for Ansible, and `cmd` is the text.
+fn as_of_command(arguments: &mut Map<String, Json>, uses_shell: bool) {
+    let text = arguments.shift_remove("cmd").unwrap_or_default();
+    if arguments.get("_raw_params").is_none_or(Json::is_null) {
+        arguments.insert("_raw_params".to_owned(), text);
+    }
+    arguments.insert("_uses_shell".to_owned(), json!(uses_shell));
+    for (name, value) in [("argv", Json::Null), ("expand_argument_vars", json!(true))] {
+        arguments.entry(name).or_insert(value);
+    }
 }
 
 /// A module's name, its arguments, and the files that go with them.

@@ -21,7 +21,7 @@ pub fn items(
         }
         match value.kind() {
             minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Iterable => {
-                value.try_iter().ok().map(Iterator::collect)
+                value.try_iter().ok().map(|items| items.map(plain_row).collect())
             }
             _ => None,
         }
@@ -42,10 +42,19 @@ pub fn items(
         "indexed_items" if value.kind() == minijinja::value::ValueKind::Map => {
             refuse("with_indexed_items expects a list")
         }
+        // Rows are lists here, whatever the lookup makes of them elsewhere.
         lookup => templar
             .loop_items(lookup, value, scope)
+            .map(|items| items.into_iter().map(plain_row).collect())
             .map_err(|error| Failure::from(error.at(Some(&looping.node.span)))),
     }
+}
+
+fn plain_row(item: Value) -> Value {
+    if item.kind() != minijinja::value::ValueKind::Seq {
+        return item;
+    }
+    item.try_iter().map(|cells| Value::from(cells.collect::<Vec<_>>())).unwrap_or(item)
 }
 
 /// `loop_control` with the names of its variables, which may be templates.

@@ -100,6 +100,8 @@ pub struct Settings {
     pub task_timeout: Option<u64>,
     /// Mappings of several levels are merged, not replaced.
     pub merge_hashes: bool,
+    /// Reporters are told the arguments of tasks.
+    pub show_arguments: bool,
     /// Facts are variables too, under names with `ansible_`.
     pub inject_facts: bool,
     /// Whether variables of roles are for the role alone, where somebody has said so.

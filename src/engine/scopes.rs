@@ -9,6 +9,7 @@ use super::Stop;
 use super::batch::{Batch, Place};
 use crate::events::TaskInfo;
 use crate::playbook::Task;
+use crate::source::Node;
 use crate::template::{self, Scope};
 use crate::vars::{BatchVars, Layer, TaskLayers, TaskScope};
 
@@ -87,6 +88,7 @@ impl Batch<'_> {
         TaskInfo {
             name,
             module: task.module.clone(),
+            arguments: self.run.settings.show_arguments.then(|| arguments(task)),
             handler: task.handler,
             path: format!("{}:{}", task.span.path().display(), task.span.line),
             no_log: task.keywords.no_log.is_some(),
@@ -104,4 +106,13 @@ impl Batch<'_> {
         folders.insert(self.play.directory());
         folders.into_iter().collect()
     }
+}
+
+/// The arguments of a task as Python would print them, templates and all.
+fn arguments(task: &Task) -> String {
+    let pairs = task.arguments.as_ref().and_then(Node::as_map).unwrap_or_default();
+    let text = |node: &Node| template::python_text(&template::from_json(&node.to_json()));
+    let pairs = pairs.iter().map(|(name, value)| format!("{}={}", text(name), text(value)));
+    let free = task.free_form.iter().map(|node| format!("_raw_params={}", text(node)));
+    pairs.chain(free).collect::<Vec<_>>().join(", ")
 }

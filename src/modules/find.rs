@@ -1,18 +1,20 @@
-//! `find`: files below folders.
+//! `find`: files below folders, by name, kind, age, size, mode and contents.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use fancy_regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::args::{Flag, Number, TextList};
-use super::{Context, Failure, Module, Outcome, glob};
+use super::args::{Flag, Number, Text, TextList};
+use super::stat::{self, Algorithm};
+use super::{Context, Failure, Module, Outcome, glob, pattern};
 
-/// Finds files by name and kind.
+/// Finds files.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
@@ -36,6 +38,32 @@ pub struct Find {
     hidden: Flag,
     #[serde(default)]
     follow: Flag,
+    /// At least so old (`2d`, `1w`, `90` seconds); with `-` at most.
+    age: Option<Text>,
+    /// Which time the age is of.
+    #[serde(default)]
+    age_stamp: Stamp,
+    /// At least so large (`10m`, `1g`, `90` bytes); with `-` at most.
+    size: Option<Text>,
+    /// A regular expression that a line of the file has to match from its start.
+    contains: Option<Text>,
+    /// `contains` is looked for in the whole file, anywhere.
+    #[serde(default)]
+    read_whole_file: Flag,
+    /// Octal permissions that the file has to have.
+    mode: Option<Text>,
+    /// The permissions have to be exactly these; else at least these.
+    #[serde(default = "Flag::yes")]
+    exact_mode: Flag,
+    #[serde(default)]
+    get_checksum: Flag,
+    #[serde(default, alias = "checksum", alias = "checksum_algo")]
+    checksum_algorithm: Algorithm,
+    /// End when so many are found.
+    limit: Option<Number>,
+    // Taken for compatibility: patterns are matched with bytes as they are.
+    #[serde(default, rename = "encoding")]
+    _encoding: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -48,40 +76,84 @@ enum FileType {
     Link,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Stamp {
+    Atime,
+    Ctime,
+    #[default]
+    Mtime,
+}
+
 impl Module for Find {
     const NAME: &'static str = "find";
 
     fn run(self, _: &Context) -> Result<Outcome, Failure> {
-        let mut files = Vec::new();
-        let mut examined = 0usize;
-        let mut skipped = serde_json::Map::new();
+        let mut search = Search::new(&self)?;
         for path in &self.paths.0 {
             let path = PathBuf::from(path);
             if !path.is_dir() {
                 let why = format!("'{}' is not a directory", path.display());
-                skipped.insert(path.display().to_string(), json!(why));
+                search.skipped.insert(path.display().to_string(), json!(why));
                 continue;
             }
-            self.walk(&path, 1, &mut files, &mut examined)?;
+            search.walk(&path, 1)?;
         }
-        Ok(Outcome::default()
-            .with("matched", files.len())
-            .with("files", files)
-            .with("examined", examined)
-            .with("skipped_paths", skipped)
-            .with("msg", "All paths examined"))
+        let msg = match search.skipped.is_empty() {
+            true => "All paths examined",
+            false => "Not all paths examined, check warnings for details",
+        };
+        let warning = |(path, why): (&String, &Json)| {
+            let why = why.as_str().unwrap_or_default();
+            json!(format!("Skipped '{path}' path due to this access issue: {why}\n"))
+        };
+        let warnings: Vec<_> = search.skipped.iter().map(warning).collect();
+        let outcome = Outcome::default()
+            .with("matched", search.files.len())
+            .with("files", search.files)
+            .with("examined", search.examined)
+            .with("skipped_paths", search.skipped)
+            .with("msg", msg);
+        Ok(if warnings.is_empty() { outcome } else { outcome.with("warnings", warnings) })
     }
 }
 
-impl Find {
-    fn walk(
-        &self,
-        folder: &Path,
-        depth: i64,
-        files: &mut Vec<Json>,
-        examined: &mut usize,
-    ) -> Result<(), Failure> {
-        if self.depth.is_some_and(|limit| depth > limit.0) {
+/// What is looked for, read once, and what was found.
+struct Search<'a> {
+    find: &'a Find,
+    contains: Option<Regex>,
+    age: Option<i64>,
+    size: Option<i64>,
+    mode: Option<u32>,
+    limit: usize,
+    files: Vec<Json>,
+    examined: usize,
+    skipped: Map<String, Json>,
+}
+
+impl<'a> Search<'a> {
+    fn new(find: &'a Find) -> Result<Self, Failure> {
+        let pattern = |text: &Text| pattern::compile(&text.0, false);
+        let octal = |text: &Text| {
+            u32::from_str_radix(text.0.trim_start_matches("0o"), 8)
+                .map_err(|_| Failure::new(format!("mode has to be octal, not '{}'", text.0)))
+        };
+        let limit = find.limit.map_or(usize::MAX, |limit| limit.0.try_into().unwrap_or_default());
+        Ok(Self {
+            find,
+            contains: find.contains.as_ref().map(pattern).transpose()?,
+            age: amount(find.age.as_ref(), AGES, "age")?,
+            size: amount(find.size.as_ref(), SIZES, "size")?,
+            mode: find.mode.as_ref().map(octal).transpose()?,
+            limit,
+            files: Vec::new(),
+            examined: 0,
+            skipped: Map::new(),
+        })
+    }
+
+    fn walk(&mut self, folder: &Path, depth: i64) -> Result<(), Failure> {
+        if self.find.depth.is_some_and(|limit| depth > limit.0) {
             return Ok(());
         }
         // A folder that vanishes or may not be read holds nothing for us.
@@ -91,32 +163,122 @@ impl Find {
         let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
         for path in paths {
-            *examined += 1;
+            if self.files.len() >= self.limit {
+                return Ok(());
+            }
+            self.examined += 1;
             let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-            if name.starts_with('.') && !self.hidden.0 {
+            if name.starts_with('.') && !self.find.hidden.0 {
                 continue;
             }
-            let metadata =
-                if self.follow.0 { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
+            let follow = self.find.follow.0;
+            let metadata = if follow { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
             let Ok(metadata) = metadata else {
                 continue;
             };
-            let right_type = match self.file_type {
-                FileType::Any => true,
-                FileType::Directory => metadata.is_dir(),
-                FileType::File => metadata.is_file(),
-                FileType::Link => metadata.is_symlink(),
-            };
-            if right_type && self.named(&name)? {
-                files.push(describe(&path, &metadata));
+            if self.find.named(&name)? && self.wanted(&path, &metadata)? {
+                self.files.push(self.describe(&path, &metadata));
             }
-            if metadata.is_dir() && self.recurse.0 {
-                self.walk(&path, depth + 1, files, examined)?;
+            if metadata.is_dir() && self.find.recurse.0 {
+                self.walk(&path, depth + 1)?;
             }
         }
         Ok(())
     }
 
+    fn wanted(&self, path: &Path, metadata: &fs::Metadata) -> Result<bool, Failure> {
+        let right_type = match self.find.file_type {
+            FileType::Any => true,
+            FileType::Directory => metadata.is_dir(),
+            FileType::File => metadata.is_file(),
+            FileType::Link => metadata.is_symlink(),
+        };
+        let stamp = match self.find.age_stamp {
+            Stamp::Atime => metadata.atime(),
+            Stamp::Ctime => metadata.ctime(),
+            Stamp::Mtime => metadata.mtime(),
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
+        let bits = metadata.mode() & 0o7777;
+        let right_mode = self.mode.is_none_or(|mode| match self.find.exact_mode.0 {
+            true => bits == mode,
+            false => bits & mode != 0,
+        });
+        let sized = !metadata.is_file() || reaches(size, self.size);
+        if !(right_type && right_mode && sized && reaches(now.saturating_sub(stamp), self.age)) {
+            return Ok(false);
+        }
+        match &self.contains {
+            Some(regex) if metadata.is_file() => self.holds(regex, path),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether the text is in the file; one that cannot be read holds nothing.
+    fn holds(&self, regex: &Regex, path: &Path) -> Result<bool, Failure> {
+        let Ok(bytes) = fs::read(path) else { return Ok(false) };
+        let text = String::from_utf8_lossy(&bytes);
+        if self.find.read_whole_file.0 {
+            return Ok(pattern::search(regex, &text)?.is_some());
+        }
+        for line in text.split_inclusive('\n') {
+            let found = pattern::search(regex, line)?;
+            if found.and_then(|found| found.get(0)).is_some_and(|whole| whole.start() == 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn describe(&self, path: &Path, metadata: &fs::Metadata) -> Json {
+        let mut found = stat::fields(metadata);
+        for only_of_stat in OF_STAT {
+            found.shift_remove(*only_of_stat);
+        }
+        found.insert("path".to_owned(), json!(path.display().to_string()));
+        if self.find.get_checksum.0
+            && metadata.is_file()
+            && let Ok(checksum) = self.find.checksum_algorithm.of(path)
+        {
+            found.insert("checksum".to_owned(), json!(checksum));
+        }
+        Json::Object(found)
+    }
+}
+
+/// What `stat` tells and `find` does not.
+const OF_STAT: &[&str] =
+    &["exists", "blocks", "block_size", "device_type", "readable", "writeable", "executable"];
+
+const AGES: &[(char, i64)] = &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
+const SIZES: &[(char, i64)] =
+    &[('b', 1), ('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30), ('t', 1 << 40)];
+
+/// A number with a unit, in the smallest unit.
+fn amount(text: Option<&Text>, units: &[(char, i64)], name: &str) -> Result<Option<i64>, Failure> {
+    let Some(Text(text)) = text else { return Ok(None) };
+    let lower = text.trim().to_lowercase();
+    let unit = units.iter().find(|(letter, _)| lower.ends_with(*letter));
+    let number = unit.map_or(&*lower, |(letter, _)| lower.trim_end_matches(*letter));
+    let factor = unit.map_or(1, |(_, factor)| *factor);
+    number
+        .parse::<i64>()
+        .map(|number| Some(number.saturating_mul(factor)))
+        .map_err(|_| Failure::new(format!("failed to process {name}")).with(name, text.as_str()))
+}
+
+/// Whether a value is at least so much, or with a negative limit at most.
+fn reaches(value: i64, limit: Option<i64>) -> bool {
+    match limit {
+        None => true,
+        Some(limit) if limit >= 0 => value >= limit,
+        Some(limit) => value <= limit.saturating_abs(),
+    }
+}
+
+impl Find {
     fn named(&self, name: &str) -> Result<bool, Failure> {
         let any = |patterns: &TextList| -> Result<bool, Failure> {
             for pattern in &patterns.0 {
@@ -135,17 +297,6 @@ impl Find {
         };
         Ok((self.patterns.0.is_empty() || any(&self.patterns)?) && !any(&self.excludes)?)
     }
-}
-
-fn describe(path: &Path, metadata: &fs::Metadata) -> Json {
-    json!({
-        "path": path.display().to_string(),
-        "mode": format!("{:04o}", metadata.mode() & 0o7777),
-        "isdir": metadata.is_dir(), "isreg": metadata.is_file(), "islnk": metadata.is_symlink(),
-        "size": metadata.len(), "uid": metadata.uid(), "gid": metadata.gid(),
-        "inode": metadata.ino(), "nlink": metadata.nlink(), "dev": metadata.dev(),
-        "mtime": metadata.mtime(), "atime": metadata.atime(), "ctime": metadata.ctime(),
-    })
 }
 
 #[cfg(test)]

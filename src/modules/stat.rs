@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::IFlags;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -39,9 +38,10 @@ pub struct Stat {
     get_attributes: Flag,
 }
 
+/// How a checksum is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Algorithm {
+pub(super) enum Algorithm {
     Md5,
     #[default]
     Sha1,
@@ -52,7 +52,7 @@ enum Algorithm {
 }
 
 impl Algorithm {
-    fn of(self, path: &Path) -> io::Result<String> {
+    pub(super) fn of(self, path: &Path) -> io::Result<String> {
         match self {
             Self::Md5 => files::digest_of::<md5::Md5>(path),
             Self::Sha1 => files::checksum(path),
@@ -99,16 +99,11 @@ impl Module for Stat {
             stat.insert("charset".to_owned(), json!(charset));
         }
         if self.get_attributes.0
-            && let Some(flags) = attributes(path, &metadata)
+            && let Some((version, flags, names)) = attributes(path, context)
         {
-            stat.insert(
-                "attr_flags".to_owned(),
-                json!(flags.iter().map(|(c, _)| c).collect::<String>()),
-            );
-            stat.insert(
-                "attributes".to_owned(),
-                json!(flags.iter().map(|(_, name)| name).collect::<Vec<_>>()),
-            );
+            stat.insert("version".to_owned(), json!(version));
+            stat.insert("attr_flags".to_owned(), json!(flags));
+            stat.insert("attributes".to_owned(), json!(names));
         }
         Ok(Outcome::default().with("stat", stat))
     }
@@ -128,38 +123,44 @@ fn mime(path: &Path, context: &Context) -> (String, String) {
     }
 }
 
-/// `FS_EXTENT_FL` of Linux, which the library has no name for.
-const EXTENTS: u32 = 0x0008_0000;
-
-/// The flags that lsattr shows, with their names, in its order.
-const FLAGS: [(IFlags, char, &str); 14] = [
-    (IFlags::SECURE_REMOVAL, 's', "secure_deletion"),
-    (IFlags::UNRM, 'u', "undelete"),
-    (IFlags::SYNC, 'S', "synchronous"),
-    (IFlags::DIRSYNC, 'D', "dirsync"),
-    (IFlags::IMMUTABLE, 'i', "immutable"),
-    (IFlags::APPEND, 'a', "append"),
-    (IFlags::NODUMP, 'd', "nodump"),
-    (IFlags::NOATIME, 'A', "noatime"),
-    (IFlags::COMPRESSED, 'c', "compressed"),
-    (IFlags::JOURNALING, 'j', "journaled"),
-    (IFlags::NOTAIL, 't', "notail"),
-    (IFlags::TOPDIR, 'T', "top_of_directory"),
-    (IFlags::from_bits_retain(EXTENTS), 'e', "extents"),
-    (IFlags::NOCOW, 'C', "nocow"),
+/// What the letters of lsattr mean.
+const FLAGS: [(char, &str); 21] = [
+    ('A', "noatime"),
+    ('a', "append"),
+    ('c', "compressed"),
+    ('C', "nocow"),
+    ('d', "nodump"),
+    ('D', "dirsync"),
+    ('e', "extents"),
+    ('E', "encrypted"),
+    ('h', "blocksize"),
+    ('i', "immutable"),
+    ('I', "indexed"),
+    ('j', "journalled"),
+    ('N', "inline"),
+    ('s', "zero"),
+    ('S', "synchronous"),
+    ('t', "notail"),
+    ('T', "blockroot"),
+    ('u', "undelete"),
+    ('X', "compressedraw"),
+    ('Z', "compresseddirty"),
+    ('P', "projid"),
 ];
 
-/// None where the filesystem has none, or for what is neither a file nor a folder.
-fn attributes(path: &Path, metadata: &fs::Metadata) -> Option<Vec<(char, &'static str)>> {
-    if !metadata.is_file() && !metadata.is_dir() {
-        return None;
-    }
-    let flags = rustix::fs::ioctl_getflags(fs::File::open(path).ok()?).ok()?;
-    let set = FLAGS.iter().filter(|(flag, ..)| flags.contains(*flag));
-    Some(set.map(|(_, character, name)| (*character, *name)).collect())
+/// Version, flags and their names, as ext filesystems and their like have them.
+fn attributes(path: &Path, context: &Context) -> Option<(String, String, Vec<&'static str>)> {
+    let program = tools::find(context, "lsattr")?;
+    let output = Process::new(program).arg("-vd").arg(path).in_context(context).run().ok()?;
+    let mut words = output.stdout.split_whitespace().filter(|_| output.success());
+    let (version, flags) = (words.next()?.to_owned(), words.next()?.replace('-', ""));
+    let name = |flag: char| FLAGS.iter().find(|(letter, _)| *letter == flag).map(|(_, name)| *name);
+    let names = flags.chars().filter_map(name).collect();
+    Some((version, flags, names))
 }
 
-fn fields(metadata: &fs::Metadata) -> Map<String, Json> {
+/// The facts that the system has of a file.
+pub(super) fn fields(metadata: &fs::Metadata) -> Map<String, Json> {
     let mode = metadata.mode();
     let kind = metadata.file_type();
     let bit = |bits: u32| mode & bits != 0;

@@ -42,7 +42,10 @@ impl DefaultReporter {
     fn show_header(&mut self) {
         let Some(task) = self.header.take() else { return };
         let kind = if task.handler { "RUNNING HANDLER" } else { "TASK" };
-        self.screen.banner(&format!("{kind} [{}]{}", task.name, self.marker(task.check)));
+        let arguments = task.arguments.as_ref().filter(|_| !task.no_log);
+        let arguments = arguments.map(|text| format!(" {text}")).unwrap_or_default();
+        let marker = self.marker(task.check);
+        self.screen.banner(&format!("{kind} [{}{arguments}]{marker}", task.name));
         if self.settings.verbosity >= 2 {
             self.screen.line(Colour::Debug, &format!("task path: {}", task.path));
         }
@@ -156,8 +159,8 @@ impl DefaultReporter {
 
     fn result_line(&self, outcome: &HostResult, is_item: bool) -> (Option<String>, Colour) {
         let host = match &outcome.delegated_to {
-            Some(to) => format!("{} -> {to}", outcome.host),
-            None => outcome.host.clone(),
+            Some(to) if *to != outcome.host => format!("{} -> {to}", outcome.host),
+            _ => outcome.host.clone(),
         };
         let item = outcome.item.as_deref().unwrap_or_default();
         // A loop's items have been shown one by one.
@@ -341,7 +344,9 @@ impl Reporter for DefaultReporter {
             Event::Retrying { host, task, left, result } => {
                 self.retrying(host, task, *left, result);
             }
-            Event::Included { file, hosts, item } => self.included(file, hosts, item.as_deref()),
+            Event::Included { file, hosts, item, .. } => {
+                self.included(file, hosts, item.as_deref())
+            }
             Event::Message { text } => self.screen.line(Colour::Plain, text),
             Event::Meta { text } if self.settings.verbosity >= 2 => {
                 self.screen.line(Colour::Plain, &format!("META: {text}"));

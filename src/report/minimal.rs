@@ -1,11 +1,11 @@
 //! The callback minimal: one result per host, commands with their output.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::colour::Colour;
 use super::dump::{self, Form};
 use super::screen::Screen;
-use super::{Reporter, Settings, diff};
+use super::{Reporter, Settings, diff, json};
 use crate::events::{Event, HostResult, Status};
 
 /// Modules whose output is shown as it is.
@@ -58,10 +58,22 @@ impl Reporter for MinimalReporter {
         if self.screen.notice(event) {
             return;
         }
-        if let Event::HostFinished(outcome) = event {
-            self.result(outcome);
+        match event {
+            Event::HostFinished(outcome) => self.result(outcome),
+            Event::Included { written: Some(file), hosts, .. } => {
+                for host in hosts {
+                    let text = json::pretty(&included(file));
+                    self.screen.line(Colour::Ok, &format!("{host} | SUCCESS => {text}"));
+                }
+            }
+            _ => {}
         }
     }
+}
+
+/// What an include answers.
+pub fn included(file: &str) -> Json {
+    json!({ "changed": false, "include": file, "include_args": {} })
 }
 
 /// Whether the result is a command's, not that of a job that was started.

@@ -63,7 +63,8 @@ impl Screen {
 
     /// `TASK [x] ****` after an empty line, filled up to the width with at least three stars.
     pub fn banner(&self, text: &str) {
-        let width = console::measure_text_width(text);
+        // Line ends in a task's arguments have no width.
+        let width = console::measure_text_width(&text.replace('\n', ""));
         let stars = self.columns.saturating_sub(width).max(3);
         self.out(&format!("\n{text} {}\n", "*".repeat(stars)));
     }
