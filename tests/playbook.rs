@@ -220,6 +220,25 @@ fn defaults_of_modules_are_put_into_their_tasks() {
 }
 
 #[test]
+fn defaults_of_a_group_stand_below_those_of_its_modules() {
+    let plays = plays(
+        "
+- hosts: all
+  module_defaults:
+    group/k8s: {kubeconfig: of-group, namespace: of-group}
+    k8s_info: {namespace: of-module}
+    group/others: {x: y}
+  tasks:
+    - {name: t, kubernetes.core.k8s_info: {kind: Pod}}
+",
+    );
+    let task = task(&plays[0].tasks, "t");
+    let get = |name: &str| json(task.arguments.as_ref().and_then(|a| a.get(name)));
+    assert_eq!(get("kubeconfig"), "\"of-group\"");
+    assert_eq!(get("namespace"), "\"of-module\"");
+}
+
+#[test]
 fn plays_keep_all_their_keywords() {
     let plays = plays(
         "

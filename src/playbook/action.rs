@@ -366,15 +366,31 @@ fn put_under(action: &mut Action, more: &[(Node, Node)], place: &Node) {
     action.arguments = Some(Node::new(Yaml::Map(all), span));
 }
 
-/// Arguments that `module_defaults` gives; inner ones come last and win.
+/// The modules of a `group/NAME` in `module_defaults`, by the group's name and its collection's.
+const GROUPS: &[(&[&str], &[&str])] = &[(
+    &["k8s", "kubernetes.core.k8s", "ansible.builtin.k8s", "community.kubernetes.k8s"],
+    &["k8s", "k8s_info", "k8s_drain", "k8s_exec", "k8s_log", "k8s_scale", "k8s_service"],
+)];
+
+/// Arguments that `module_defaults` gives. Those of a module that come last, the innermost,
+/// replace all that were given for it before; those of its group stand below them.
 fn add_defaults(action: &mut Action, defaults: &[Node]) {
     if action.arguments.as_ref().is_some_and(|arguments| arguments.as_map().is_none()) {
         return;
     }
-    for (key, arguments) in defaults.iter().rev().flat_map(|d| d.as_map().unwrap_or_default()) {
-        if key.as_str().is_some_and(|name| normalise(name) == action.module) {
-            put_under(action, arguments.as_map().unwrap_or_default(), arguments);
-        }
+    let last = |is_wanted: &dyn Fn(&str) -> bool| {
+        let entries = defaults.iter().flat_map(|defaults| defaults.as_map().unwrap_or_default());
+        entries.filter(|(key, _)| key.as_str().is_some_and(is_wanted)).last()
+    };
+    let own = last(&|name| normalise(name) == action.module);
+    let of_group = |(names, modules): &(&[&str], &[&str])| {
+        let is_group =
+            |name: &str| name.strip_prefix("group/").is_some_and(|name| names.contains(&name));
+        last(&is_group).filter(|_| modules.contains(&&*action.module))
+    };
+    let found: Vec<_> = own.into_iter().chain(GROUPS.iter().filter_map(of_group)).collect();
+    for (_, arguments) in found {
+        put_under(action, arguments.as_map().unwrap_or_default(), arguments);
     }
 }
 

@@ -206,11 +206,6 @@ pub(super) fn defaults_of(node: &Node) -> Result<Vec<Node>, Error> {
             )));
         };
         for (key, arguments) in entries {
-            if key.as_str().is_some_and(|name| name.starts_with("group/")) {
-                return Err(key
-                    .span
-                    .error("groups of modules are not supported in module_defaults"));
-            }
             if arguments.as_map().is_none() {
                 return Err(arguments.span.error(format!(
                     "the defaults of a module must be a dictionary of its arguments, not {}",
