@@ -11,6 +11,7 @@ pub mod journal;
 pub mod kubernetes;
 pub mod modules;
 pub mod playbook;
+pub mod precheck;
 mod python_regex;
 pub mod report;
 pub mod secret;

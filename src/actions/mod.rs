@@ -23,6 +23,7 @@ mod k8s_export;
 mod k8s_info;
 mod kubectl_drain;
 mod pause;
+mod precheck;
 mod raw;
 mod reboot;
 mod registry;

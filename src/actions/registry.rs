@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{
     Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
     fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain,
-    pause, raw, reboot, script, set_fact, set_stats, template, unarchive, uri,
+    pause, precheck, raw, reboot, script, set_fact, set_stats, template, unarchive, uri,
     validate_argument_spec, wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, argument_names, coerced};
@@ -105,6 +105,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<k8s_info::K8sInfo>(),
     ActionSpec::of::<kubectl_drain::KubectlDrain>(),
     ActionSpec::of::<pause::Pause>(),
+    ActionSpec::of::<precheck::Precheck>(),
     ActionSpec::of::<raw::Raw>(),
     ActionSpec::of::<reboot::Reboot>(),
     ActionSpec::of::<script::Script>(),

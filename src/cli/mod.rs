@@ -5,6 +5,7 @@ mod config;
 mod extra_vars;
 mod list;
 mod playbook;
+mod precheck;
 mod recorded;
 mod resume;
 mod run;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
     // The first word may be a command; a playbook of that name is written `./config`.
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("config") => command(arguments, config::run),
+        Some("precheck") => command(arguments, precheck::run),
         Some("resume") => command(arguments, resume::run),
         Some("run") => command(arguments, run::run),
         Some("runs") => command(arguments, runs::list),

@@ -6,11 +6,17 @@ use super::common::Common;
 use super::exit;
 use crate::engine::{self, Prepared};
 use crate::events::Event;
-use crate::report::{self, Look, Settings, Watchers};
+use crate::report::{self, Look, Reporter, Settings, Watchers};
 use crate::settings::Config;
 
 /// Runs to the end; returns the exit code.
 pub fn run(prepared: Prepared, config: &Config, common: &Common, look: Look) -> u8 {
+    let reporter = report::reporter(report_settings(common, config, look));
+    watched(prepared, config, reporter)
+}
+
+/// As [`run`], told to this reporter.
+pub fn watched(prepared: Prepared, config: &Config, reporter: Box<dyn Reporter>) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -19,7 +25,6 @@ pub fn run(prepared: Prepared, config: &Config, common: &Common, look: Look) -> 
         }
     };
     let code = runtime.block_on(async {
-        let reporter = report::reporter(report_settings(common, config, look));
         let (events, watchers) = Watchers::start(vec![reporter]);
         for text in &config.warnings {
             events.emit(Event::Warning { text: text.clone() });

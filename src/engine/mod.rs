@@ -22,7 +22,6 @@ mod prompts;
 mod recorder;
 mod result;
 mod scopes;
-mod serial;
 mod stepping;
 mod strategy;
 mod tags;

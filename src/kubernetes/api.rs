@@ -63,6 +63,12 @@ impl Api {
         self.patiently(Method::GET, path, None).await
     }
 
+    /// What is no JSON: `/metrics`. Asked for once.
+    pub async fn text(&self, path: &str) -> Result<String, ApiError> {
+        let bytes = self.bytes(&Method::GET, path, None).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The object, or none if there is no such thing.
     pub async fn get_opt(&self, path: &str) -> Result<Option<Json>, ApiError> {
         match self.get(path).await {
@@ -151,6 +157,16 @@ impl Api {
         path: &str,
         body: Option<(&str, &Json)>,
     ) -> Result<Json, ApiError> {
+        let bytes = self.bytes(method, path, body).await?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or(Json::Null))
+    }
+
+    async fn bytes(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<(&str, &Json)>,
+    ) -> Result<Vec<u8>, ApiError> {
         let mut request = Request::builder().method(method.clone()).uri(path);
         let mut bytes = Vec::new();
         if let Some((kind, object)) = body {
@@ -169,10 +185,10 @@ impl Api {
             .map(Duration::from_secs);
         let collected = response.into_body().collect().await;
         let bytes = collected.map_err(|e| ApiError::Unreachable(e.to_string()))?.to_bytes();
-        let answer: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
         if status.is_success() {
-            return Ok(answer);
+            return Ok(bytes.to_vec());
         }
+        let answer: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
         Err(refused(status, &answer, &bytes, retry_after))
     }
 }

@@ -14,6 +14,9 @@ pub struct Budget {
     pub disruptions_allowed: i64,
     pub current_healthy: i64,
     pub desired_healthy: i64,
+    /// Pods that are not ready may always go.
+    #[serde(skip)]
+    unready_may_go: bool,
     #[serde(skip)]
     selector: Json,
 }
@@ -24,6 +27,20 @@ impl Budget {
         let namespace = pod.pointer("/metadata/namespace").and_then(Json::as_str);
         namespace == Some(&self.namespace)
             && matches(&self.selector, pod.pointer("/metadata/labels").unwrap_or(&Json::Null))
+    }
+
+    /// Whether the eviction of a pod does not ask this budget: it takes nothing away.
+    pub fn does_not_count(&self, pod: &Json) -> bool {
+        let phase = pod.pointer("/status/phase").and_then(Json::as_str).unwrap_or_default();
+        let conditions = pod.pointer("/status/conditions").and_then(Json::as_array);
+        let ready = conditions.into_iter().flatten().any(|condition| {
+            let text = |key: &str| condition.get(key).and_then(Json::as_str);
+            text("type") == Some("Ready") && text("status") == Some("True")
+        });
+        let enough = self.desired_healthy > 0 && self.current_healthy >= self.desired_healthy;
+        matches!(phase, "Succeeded" | "Failed" | "Pending")
+            || pod.pointer("/metadata/deletionTimestamp").is_some()
+            || (!ready && (self.unready_may_go || enough))
     }
 
     pub fn describe(&self) -> String {
@@ -45,7 +62,8 @@ pub async fn all(api: &Api) -> Result<Vec<Budget>, ApiError> {
     Ok(api.list(&path, "").await?.iter().filter_map(read).collect())
 }
 
-fn read(object: &Json) -> Option<Budget> {
+/// A budget as the API has it.
+pub fn read(object: &Json) -> Option<Budget> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
     let number = |pointer: &str| object.pointer(pointer).and_then(Json::as_i64).unwrap_or(0);
     Some(Budget {
@@ -54,6 +72,7 @@ fn read(object: &Json) -> Option<Budget> {
         disruptions_allowed: number("/status/disruptionsAllowed"),
         current_healthy: number("/status/currentHealthy"),
         desired_healthy: number("/status/desiredHealthy"),
+        unready_may_go: text("/spec/unhealthyPodEvictionPolicy").as_deref() == Some("AlwaysAllow"),
         selector: object.pointer("/spec/selector").cloned().unwrap_or(Json::Null),
     })
 }

@@ -2,14 +2,14 @@
 //! 1.20 on can be spoken to; kubeconfig, TLS and authentication are the `kube` crate's.
 
 mod api;
-mod budget;
+pub mod budget;
 mod connect;
 mod discovery;
 pub mod drain;
 pub mod export;
 pub mod lease;
 pub mod node;
-mod pod;
+pub mod pod;
 
 pub use api::{Api, ApiError, encode};
 pub use connect::{Source, connect, server_of};

@@ -36,6 +36,7 @@ mod mount;
 mod package;
 mod pattern;
 mod ping;
+pub mod precheck_host;
 pub mod process;
 mod registry;
 mod replace;
@@ -67,6 +68,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 pub use coerce::coerced;
+pub use kubeadm::Version;
 pub use registry::{ModuleSpec, argument_names, find, names};
 
 /// A module is its arguments and what is done with them.

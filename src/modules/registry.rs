@@ -88,6 +88,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::mount::Mount>(),
     ModuleSpec::of::<super::package::Package>(),
     ModuleSpec::of::<super::ping::Ping>(),
+    ModuleSpec::of::<super::precheck_host::PrecheckHost>(),
     ModuleSpec::of::<super::replace::Replace>(),
     ModuleSpec::of::<super::script::Script>(),
     ModuleSpec::of::<super::setup::Setup>(),

@@ -18,6 +18,7 @@ mod prompt;
 mod role;
 mod role_files;
 mod role_tasks;
+pub mod serial;
 mod task;
 mod values;
 

@@ -88,6 +88,22 @@ impl Client {
             .with("stderr", output.stderr.clone()))
     }
 
+    /// What a question to etcdctl is answered with, also when it ends badly as it does for
+    /// a cluster that is not well.
+    pub fn json(&self, context: &Context, words: &[&str]) -> Result<Json, Failure> {
+        let mut all = vec!["etcdctl"];
+        all.extend(self.flags.iter().map(String::as_str));
+        all.extend(words);
+        all.extend(["-w", "json"]);
+        let output = self.exec(context, &all)?;
+        // Complaints about single members may stand before the answer.
+        let answers = output.stdout.lines().rev().map(serde_json::from_str::<Json>);
+        answers.flatten().next().ok_or_else(|| {
+            let why = output.stderr.trim();
+            Failure::new(format!("etcdctl {} failed: {why}", words.join(" ")))
+        })
+    }
+
     /// Bytes of the database of the member that is asked.
     pub fn database_size(&self, context: &Context) -> Result<u64, Failure> {
         let output = self.run(context, "etcdctl", &["endpoint", "status", "-w", "json"])?;

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use super::args::Number;
 use super::files::failed;
 use super::{Context, Failure, Module, Outcome};
-use client::Client;
+pub use client::Client;
+pub use member::Member as Place;
 use member::Member;
 
 /// What the names of snapshots begin with; only these are ever removed.

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use super::args::{Flag, Number, Text, TextList};
 use super::process::{Output, Process};
 use super::{Context, Failure, Module, Outcome};
-use version::Version;
+pub use version::Version;
 
 /// Upgrades and inspects what kubeadm made.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

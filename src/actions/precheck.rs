@@ -1,0 +1,262 @@
+//! `precheck`: everything that would stop an upgrade, found before the first change.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::{Action, Context, Error, Failure, Outcome, Remote, cluster};
+use crate::events::EXPLANATION;
+use crate::modules::Version;
+use crate::modules::args::{Flag, Number, Text, TextList};
+use crate::modules::precheck_host::disk;
+use crate::playbook::serial;
+use crate::precheck::{self, Cluster, Finding, Host, Id, Plan, Report, World};
+use crate::template::{Value, Variable};
+
+/// Hosts that are asked at the same time.
+const AT_ONCE: usize = 20;
+/// Between two looks at what may heal by itself.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Looks at the cluster and the hosts of the play, and fails when an upgrade would.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Precheck {
+    /// The version to upgrade to, with or without a leading v.
+    #[serde(alias = "kube_version", alias = "to")]
+    version: Text,
+    /// Findings that do not count, by their ids.
+    #[serde(default)]
+    ignore: TextList,
+    /// The group of the control planes.
+    #[serde(default = "control_planes")]
+    control_planes: Text,
+    /// The group of the workers; control planes in it do not count as such.
+    #[serde(default = "workers")]
+    workers: Text,
+    /// The version of the packages: exact, or with a star; any package of the version
+    /// unless given.
+    package_version: Option<Text>,
+    /// Where backups go on the hosts.
+    #[serde(default = "backup_folder")]
+    backup_folder: Text,
+    /// Where backups go on the controller.
+    backup_dir: Option<String>,
+    /// Seconds that nodes and pods have to get well by themselves.
+    #[serde(default)]
+    settle: Number,
+    /// Workers that are drained at the same time, as in the play's keyword serial.
+    #[serde(default)]
+    serial: TextList,
+    /// Pods that nothing starts again are evicted.
+    #[serde(default)]
+    force: Flag,
+    /// Pods that keep data in an emptyDir are evicted.
+    #[serde(default)]
+    delete_emptydir_data: Flag,
+    /// Days that each certificate has to be valid still.
+    #[serde(default = "a_month")]
+    certificate_days: Number,
+    /// Whether the target's images have to be on the hosts already.
+    #[serde(default)]
+    require_images: Flag,
+    /// A kubeconfig on the controller; admin.conf of the first control plane unless given.
+    kubeconfig: Option<String>,
+    /// A context of that kubeconfig.
+    context: Option<String>,
+}
+
+fn control_planes() -> Text {
+    Text("kube_control_plane".to_owned())
+}
+
+fn workers() -> Text {
+    Text("kube_node".to_owned())
+}
+
+fn backup_folder() -> Text {
+    Text("/var/lib/kup-play/backup".to_owned())
+}
+
+fn a_month() -> Number {
+    Number(30)
+}
+
+impl Action for Precheck {
+    const NAME: &'static str = "precheck";
+    const ONCE: bool = true;
+    const INTERRUPTIBLE: bool = true;
+
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        let target = Version::parse(&self.version.0).ok_or_else(|| {
+            Error::failed(format!("'{}' is no version; give one such as 1.21.2", self.version.0))
+        })?;
+        let ignore = self.ignored()?;
+        let plan = self.plan(context);
+        let (hosts, cluster) =
+            tokio::join!(self.hosts(context, &plan, target), self.cluster(context, target));
+        let mut world = World { target, plan, cluster, hosts, now: Timestamp::now() };
+        let deadline = Instant::now() + Duration::from_secs(self.settle.0.try_into().unwrap_or(0));
+        let report = loop {
+            let report = Report::of(&world, precheck::check(&world), &ignore);
+            let passing = report.findings.iter().any(|finding| may_pass(finding));
+            if !passing || Instant::now() + PAUSE > deadline {
+                break report;
+            }
+            context.progress("nodes and pods are given time to get well");
+            tokio::time::sleep(PAUSE).await;
+            world.cluster = self.cluster(context, target).await;
+        };
+        outcome(&report)
+    }
+}
+
+/// Whether it may be over in a minute: a node comes up, or pods are being started.
+fn may_pass(finding: &Finding) -> bool {
+    finding.stops()
+        && matches!(finding.id, Id::NodeNotReady | Id::BudgetBlocksDrain | Id::ClusterUnreachable)
+}
+
+impl Precheck {
+    fn ignored(&self) -> Result<Vec<Id>, Error> {
+        let ids = self.ignore.0.iter().map(|name| {
+            Id::named(name).ok_or_else(|| {
+                Error::failed(format!(
+                    "there is no finding '{name}' to ignore: see docs/precheck.md"
+                ))
+            })
+        });
+        ids.collect()
+    }
+
+    fn plan(&self, context: &Context) -> Plan {
+        let hosts = &context.session.hosts;
+        let control_planes = hosts.group(&self.control_planes.0);
+        let mut workers = hosts.group(&self.workers.0);
+        workers.retain(|host| !control_planes.contains(host));
+        let sizes: Vec<_> =
+            self.serial.0.iter().filter_map(|text| serial::size(text, workers.len())).collect();
+        let mut batches: Vec<_> = control_planes.iter().map(|host| vec![host.clone()]).collect();
+        batches.extend(serial::batches(&workers, if sizes.is_empty() { &[1] } else { &sizes }));
+        let address = |host: &String| {
+            let address = hosts.variable(host, "ansible_host")?;
+            Some((host.clone(), address.as_str()?.to_owned()))
+        };
+        Plan {
+            addresses: control_planes.iter().chain(&workers).filter_map(address).collect(),
+            control_planes,
+            workers,
+            batches,
+            force: self.force.0,
+            delete_emptydir_data: self.delete_emptydir_data.0,
+            budgets_may_block: false,
+            certificate_days: self.certificate_days.0,
+            require_images: self.require_images.0,
+            backup_here: self.backup_dir.as_deref().and_then(|folder| {
+                disk(&std::path::absolute(Path::new(folder)).unwrap_or_else(|_| folder.into()))
+            }),
+        }
+    }
+
+    /// All hosts of the play that the upgrade is for, asked side by side.
+    async fn hosts(
+        &self,
+        context: &Context,
+        plan: &Plan,
+        target: Version,
+    ) -> BTreeMap<String, Host> {
+        let all = plan.control_planes.iter().chain(&plan.workers);
+        let of_play = play_hosts(context);
+        let named: Vec<_> = all.filter(|host| of_play.contains(host)).cloned().collect();
+        let version = self.package_version.clone();
+        let version = version.map_or_else(|| format!("{target}-*"), |version| version.0);
+        let arguments = Map::from_iter([
+            ("package_version".to_owned(), json!(version)),
+            ("backup_folder".to_owned(), json!(self.backup_folder.0)),
+        ]);
+        let asked = named.into_iter().map(|host| {
+            let arguments = arguments.clone();
+            async move {
+                let asked = ask(context, &host, arguments).await;
+                let unreachable = |error| Host::Unreachable(message(&error));
+                (host, asked.unwrap_or_else(unreachable))
+            }
+        });
+        stream::iter(asked).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    async fn cluster(&self, context: &Context, target: Version) -> Result<Cluster, String> {
+        let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref())
+            .await
+            .map_err(|error| message(&error))?;
+        precheck::collect(&api, target.minor).await.map_err(|error| error.to_string())
+    }
+}
+
+/// What the host's half says, and the controller's clock around it.
+async fn ask(context: &Context, host: &str, arguments: Map<String, Json>) -> Result<Host, Error> {
+    let remote = remote(context, host)?;
+    let request = context.request("precheck_host", arguments);
+    // Connected before the clock is looked at.
+    let agent = remote.pool.agent(&remote.endpoint, remote.become_.as_ref()).await?;
+    let before = now();
+    let result = agent.call(request, Vec::new()).await?.result;
+    let after = now();
+    let result = super::outcome(result)?.result;
+    let facts = serde_json::from_value(Json::Object(result))
+        .map_err(|error| Error::failed(format!("the host's answer cannot be read: {error}")))?;
+    Ok(Host::Asked { facts: Box::new(facts), between: (before, after) })
+}
+
+fn remote(context: &Context, host: &str) -> Result<Remote, Error> {
+    if context.remote.host == host {
+        return Ok(context.remote.clone());
+    }
+    let mut remote = context.session.hosts.remote(host)?;
+    // Whom the task becomes here it becomes there too.
+    remote.become_ = remote.become_.or_else(|| context.remote.become_.clone());
+    Ok(remote)
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    Timestamp::now().as_duration().as_secs_f64()
+}
+
+fn play_hosts(context: &Context) -> Vec<String> {
+    let hosts: Option<Value> = match context.scope.lookup("ansible_play_hosts_all") {
+        Some(Variable::Data(hosts)) => Some(hosts),
+        _ => None,
+    };
+    let names = hosts.and_then(|hosts| hosts.try_iter().ok()).into_iter().flatten();
+    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+fn message(error: &Error) -> String {
+    match error {
+        Error::Failed(failure) => failure.msg.clone(),
+        Error::Unreachable(msg) => msg.clone(),
+    }
+}
+
+/// Findings that stop the upgrade fail the task.
+fn outcome(report: &Report) -> Result<Outcome, Error> {
+    let result = serde_json::to_value(report).map_err(|error| Error::failed(error.to_string()))?;
+    let Json::Object(result) = result else {
+        return Err(Error::failed("the report is no mapping"));
+    };
+    if report.errors == 0 {
+        let outcome = Outcome { result, ..Outcome::default() };
+        let lines: Vec<_> = report.findings.iter().map(Finding::line).collect();
+        return Ok(outcome.with("msg", report.counts()).with("lines", lines));
+    }
+    let told = format!("the upgrade must not begin\n{}", report.stopping(100));
+    let msg = format!("the upgrade must not begin: {}", report.counts());
+    Err(Failure { msg, changed: false, result }.with(EXPLANATION, told).into())
+}

@@ -1,0 +1,89 @@
+//! `precheck_host`: everything that a precheck wants to know of a host, in one round trip.
+//! It changes nothing.
+
+mod certificates;
+mod etcd;
+mod facts;
+mod images;
+mod packages;
+mod system;
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::args::Text;
+use super::{Context, Failure, Module, Outcome};
+
+pub use facts::{Certificate, Disk, Etcd, Facts, Manifest, Member, Packages};
+pub use system::disk;
+
+/// What kubeadm and etcd write to.
+const TMP: &str = "/etc/kubernetes/tmp";
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
+const ETCD_DATA: &str = "/var/lib/etcd";
+/// Where packages and images go.
+const VAR: &str = "/var";
+
+/// Looks at a host; the result is what it found.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrecheckHost {
+    /// The version of the packages: exact, or with a star.
+    package_version: Text,
+    /// Where backups go.
+    backup_folder: PathBuf,
+}
+
+impl Module for PrecheckHost {
+    const NAME: &'static str = "precheck_host";
+
+    fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        let begun = Instant::now();
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64());
+        let mut unread = Vec::new();
+        let packages = match packages::look(context, &self.package_version.0) {
+            Some(Ok(packages)) => Some(packages),
+            Some(Err(failure)) => {
+                unread.push(format!("packages: {}", failure.msg));
+                None
+            }
+            None => None,
+        };
+        let facts = Facts {
+            clock,
+            swap: system::swap(),
+            fail_swap_on: system::fail_swap_on(),
+            certificates: certificates::all(Path::new("/")),
+            disks: self.disks(),
+            manifests: system::manifests(),
+            packages,
+            etcd: etcd::look(context),
+            images: images::all(context),
+            unread,
+            took: begun.elapsed().as_secs_f64(),
+        };
+        let result = serde_json::to_value(facts).map_err(|e| Failure::new(e.to_string()))?;
+        let Json::Object(result) = result else {
+            return Err(Failure::new("the facts are no mapping"));
+        };
+        Ok(Outcome { result, ..Outcome::default() })
+    }
+}
+
+impl PrecheckHost {
+    fn disks(&self) -> Vec<Disk> {
+        let etcd = Path::new(ETCD_DATA);
+        let paths = [Path::new(TMP), Path::new(MANIFESTS), &self.backup_folder, Path::new(VAR)];
+        let mut disks: Vec<_> = paths.into_iter().filter_map(system::disk).collect();
+        if etcd.exists()
+            && let Some(disk) = system::disk(etcd)
+        {
+            disks.push(Disk { used: system::size_of(etcd), ..disk });
+        }
+        disks
+    }
+}

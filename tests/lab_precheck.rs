@@ -1,0 +1,93 @@
+//! `kup-play precheck` on a real cluster. Needs root and `tests/lab/lab build`.
+
+#[allow(dead_code)] // Other tests use the rest of it.
+mod support;
+
+use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use support::Lab;
+
+fn precheck(lab: &Lab, arguments: &[&str]) -> Output {
+    let inventory = lab.inventory();
+    Command::new(env!("CARGO_BIN_EXE_kup-play"))
+        .args(["precheck", "-i", &inventory])
+        .args(arguments)
+        .output()
+        .expect("kup-play")
+}
+
+fn report(lab: &Lab, arguments: &[&str]) -> (Option<i32>, Json) {
+    let output = precheck(lab, &[arguments, &["--format", "json"]].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    (output.status.code(), report.unwrap_or_else(|e| panic!("{e}: {}", support::text(&output))))
+}
+
+/// The findings of an id: severity and object of each.
+fn found<'a>(report: &'a Json, id: &str) -> Vec<(&'a str, &'a str)> {
+    let findings = report["findings"].as_array().into_iter().flatten();
+    let text = |finding: &'a Json, key: &str| finding[key].as_str().unwrap_or_default();
+    findings
+        .filter(|finding| finding["id"] == id)
+        .map(|finding| (text(finding, "severity"), text(finding, "object")))
+        .collect()
+}
+
+fn wait_for(what: &str, seen: impl Fn() -> bool) {
+    let came = (0..60).any(|_| {
+        thread::sleep(Duration::from_millis(500));
+        seen()
+    });
+    assert!(came, "it never came: {what}");
+}
+
+#[test]
+fn what_would_stop_an_upgrade_is_found_before_it_begins() {
+    let lab = Lab::fresh("pre", 1, 2);
+    let before = lab.state("ls /etc/kubernetes/tmp /var/lib/kup-play 2>/dev/null; dpkg-query -W");
+    let (code, healthy) = report(&lab, &["--to", "v1.21.2"]);
+    assert_eq!((code, &healthy["errors"]), (Some(0), &Json::from(0)), "{healthy:#}");
+    assert_eq!(healthy["version"], "v1.20.2");
+    assert_eq!(healthy["hosts"].as_array().map(Vec::len), Some(3));
+    let after = lab.state("ls /etc/kubernetes/tmp /var/lib/kup-play 2>/dev/null; dpkg-query -W");
+    assert_eq!(before, after, "a precheck changes nothing");
+
+    lab.start_app();
+    lab.kubectl(&["patch", "pdb", "app", "--type=merge", "-p", "{\"spec\":{\"minAvailable\":3}}"]);
+    lab.kubectl(&["cordon", "w2"]);
+    lab.kubectl(&["run", "bare", "--image=docker.io/library/app:1", "--", "httpd", "-f"]);
+    wait_for("the budget", || {
+        let path = "jsonpath={.status.desiredHealthy} {.status.disruptionsAllowed}";
+        lab.kubectl(&["get", "pdb", "app", "-o", path]).trim() == "3 0"
+    });
+    wait_for("the bare pod's node", || {
+        !lab.kubectl(&["get", "pod", "bare", "-o", "jsonpath={.spec.nodeName}"]).trim().is_empty()
+    });
+    lab.ssh("cp1", "cp /etc/kubernetes/manifests/kube-scheduler.yaml /etc/kubernetes/manifests/kube-scheduler.yaml.bak");
+    let (code, broken) = report(&lab, &["--to", "v1.22.1"]);
+    lab.ssh("cp1", "rm /etc/kubernetes/manifests/kube-scheduler.yaml.bak");
+    assert_eq!(code, Some(2), "{broken:#}");
+    assert_eq!(found(&broken, "minor-skipped"), [("error", "cluster")]);
+    assert_eq!(found(&broken, "budget-blocks-drain"), [("error", "default/app")]);
+    assert_eq!(found(&broken, "node-cordoned"), [("warning", "w2")]);
+    assert_eq!(found(&broken, "bare-pod"), [("error", "default/bare")]);
+    assert_eq!(found(&broken, "foreign-manifest"), [("error", "cp1:kube-scheduler.yaml.bak")]);
+    let hosts: Vec<_> =
+        found(&broken, "target-repository-missing").into_iter().map(|(_, host)| host).collect();
+    assert_eq!(hosts, ["cp1", "w1", "w2"]);
+
+    // The same stops the playbook before it changes anything, unless each is ignored.
+    let upgrade = ["playbooks/upgrade.yml", "-e", "kube_version=1.21.2", "-e", "precheck_settle=0"];
+    let stopped = lab.kup(&upgrade);
+    let told = support::text(&stopped);
+    assert_eq!(stopped.status.code(), Some(2), "{told}");
+    assert!(told.contains("budget-blocks-drain: default/app"), "{told}");
+    assert!(!told.contains("PLAY [Save"), "nothing comes after the precheck:\n{told}");
+    let ignoring = ["--to", "1.21.2", "--ignore", "budget-blocks-drain,bare-pod"];
+    let ignored = precheck(&lab, &ignoring);
+    let text = support::text(&ignored);
+    assert!(ignored.status.success(), "{text}");
+    assert!(text.contains("IGNORED  budget-blocks-drain: default/app"), "{text}");
+}
