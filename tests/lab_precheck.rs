@@ -91,3 +91,64 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     assert!(ignored.status.success(), "{text}");
     assert!(text.contains("IGNORED  budget-blocks-drain: default/app"), "{text}");
 }
+
+/// A playbook in a folder of its own.
+fn playbook(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("play.yml");
+    std::fs::write(&path, text).expect("written");
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+#[test]
+fn budgets_that_forbid_are_dealt_with_as_the_policy_says_and_the_guard_counts_workers() {
+    let lab = Lab::fresh("pre", 1, 2);
+    lab.start_app();
+    lab.kubectl(&["patch", "pdb", "app", "--type=merge", "-p", "{\"spec\":{\"minAvailable\":3}}"]);
+    let drain = "- hosts: w1
+  gather_facts: false
+  become: true
+  tasks:
+    - kubectl_drain:
+        state: drained
+        timeout: 120
+        budget_policy: \"{{ policy }}\"
+        budget_policies: \"{{ policies | default({}) }}\"
+        budget_timeout: 3
+      register: drained
+    - assert: {that: drained.node_skipped == skipped}
+    - kubectl_drain: {state: uncordoned}
+";
+    let (_folder, path) = playbook(drain);
+    let skip = lab.kup(&[&path, "-e", "{policy: skip, skipped: true}"]);
+    assert!(skip.status.success(), "{}", support::text(&skip));
+    assert!(!lab.is_cordoned("w1"), "a node that is skipped is put back");
+    let own = "{policy: wait, skipped: false, policies: {default: {policy: force}}}";
+    let force = lab.kup(&[&path, "-v", "-e", own]);
+    assert!(force.status.success(), "{}", support::text(&force));
+    assert!(
+        support::text(&force).contains("\"forced\": [\"default/app-"),
+        "{}",
+        support::text(&force)
+    );
+
+    let guard = "- hosts: \"{{ batch }}\"
+  gather_facts: false
+  become: true
+  tasks:
+    - upgrade_guard: {max_unavailable: 1, timeout: 4}
+";
+    let (_folder, path) = playbook(guard);
+    let code = |batch: &str| {
+        let output = lab.kup(&[&path, "-e", &format!("batch={batch}")]);
+        (output.status.code(), support::text(&output))
+    };
+    let (ok, told) = code("cp1");
+    assert_eq!(ok, Some(0), "{told}");
+    let (ok, told) = code("w1");
+    assert_eq!(ok, Some(0), "{told}");
+    let (failed, told) = code("w1,w2");
+    assert_eq!(failed, Some(2), "{told}");
+    assert!(told.contains("no more than 1 workers may be away"), "{told}");
+}

@@ -8,6 +8,7 @@ use super::{Context, Error, Remote, files};
 use crate::agent::protocol::Request;
 use crate::kubernetes::{Api, ApiError, Source, connect, server_of};
 use crate::secret::Secret;
+use crate::template::Variable;
 
 /// Groups whose first host is asked, by the names that inventories give them.
 const CONTROL_PLANES: &[&str] =
@@ -48,27 +49,56 @@ pub async fn of(
 }
 
 async fn through_first_control_plane(context: &Context) -> Result<Source, Error> {
-    let hosts = &context.session.hosts;
-    let first = CONTROL_PLANES.iter().find_map(|group| hosts.group(group).into_iter().next());
-    let Some(first) = first else {
-        return Err(Error::failed(format!(
-            "no kubeconfig is given, and the inventory has none of the groups {}: name one with \
-             the argument kubeconfig or in K8S_AUTH_KUBECONFIG",
-            CONTROL_PLANES.join(", ")
-        )));
-    };
-    let remote = if context.remote.host == first {
-        context.remote.clone()
-    } else {
-        let mut remote = hosts.remote(&first)?;
-        // Whom the task becomes here it becomes there too.
-        remote.become_ = remote.become_.or_else(|| context.remote.become_.clone());
-        remote
-    };
+    let remote = remote(context, &first_control_plane(context)?)?;
     let kubeconfig = admin_conf(&remote).await?;
     let (host, port) = server_of(&kubeconfig)?;
     let address = remote.pool.forward(&remote.endpoint, &host, port).await?;
     Ok(Source::Tunnel { kubeconfig, address })
+}
+
+fn first_control_plane(context: &Context) -> Result<String, Error> {
+    let hosts = &context.session.hosts;
+    let first = CONTROL_PLANES.iter().find_map(|group| hosts.group(group).into_iter().next());
+    first.ok_or_else(|| {
+        Error::failed(format!(
+            "no kubeconfig is given, and the inventory has none of the groups {}: name one with \
+             the argument kubeconfig or in K8S_AUTH_KUBECONFIG",
+            CONTROL_PLANES.join(", ")
+        ))
+    })
+}
+
+/// The apiserver of one control plane at its own address, past every load balancer.
+pub async fn apiserver(
+    context: &Context,
+    host: &str,
+    address: &str,
+    port: u16,
+) -> Result<Api, Error> {
+    let kubeconfig = admin_conf(&remote(context, &first_control_plane(context)?)?).await?;
+    let remote = remote(context, host)?;
+    let address = remote.pool.forward(&remote.endpoint, address, port).await?;
+    Ok(connect(&Source::Tunnel { kubeconfig, address }).await?)
+}
+
+/// Another host, with the privileges that the task has.
+pub fn remote(context: &Context, host: &str) -> Result<Remote, Error> {
+    if context.remote.host == host {
+        return Ok(context.remote.clone());
+    }
+    let mut remote = context.session.hosts.remote(host)?;
+    // Whom the task becomes here it becomes there too.
+    remote.become_ = remote.become_.or_else(|| context.remote.become_.clone());
+    Ok(remote)
+}
+
+/// The hosts that a magic variable lists (`ansible_play_batch`).
+pub fn hosts_in(context: &Context, variable: &str) -> Vec<String> {
+    let Some(Variable::Data(hosts)) = context.scope.lookup(variable) else {
+        return Vec::new();
+    };
+    let names = hosts.try_iter().into_iter().flatten();
+    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 async fn admin_conf(remote: &Remote) -> Result<Secret, Error> {

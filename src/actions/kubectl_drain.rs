@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Action, Context, Error, Failure, Outcome, cluster, guard};
 use crate::kubernetes::drain::{self, Drained, Options, Undrained};
+use crate::kubernetes::policy::{Policies, Policy, Then};
 use crate::kubernetes::{Api, node};
 use crate::modules::args::{Flag, Number};
 
@@ -42,10 +43,47 @@ pub struct KubectlDrain {
     /// Delete the pods: budgets are not asked.
     #[serde(default)]
     disable_eviction: Flag,
+    /// What is done when a budget has forbidden an eviction for `budget_timeout` seconds:
+    /// wait on, skip the node (it is put back, and `node_skipped` is true), or force (the
+    /// pod is deleted).
+    #[serde(default)]
+    budget_policy: Then,
+    /// Seconds that a budget is waited for before its policy holds.
+    #[serde(default)]
+    budget_timeout: Number,
+    /// Policies of namespaces: `{batch: {policy: force, timeout: 60}}`.
+    #[serde(default)]
+    budget_policies: BTreeMap<String, NamespacePolicy>,
     /// A kubeconfig on the controller; admin.conf of the first control plane unless given.
     kubeconfig: Option<String>,
     /// A context of that kubeconfig.
     context: Option<String>,
+}
+
+/// The policy of one namespace.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamespacePolicy {
+    policy: Then,
+    /// Seconds; as `budget_timeout` unless given.
+    timeout: Option<Number>,
+}
+
+/// The policies that arguments name.
+pub fn policies(
+    policy: Then,
+    timeout: Number,
+    namespaces: &BTreeMap<String, NamespacePolicy>,
+) -> Policies {
+    let after = |seconds: Number| Duration::from_secs(u64::try_from(seconds.0).unwrap_or(0));
+    let of = |own: &NamespacePolicy| Policy {
+        then: own.policy,
+        after: after(own.timeout.unwrap_or(timeout)),
+    };
+    Policies {
+        default: Policy { then: policy, after: after(timeout) },
+        namespaces: namespaces.iter().map(|(name, own)| (name.clone(), of(own))).collect(),
+    }
 }
 
 fn yes() -> Flag {
@@ -81,11 +119,7 @@ impl Action for KubectlDrain {
         let name = self.name.clone().unwrap_or_else(|| context.host.clone());
         match self.state {
             State::Uncordoned => {
-                let changed = node::uncordon(&api, &name, context.check).await?;
-                if !context.check {
-                    context.session.undo.done(&guard::what(&name));
-                    context.session.guard.uncordoned(&cluster, &name);
-                }
+                let changed = uncordon(&api, &name, &cluster, context).await?;
                 Ok(Outcome::changed(changed).with("name", name))
             }
             State::Cordoned => {
@@ -108,6 +142,16 @@ async fn cordon(api: &Api, name: &str, cluster: &str, context: &Context) -> Resu
     Ok(node::cordon(api, name, context.check).await?)
 }
 
+/// Puts the node back to what it was.
+async fn uncordon(api: &Api, name: &str, cluster: &str, context: &Context) -> Result<bool, Error> {
+    let changed = node::uncordon(api, name, context.check).await?;
+    if !context.check {
+        context.session.undo.done(&guard::what(name));
+        context.session.guard.uncordoned(cluster, name);
+    }
+    Ok(changed)
+}
+
 impl KubectlDrain {
     fn options(&self) -> Options {
         Options {
@@ -121,6 +165,7 @@ impl KubectlDrain {
                 .map(Duration::from_secs),
             pod_selector: self.pod_selector.clone(),
             disable_eviction: self.disable_eviction.0,
+            policies: policies(self.budget_policy, self.budget_timeout, &self.budget_policies),
         }
     }
 
@@ -145,12 +190,33 @@ impl KubectlDrain {
         let cordoned = cordon(api, name, cluster, context).await?;
         let said = Mutex::new(String::new());
         let progress = |left: &BTreeMap<String, String>| tell(context, name, left, &said);
-        let drained = drain::drain(api, name, &options, &progress)
-            .await
-            .map_err(|error| self.undrained(name, error))?;
+        let drained = match drain::drain(api, name, &options, &progress).await {
+            Ok(drained) => drained,
+            Err(Undrained::Skipped(skipped)) => {
+                uncordon(api, name, cluster, context).await?;
+                return Ok(self.skipped(name, &skipped));
+            }
+            Err(error) => return Err(self.undrained(name, error)),
+        };
         Ok(Outcome::changed(cordoned || !drained.evicted.is_empty())
             .with("name", name)
+            .with("node_skipped", false)
+            .with("forced", json!(drained.forced))
             .with("evicted", json!(drained.evicted)))
+    }
+
+    /// The node is as it was, but for the pods that had gone already.
+    fn skipped(&self, name: &str, drained: &Drained) -> Outcome {
+        let blocking: Vec<_> =
+            drained.left.iter().filter(|(_, why)| why.contains("PodDisruptionBudget")).collect();
+        let why: Vec<_> = blocking.iter().map(|(pod, why)| format!("{pod} {why}")).collect();
+        Outcome::changed(!drained.evicted.is_empty())
+            .with("name", name)
+            .with("node_skipped", true)
+            .with("msg", format!("node {name} is left as it is: {}", why.join("; ")))
+            .with("left", json!(drained.left))
+            .with("forced", json!(drained.forced))
+            .with("evicted", json!(drained.evicted))
     }
 
     fn undrained(&self, name: &str, error: Undrained) -> Error {
@@ -163,7 +229,8 @@ impl KubectlDrain {
                 let msg = format!("node {name} cannot be drained: {}", list(&refused));
                 Failure::new(msg).with("refused", json!(refused)).into()
             }
-            Undrained::Timeout(Drained { left, evicted, .. }) => {
+            Undrained::Timeout(Drained { left, evicted, .. })
+            | Undrained::Skipped(Drained { left, evicted, .. }) => {
                 let msg = format!(
                     "node {name} was not drained in {} seconds: {}",
                     self.timeout.0,

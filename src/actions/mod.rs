@@ -34,6 +34,7 @@ mod set_stats;
 mod template;
 mod unarchive;
 mod undo;
+mod upgrade_guard;
 mod uri;
 mod validate_argument_spec;
 mod wait_for_connection;

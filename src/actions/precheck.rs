@@ -10,14 +10,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Action, Context, Error, Failure, Outcome, Remote, cluster};
+use super::kubectl_drain::{NamespacePolicy, policies};
+use super::{Action, Context, Error, Failure, Outcome, cluster};
 use crate::events::EXPLANATION;
+use crate::kubernetes::policy::Then;
 use crate::modules::Version;
 use crate::modules::args::{Flag, Number, Text, TextList};
 use crate::modules::precheck_host::disk;
 use crate::playbook::serial;
 use crate::precheck::{self, Cluster, Finding, Host, Id, Plan, Report, World};
-use crate::template::{Value, Variable};
 
 /// Hosts that are asked at the same time.
 const AT_ONCE: usize = 20;
@@ -60,6 +61,12 @@ pub struct Precheck {
     /// Pods that keep data in an emptyDir are evicted.
     #[serde(default)]
     delete_emptydir_data: Flag,
+    /// What the drains do about budgets that forbid, as kubectl_drain has it.
+    #[serde(default)]
+    budget_policy: Then,
+    /// The same of single namespaces.
+    #[serde(default)]
+    budget_policies: BTreeMap<String, NamespacePolicy>,
     /// Days that each certificate has to be valid still.
     #[serde(default = "a_month")]
     certificate_days: Number,
@@ -155,7 +162,7 @@ impl Precheck {
             batches,
             force: self.force.0,
             delete_emptydir_data: self.delete_emptydir_data.0,
-            budgets_may_block: false,
+            policies: policies(self.budget_policy, Number(0), &self.budget_policies),
             certificate_days: self.certificate_days.0,
             require_images: self.require_images.0,
             backup_here: self.backup_dir.as_deref().and_then(|folder| {
@@ -172,7 +179,7 @@ impl Precheck {
         target: Version,
     ) -> BTreeMap<String, Host> {
         let all = plan.control_planes.iter().chain(&plan.workers);
-        let of_play = play_hosts(context);
+        let of_play = cluster::hosts_in(context, "ansible_play_hosts_all");
         let named: Vec<_> = all.filter(|host| of_play.contains(host)).cloned().collect();
         let version = self.package_version.clone();
         let version = version.map_or_else(|| format!("{target}-*"), |version| version.0);
@@ -201,7 +208,7 @@ impl Precheck {
 
 /// What the host's half says, and the controller's clock around it.
 async fn ask(context: &Context, host: &str, arguments: Map<String, Json>) -> Result<Host, Error> {
-    let remote = remote(context, host)?;
+    let remote = cluster::remote(context, host)?;
     let request = context.request("precheck_host", arguments);
     // Connected before the clock is looked at.
     let agent = remote.pool.agent(&remote.endpoint, remote.become_.as_ref()).await?;
@@ -214,28 +221,9 @@ async fn ask(context: &Context, host: &str, arguments: Map<String, Json>) -> Res
     Ok(Host::Asked { facts: Box::new(facts), between: (before, after) })
 }
 
-fn remote(context: &Context, host: &str) -> Result<Remote, Error> {
-    if context.remote.host == host {
-        return Ok(context.remote.clone());
-    }
-    let mut remote = context.session.hosts.remote(host)?;
-    // Whom the task becomes here it becomes there too.
-    remote.become_ = remote.become_.or_else(|| context.remote.become_.clone());
-    Ok(remote)
-}
-
 /// Seconds since 1970.
 fn now() -> f64 {
     Timestamp::now().as_duration().as_secs_f64()
-}
-
-fn play_hosts(context: &Context) -> Vec<String> {
-    let hosts: Option<Value> = match context.scope.lookup("ansible_play_hosts_all") {
-        Some(Variable::Data(hosts)) => Some(hosts),
-        _ => None,
-    };
-    let names = hosts.and_then(|hosts| hosts.try_iter().ok()).into_iter().flatten();
-    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn message(error: &Error) -> String {

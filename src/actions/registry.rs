@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 use super::{
     Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
     fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain,
-    pause, precheck, raw, reboot, script, set_fact, set_stats, template, unarchive, uri,
-    validate_argument_spec, wait_for_connection,
+    pause, precheck, raw, reboot, script, set_fact, set_stats, template, unarchive, upgrade_guard,
+    uri, validate_argument_spec, wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, argument_names, coerced};
 
@@ -114,6 +114,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<template::Template>(),
     ActionSpec::sending::<unarchive::Unarchive>(),
     ActionSpec::sending::<uri::Uri>(),
+    ActionSpec::of::<upgrade_guard::UpgradeGuard>(),
     ActionSpec::of::<validate_argument_spec::ValidateArgumentSpec>(),
     ActionSpec::of::<wait_for_connection::WaitForConnection>(),
 ];

@@ -11,6 +11,7 @@ use super::api::encode;
 use super::budget::{self, Budget};
 use super::discovery::Resource;
 use super::pod::{self, Kind, Rules};
+use super::policy::{self, Policies, Then};
 use super::{Api, ApiError};
 
 /// Between two tries of an eviction that a budget forbids, unless the server says.
@@ -33,6 +34,8 @@ pub struct Options {
     pub pod_selector: Option<String>,
     /// Delete instead of evicting: budgets are not asked.
     pub disable_eviction: bool,
+    /// What is done about budgets that forbid evictions.
+    pub policies: Policies,
 }
 
 /// What came of a drain.
@@ -43,6 +46,8 @@ pub struct Drained {
     pub left: BTreeMap<String, String>,
     /// Pods that could not be looked at for eviction without an option.
     pub refused: BTreeMap<String, String>,
+    /// Pods that were deleted against their budgets.
+    pub forced: Vec<String>,
 }
 
 /// Why a drain did not end.
@@ -53,6 +58,8 @@ pub enum Undrained {
     Refused(Drained),
     /// The time was over.
     Timeout(Drained),
+    /// A budget's policy says that the node is to be left as it is.
+    Skipped(Drained),
 }
 
 impl From<ApiError> for Undrained {
@@ -104,14 +111,32 @@ pub async fn drain(
         pods.iter().map(|pod| evict(api, pod, options, &eviction, deadline)).collect();
     let mut look = tokio::time::interval(LOOK);
     let mut sent: HashSet<String> = HashSet::new();
+    let mut forced = Vec::new();
     while !left.is_empty() {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             explain(api, &pods, &sent, &mut left).await;
             let evicted = evicted.into_iter().filter(|name| !left.contains_key(name)).collect();
-            return Err(Undrained::Timeout(Drained { evicted, left, ..Drained::default() }));
+            return Err(Undrained::Timeout(Drained {
+                evicted,
+                left,
+                forced,
+                ..Drained::default()
+            }));
         }
         tokio::select! {
-            Some(done) = requests.next() => { sent.insert(done?); }
+            Some(done) = requests.next() => match done? {
+                Asked::Granted(name) => { sent.insert(name); }
+                Asked::Forced(name) => {
+                    forced.push(name.clone());
+                    sent.insert(name);
+                }
+                Asked::GivenUp => {
+                    explain(api, &pods, &sent, &mut left).await;
+                    let evicted: Vec<_> = sent.into_iter().collect();
+                    left.retain(|name, _| !evicted.contains(name));
+                    return Err(Undrained::Skipped(Drained { evicted, left, forced, ..Drained::default() }));
+                }
+            },
             _ = look.tick() => {
                 let before = left.len();
                 for pod in &pods {
@@ -128,7 +153,7 @@ pub async fn drain(
         }
     }
     progress(&left);
-    Ok(Drained { evicted, ..Drained::default() })
+    Ok(Drained { evicted, forced, ..Drained::default() })
 }
 
 async fn evictable(api: &Api, node: &str, options: &Options) -> Result<Vec<Json>, Undrained> {
@@ -169,23 +194,35 @@ async fn eviction_version(api: &Api) -> Result<String, ApiError> {
     Ok(format!("policy/{}", eviction.unwrap_or("v1beta1")))
 }
 
-/// Asks until the pod may go; returns its name.
+/// What came of asking for an eviction.
+enum Asked {
+    Granted(String),
+    /// Deleted against its budget, as the policy says.
+    Forced(String),
+    /// The policy says that the node is to be left.
+    GivenUp,
+}
+
+/// Asks until the pod may go, or its namespace's policy says what else is to be done.
 async fn evict(
     api: &Api,
     pod: &Json,
     options: &Options,
     version: &str,
     deadline: Option<Instant>,
-) -> Result<String, ApiError> {
+) -> Result<Asked, ApiError> {
     let name = pod::name(pod);
     let (namespace, short) = name.split_once('/').unwrap_or(("", &name));
+    let policy = options.policies.of(namespace);
+    let patience = Instant::now() + policy.after;
     let mut delete = json!({"preconditions": {"uid": pod::uid(pod)}});
     if let Some(seconds) = options.grace_period {
         delete["gracePeriodSeconds"] = json!(seconds);
     }
     let path = pods().path(Some(namespace), Some(short));
+    let mut forces = false;
     loop {
-        let answer = if options.disable_eviction {
+        let answer = if options.disable_eviction || forces {
             api.delete(&path, &delete).await.map(drop)
         } else {
             let body = json!({
@@ -195,21 +232,38 @@ async fn evict(
             });
             api.post(&format!("{path}/eviction"), &body).await.map(drop)
         };
-        let pause = match answer {
-            Ok(()) => return Ok(name),
+        let error = match answer {
+            Ok(()) if forces => return Ok(Asked::Forced(name)),
+            Ok(()) => return Ok(Asked::Granted(name)),
+            Err(error) => error,
+        };
+        let is_budget = policy::is_of_budget(&error);
+        let mut pause = match error {
             // Gone, or another pod of that name (the precondition).
-            Err(ApiError::Status { code: 404 | 409, .. }) => return Ok(name),
-            Err(ApiError::Status { code: 429 | 500 | 503 | 504, retry_after, .. }) => {
+            ApiError::Status { code: 404 | 409, .. } => return Ok(Asked::Granted(name)),
+            ApiError::Status { code: 429 | 500 | 503 | 504, retry_after, .. } => {
                 retry_after.unwrap_or(RETRY)
             }
-            Err(ApiError::Status { code: 403, reason, message, .. })
+            ApiError::Status { code: 403, reason, message, .. }
                 if reason == "Forbidden" && message.contains("being terminated") =>
             {
                 RETRY
             }
-            Err(ApiError::Unreachable(_)) => RETRY,
-            Err(error) => return Err(error),
+            ApiError::Unreachable(_) => RETRY,
+            error => return Err(error),
         };
+        if is_budget {
+            let left = patience.saturating_duration_since(Instant::now());
+            match policy.then {
+                Then::Wait => {}
+                Then::Skip if left.is_zero() => return Ok(Asked::GivenUp),
+                Then::Force if left.is_zero() => {
+                    forces = true;
+                    continue;
+                }
+                Then::Skip | Then::Force => pause = pause.min(left),
+            }
+        }
         if deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
             // The caller's clock ends it; no further request is worth sending.
             std::future::pending::<()>().await;

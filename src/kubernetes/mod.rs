@@ -10,6 +10,7 @@ pub mod export;
 pub mod lease;
 pub mod node;
 pub mod pod;
+pub mod policy;
 
 pub use api::{Api, ApiError, encode};
 pub use connect::{Source, connect, server_of};

@@ -16,6 +16,7 @@ mod dnf;
 mod dpkg;
 mod dpkg_selections;
 mod etcd_snapshot;
+mod etcd_status;
 mod file;
 pub mod files;
 mod find;

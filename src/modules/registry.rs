@@ -74,6 +74,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::dnf::Dnf>(),
     ModuleSpec::of::<super::dpkg_selections::DpkgSelections>(),
     ModuleSpec::of::<super::etcd_snapshot::EtcdSnapshot>(),
+    ModuleSpec::of::<super::etcd_status::EtcdStatus>(),
     ModuleSpec::of::<super::file::File>(),
     ModuleSpec::of::<super::find::Find>(),
     ModuleSpec::of::<super::get_url::GetUrl>(),

@@ -10,6 +10,7 @@ use super::place;
 use super::world::{Cluster, World, name, text};
 use crate::kubernetes::budget::Budget;
 use crate::kubernetes::pod::{self, Kind, Rules};
+use crate::kubernetes::policy::Then;
 
 pub fn check(world: &World, cluster: &Cluster) -> Vec<Finding> {
     let mut blocked = BTreeMap::new();
@@ -108,8 +109,14 @@ impl Blocked {
                 budget.name
             )
         };
-        Finding::error(Id::BudgetBlocksDrain, object, evidence)
-            .error_if(!world.plan.budgets_may_block)
+        let policy = world.plan.policies.of(&budget.namespace).then;
+        match policy {
+            Then::Wait => {}
+            Then::Skip => evidence += "; the policy is to skip the node",
+            Then::Force => evidence += "; the policy is to delete the pod all the same",
+        }
+        Finding::warning(Id::BudgetBlocksDrain, object, evidence)
+            .error_if(policy == Then::Wait)
             .fix(fix)
     }
 }
@@ -239,7 +246,7 @@ mod tests {
     #[test]
     fn where_the_drain_policy_deals_with_budgets_it_is_a_warning() {
         let mut world = world("1.21.2", &["cp1"], &["w1", "w2"]);
-        world.plan.budgets_may_block = true;
+        world.plan.policies.default.then = Then::Skip;
         let found = check(&world, &three_nodes(vec![budget("app", 0, 3, 3)]));
         assert!(ids(&found) == [Id::BudgetBlocksDrain] && !found[0].stops());
     }

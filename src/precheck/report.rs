@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::{Finding, Id, Severity};
+use super::finding::{Finding, Id, Severity, few};
 use super::world::World;
 
 /// What the precheck returns.
@@ -82,19 +82,34 @@ impl Report {
         let from = self.version.as_deref().unwrap_or("an unknown version");
         let hosts = self.hosts.len();
         let mut text = format!("From {from} to v{}, {hosts} hosts\n", self.target);
-        for finding in &self.findings {
-            text += &block(finding, columns);
-        }
+        text += &blocks(self.findings.iter(), columns);
         text + "\n" + &self.counts() + "\n"
     }
 
     /// For people: only what stops the upgrade.
     pub fn stopping(&self, columns: usize) -> String {
-        self.findings.iter().filter(|f| f.stops()).map(|f| block(f, columns)).collect()
+        blocks(self.findings.iter().filter(|f| f.stops()), columns)
     }
 }
 
-fn block(finding: &Finding, columns: usize) -> String {
+/// What is the same of several hosts is told once.
+fn blocks<'a>(findings: impl Iterator<Item = &'a Finding>, columns: usize) -> String {
+    let mut groups: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    for finding in findings {
+        let same = |other: &Finding| {
+            let key = |f: &'_ Finding| (f.id, f.severity, f.ignored);
+            key(other) == key(finding)
+                && (&other.evidence, &other.fix) == (&finding.evidence, &finding.fix)
+        };
+        match groups.iter_mut().find(|(first, _)| same(first)) {
+            Some((_, objects)) => objects.push(&finding.object),
+            None => groups.push((finding, vec![&finding.object])),
+        }
+    }
+    groups.into_iter().map(|(finding, objects)| block(finding, &objects, columns)).collect()
+}
+
+fn block(finding: &Finding, objects: &[&str], columns: usize) -> String {
     let word = if finding.ignored { "ignored" } else { finding.severity.word() };
     let indent = " ".repeat(9);
     let options = textwrap::Options::new(columns.clamp(40, 120))
@@ -103,7 +118,7 @@ fn block(finding: &Finding, columns: usize) -> String {
         // Names and paths stay whole: they are copied.
         .break_words(false)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    let mut text = format!("\n{:8} {}: {}\n", word.to_uppercase(), finding.id, finding.object);
+    let mut text = format!("\n{:8} {}: {}\n", word.to_uppercase(), finding.id, few(objects));
     text += &textwrap::fill(&finding.evidence, &options);
     text.push('\n');
     if !finding.fix.is_empty() {
@@ -136,6 +151,16 @@ mod tests {
         );
         assert!(text.contains("         Fix: uncordon it\n"));
         assert!(text.ends_with("\n1 error, 1 warning, 0 infos\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_the_same_of_several_hosts_is_told_once() {
+        let of = |host: &str| Finding::error(Id::PackageVersionMissing, host, "not offered");
+        let findings = vec![of("w1"), of("w2"), Finding { evidence: String::new(), ..of("w3") }];
+        let report = Report::new(None, "1.21.2".to_owned(), Vec::new(), findings, &[]);
+        let text = report.text(80);
+        assert!(text.contains("package-version-missing: w1, w2\n"), "{text}");
+        assert!(text.ends_with("3 errors, 0 warnings, 0 infos\n"));
     }
 
     #[test]

@@ -26,7 +26,11 @@ pub fn check(world: &World, cluster: &Cluster) -> Vec<Finding> {
     }
     let kubelets: Vec<_> =
         cluster.nodes.iter().filter_map(|node| Some((name(node), kubelet(node)?))).collect();
-    found.extend(kubelets.iter().filter_map(|(node, version)| of_kubelet(node, *version, target)));
+    // Of more minors the next one is what these kubelets will meet.
+    let next = Version { minor: target.minor.min(current.minor + 1), ..target };
+    found.extend(
+        kubelets.iter().filter_map(|(node, version)| of_kubelet(node, *version, target, next)),
+    );
     let all_there =
         |mut versions: Box<dyn Iterator<Item = Version> + '_>| versions.all(|v| v == target);
     if current == target
@@ -70,7 +74,7 @@ fn steps(current: Version, target: Version) -> Option<Finding> {
     )
 }
 
-fn of_kubelet(node: &str, version: Version, target: Version) -> Option<Finding> {
+fn of_kubelet(node: &str, version: Version, target: Version, next: Version) -> Option<Finding> {
     if version > target {
         let evidence = format!("its kubelet is v{version}, newer than the target v{target}");
         return Some(
@@ -79,13 +83,14 @@ fn of_kubelet(node: &str, version: Version, target: Version) -> Option<Finding> 
         );
     }
     // From 1.28 on kubelets may be three minors behind, before that two.
-    let behind = if target.minor >= 28 { 3 } else { 2 };
-    if version.minor + behind >= target.minor {
+    let behind = if next.minor >= 28 { 3 } else { 2 };
+    if version.minor + behind >= next.minor {
         return None;
     }
     let evidence = format!(
-        "its kubelet is v{version}; apiservers of v{target} work with kubelets that are at most \
-         {behind} minors behind"
+        "its kubelet is v{version}; apiservers of v1.{} work with kubelets that are at most \
+         {behind} minors behind",
+        next.minor
     );
     Some(
         Finding::error(Id::KubeletTooOld, node, evidence)
@@ -134,7 +139,7 @@ mod tests {
     #[test]
     fn two_minors_give_the_chain_of_steps() {
         let found = found(&["v1.20.2"], "1.23.1");
-        assert_eq!(ids(&found), [Id::MinorSkipped, Id::KubeletTooOld]);
+        assert_eq!(ids(&found), [Id::MinorSkipped]);
         assert!(
             found[0]
                 .evidence

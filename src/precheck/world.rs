@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::removed::{Release, Requested, Written};
 use crate::kubernetes::budget::Budget;
+use crate::kubernetes::policy::Policies;
 use crate::modules::Version;
 use crate::modules::precheck_host::{Disk, Facts};
 
@@ -33,8 +34,8 @@ pub struct Plan {
     pub force: bool,
     /// Pods that keep data in an emptyDir are evicted.
     pub delete_emptydir_data: bool,
-    /// What happens to a pod that its budget keeps: the drain waits until its end.
-    pub budgets_may_block: bool,
+    /// What drains do about budgets that forbid.
+    pub policies: Policies,
     /// Days that a certificate has to last.
     pub certificate_days: i64,
     /// The images have to be on the hosts already.

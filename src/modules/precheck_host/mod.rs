@@ -2,7 +2,7 @@
 //! It changes nothing.
 
 mod certificates;
-mod etcd;
+pub mod etcd;
 mod facts;
 mod images;
 mod packages;
