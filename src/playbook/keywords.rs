@@ -205,7 +205,7 @@ pub(super) fn defaults_of(node: &Node) -> Result<Vec<Node>, Error> {
                 defaults.kind()
             )));
         };
-        for (key, arguments) in entries {
+        for (_, arguments) in entries {
             if arguments.as_map().is_none() {
                 return Err(arguments.span.error(format!(
                     "the defaults of a module must be a dictionary of its arguments, not {}",
