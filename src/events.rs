@@ -62,6 +62,10 @@ pub enum Event {
         host: String,
         message: String,
     },
+    /// A question on the terminal; the answer stands on the same line.
+    Asked {
+        text: String,
+    },
     /// A line that Ansible prints between results ("Pausing for 1 seconds").
     Message {
         text: String,

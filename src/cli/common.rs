@@ -161,6 +161,8 @@ impl Common {
             no_log: config.flag("DEFAULT_NO_LOG"),
             poll_interval: number("DEFAULT_POLL_INTERVAL").unwrap_or(15) as f64,
             task_timeout: number("TASK_TIMEOUT").filter(|seconds| *seconds > 0),
+            debugger: config.flag("ENABLE_TASK_DEBUGGER"),
+            debugger_ignores_errors: config.flag("TASK_DEBUGGER_IGNORE_ERRORS"),
             show_arguments: config.flag("DISPLAY_ARGS_TO_STDOUT"),
             merge_hashes: config.text("DEFAULT_HASH_BEHAVIOUR").as_deref() == Some("merge"),
             inject_facts: config.flag("INJECT_FACTS_AS_VARS"),

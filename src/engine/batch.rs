@@ -55,6 +55,8 @@ pub struct Batch<'a> {
     pub apart: bool,
     /// `--start-at-task`: tasks before it are left out.
     pub first_task: Option<String>,
+    /// The strategy is `debug`.
+    pub debugs: bool,
     /// The answers of `vars_prompt`.
     pub prompted: Arc<Layer>,
     /// Too many hosts failed, or one that all depend on: no further play runs.
@@ -114,6 +116,7 @@ impl<'a> Batch<'a> {
             everyone: hosts.clone(),
             apart: false,
             first_task: None,
+            debugs: false,
             prompted,
             hosts,
         };
@@ -147,6 +150,7 @@ impl<'a> Batch<'a> {
             everyone: self.hosts.clone(),
             apart: true,
             first_task: self.first_task.clone(),
+            debugs: self.debugs,
             prompted: self.prompted.clone(),
             broken: false,
         }
@@ -369,7 +373,8 @@ impl<'a> Batch<'a> {
         let finished = self.on_hosts(task, &info, hosts, place, &scope, once).await?;
         let mut includes = Vec::new();
         let mut any_failed = false;
-        for mut done in finished {
+        for done in finished {
+            let mut done = self.debugged(task, &info, done, place, once).await?;
             any_failed |= matches!(done.status, Status::Failed | Status::Unreachable);
             let wanted = std::mem::take(&mut done.includes);
             let targets = if once { self.reached() } else { vec![done.host.clone()] };
@@ -390,7 +395,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Runs the task on the hosts, so many at a time; results are reported as they come.
-    async fn on_hosts(
+    pub(super) async fn on_hosts(
         &mut self,
         task: &Task,
         info: &Arc<TaskInfo>,

@@ -6,6 +6,7 @@ mod batch;
 mod catalogue;
 mod connection;
 mod custom_stats;
+mod debugger;
 mod gather;
 mod handlers;
 mod host_task;
@@ -99,6 +100,10 @@ pub struct Settings {
     pub task_timeout: Option<u64>,
     /// Mappings of several levels are merged, not replaced.
     pub merge_hashes: bool,
+    /// Every task that fails is looked at by the operator.
+    pub debugger: bool,
+    /// Failures that are ignored are none to look at.
+    pub debugger_ignores_errors: bool,
     /// Reporters are told the arguments of tasks.
     pub show_arguments: bool,
     /// Facts are variables too, under names with `ansible_`.

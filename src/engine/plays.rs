@@ -130,8 +130,9 @@ impl Run {
             });
             let mut batch = Batch::new(self, play, batch, everyone.clone(), prompted.clone())?;
             batch.first_task = first_task.clone();
+            batch.debugs = strategy == Strategy::Debug;
             let ran = match strategy {
-                Strategy::Linear => self.sections(play, &mut batch).await,
+                Strategy::Linear | Strategy::Debug => self.sections(play, &mut batch).await,
                 apart => self.independent(play, &mut batch, apart).await,
             };
             self.lost().extend(batch.lost());

@@ -13,6 +13,8 @@ use crate::template::Scope;
 pub enum Strategy {
     /// All hosts finish a task before the next one begins.
     Linear,
+    /// As linear, and the operator looks at each task that fails.
+    Debug,
     /// Each host goes on as soon as it can.
     Free,
     /// As free, but no more hosts begin than there are forks.
@@ -29,8 +31,8 @@ impl Run {
         };
         let name = name.as_deref().unwrap_or("linear");
         match name.strip_prefix("ansible.builtin.").unwrap_or(name) {
-            // `debug` is linear with a debugger for failed tasks.
-            "linear" | "debug" => Ok(Strategy::Linear),
+            "linear" => Ok(Strategy::Linear),
+            "debug" => Ok(Strategy::Debug),
             "free" => Ok(Strategy::Free),
             "host_pinned" => Ok(Strategy::HostPinned),
             other => {
@@ -52,7 +54,7 @@ impl Run {
         let at_once = match strategy {
             Strategy::HostPinned => self.settings.forks.max(1),
             // How many tasks run at once is seen to where they start.
-            Strategy::Linear | Strategy::Free => singles.len().max(1),
+            Strategy::Linear | Strategy::Debug | Strategy::Free => singles.len().max(1),
         };
         let mut running = futures::stream::iter(singles.into_iter().map(async |mut single| {
             let ran = self.sections(play, &mut single).await;

@@ -38,6 +38,7 @@ pub struct Keywords {
     pub timeout: Option<Node>,
     pub delegate_to: Option<Node>,
     pub delegate_facts: Option<Node>,
+    pub debugger: Option<Node>,
     /// What a block notifies; the loader has put it into the tasks.
     pub notify: Option<Node>,
 }
@@ -123,6 +124,7 @@ impl Keywords {
             "timeout" => &mut self.timeout,
             "delegate_to" => &mut self.delegate_to,
             "delegate_facts" => &mut self.delegate_facts,
+            "debugger" => &mut self.debugger,
             "notify" => &mut self.notify,
             _ => return None,
         })

@@ -73,6 +73,7 @@ impl Screen {
     pub fn notice(&self, event: &Event) -> bool {
         match event {
             Event::Warning { text } => self.warning(text),
+            Event::Asked { text } => self.out(text),
             Event::Error { text } => self.err(Colour::Error, &format!("ERROR! {text}")),
             Event::Interrupted => self.err(Colour::Error, "[ERROR]: User interrupted execution"),
             _ => return false,

@@ -418,6 +418,13 @@ pub static ENTRIES: &[Entry] = &[
         "warn",
     ),
     entry(
+        "TASK_DEBUGGER_IGNORE_ERRORS",
+        &["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"],
+        &[("defaults", "task_debugger_ignore_errors")],
+        Kind::Bool,
+        "True",
+    ),
+    entry(
         "ENABLE_TASK_DEBUGGER",
         &["ANSIBLE_ENABLE_TASK_DEBUGGER"],
         &[("defaults", "enable_task_debugger")],
