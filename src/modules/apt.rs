@@ -1,6 +1,6 @@
 //! `apt`: packages of Debian and its kin.
 
-mod cache;
+pub(super) mod cache;
 mod deb;
 mod specs;
 

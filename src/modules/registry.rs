@@ -64,6 +64,8 @@ impl ModuleSpec {
 static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::apt::Apt>(),
     ModuleSpec::of::<super::apt_hold::AptHold>(),
+    ModuleSpec::of::<super::apt_key::AptKey>(),
+    ModuleSpec::of::<super::apt_repository::AptRepository>(),
     ModuleSpec::of::<super::assemble::Assemble>(),
     ModuleSpec::of::<super::async_status::AsyncStatus>(),
     ModuleSpec::of::<super::authorized_key::AuthorizedKey>(),
@@ -71,6 +73,8 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::command::Command>(),
     ModuleSpec::of::<super::copy::Copy>(),
     ModuleSpec::of::<super::cron::Cron>(),
+    ModuleSpec::of::<super::deb822_repository::Deb822Repository>(),
+    ModuleSpec::of::<super::debconf::Debconf>(),
     ModuleSpec::of::<super::dnf::Dnf>(),
     ModuleSpec::of::<super::dpkg_selections::DpkgSelections>(),
     ModuleSpec::of::<super::etcd_snapshot::EtcdSnapshot>(),
@@ -88,10 +92,13 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::modprobe::Modprobe>(),
     ModuleSpec::of::<super::mount::Mount>(),
     ModuleSpec::of::<super::package::Package>(),
+    ModuleSpec::of::<super::package_facts::PackageFacts>(),
     ModuleSpec::of::<super::ping::Ping>(),
     ModuleSpec::of::<super::precheck_host::PrecheckHost>(),
     ModuleSpec::of::<super::replace::Replace>(),
+    ModuleSpec::of::<super::rpm_key::RpmKey>(),
     ModuleSpec::of::<super::script::Script>(),
+    ModuleSpec::of::<super::service_facts::ServiceFacts>(),
     ModuleSpec::of::<super::setup::Setup>(),
     ModuleSpec::of::<super::shell::Shell>(),
     ModuleSpec::of::<super::slurp::Slurp>(),
@@ -106,6 +113,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::uri::Uri>(),
     ModuleSpec::of::<super::user::User>(),
     ModuleSpec::of::<super::wait_for::WaitFor>(),
+    ModuleSpec::of::<super::yum_repository::YumRepository>(),
 ];
 
 /// The module of this short name (`_` between words).

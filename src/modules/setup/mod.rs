@@ -3,7 +3,7 @@
 mod local;
 mod machine;
 mod network;
-mod platform;
+pub(super) mod platform;
 mod python;
 mod resources;
 mod user;

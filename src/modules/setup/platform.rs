@@ -118,7 +118,7 @@ fn cmdline() -> Json {
         .into()
 }
 
-fn os_release() -> BTreeMap<String, String> {
+pub fn os_release() -> BTreeMap<String, String> {
     let release = text("/etc/os-release");
     release
         .lines()
