@@ -133,6 +133,8 @@ pub struct TaskInfo {
     pub looped: bool,
     /// It runs in check mode.
     pub check: bool,
+    /// What it changes is shown.
+    pub diff: bool,
 }
 
 /// The outcome of a task, or of one item of its loop, on a host.

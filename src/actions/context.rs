@@ -199,7 +199,14 @@ pub fn outcome(mut result: Map<String, Json>) -> Result<Outcome, Error> {
             diffs.into_iter().filter_map(|diff| serde_json::from_value::<Diff>(diff).ok()).collect()
         }
         // One change comes as it is, not in a list.
-        Some(diff) => serde_json::from_value::<Diff>(diff).into_iter().collect(),
+        Some(diff) => match serde_json::from_value::<Diff>(diff.clone()) {
+            Ok(diff) => vec![diff],
+            // A text that stands for itself.
+            Err(_) => {
+                result.insert("diff".to_owned(), diff);
+                Vec::new()
+            }
+        },
         None => Vec::new(),
     };
     Ok(Outcome { changed, result, diff })

@@ -31,6 +31,7 @@ mod script;
 mod session;
 mod set_fact;
 mod set_stats;
+mod synchronize;
 mod template;
 mod unarchive;
 mod undo;

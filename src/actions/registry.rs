@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 use super::{
     Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
     fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain,
-    pause, precheck, raw, reboot, script, set_fact, set_stats, template, unarchive, upgrade_guard,
-    uri, validate_argument_spec, wait_for_connection,
+    pause, precheck, raw, reboot, script, set_fact, set_stats, synchronize, template, unarchive,
+    upgrade_guard, uri, validate_argument_spec, wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, argument_names, coerced};
 
@@ -111,6 +111,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<script::Script>(),
     ActionSpec::of::<set_fact::SetFact>(),
     ActionSpec::of::<set_stats::SetStats>(),
+    ActionSpec::of::<synchronize::Synchronize>(),
     ActionSpec::of::<template::Template>(),
     ActionSpec::sending::<unarchive::Unarchive>(),
     ActionSpec::sending::<uri::Uri>(),

@@ -41,13 +41,13 @@ fn dispatch(request: Request, scratch: PathBuf) -> Map<String, Json> {
         Some(spec) => (spec.run)(arguments, &context),
         None => Err(Failure::new(format!("this agent has no module {}", request.module))),
     };
-    outcome.map_or_else(failed, |outcome| succeeded(outcome, context.diff))
+    outcome.map_or_else(failed, |outcome| succeeded(outcome))
 }
 
-fn succeeded(outcome: Outcome, diff: bool) -> Map<String, Json> {
+fn succeeded(outcome: Outcome) -> Map<String, Json> {
     let mut result = outcome.result;
     result.insert("changed".to_owned(), outcome.changed.into());
-    if diff && !outcome.diff.is_empty() {
+    if !outcome.diff.is_empty() {
         // One change is a mapping, several are a list, as in Ansible.
         let mut changes = serde_json::to_value(outcome.diff).unwrap_or_default();
         if let Json::Array(list) = &mut changes
@@ -95,8 +95,7 @@ mod tests {
     fn several_diffs_are_a_list_and_one_is_a_mapping() {
         let one = Outcome::changed(true).with_diff(modules::Diff::default());
         let two = one.clone().with_diff(modules::Diff::default());
-        assert!(succeeded(one.clone(), true)["diff"].is_object());
-        assert!(succeeded(two, true)["diff"].is_array());
-        assert!(!succeeded(one, false).contains_key("diff"));
+        assert!(succeeded(two)["diff"].is_array());
+        assert!(succeeded(one)["diff"].is_object());
     }
 }

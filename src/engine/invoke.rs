@@ -243,6 +243,13 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
         Ok(outcome) => result::of_outcome(outcome),
         Err(error) => result::of_error(error),
     };
+    if let Some(Json::Array(diffs)) = result.get_mut("diff")
+        && !SEVERAL_DIFFS.contains(&name_of(invocation))
+        && diffs.len() == 1
+        && let Some(only) = diffs.pop()
+    {
+        result.insert("diff".to_owned(), only);
+    }
     if let Invocation::Module { spec, arguments } = invocation
         && !result.contains_key("unreachable")
     {
@@ -270,6 +277,18 @@ fn as_of_command(arguments: &mut Map<String, Json>, uses_shell: bool) {
     arguments.insert("_uses_shell".to_owned(), json!(uses_shell));
     for (name, value) in [("argv", Json::Null), ("expand_argument_vars", json!(true))] {
         arguments.entry(name).or_insert(value);
+    }
+}
+
+/// Modules that give a list of changes even where there is one.
+const SEVERAL_DIFFS: &[&str] = &["blockinfile", "copy", "lineinfile", "template"];
+
+fn name_of(invocation: &Invocation) -> &str {
+    match invocation {
+        Invocation::Action { spec, .. } => spec.name,
+        Invocation::Module { spec, .. } => spec.name,
+        Invocation::External { name, .. } => name,
+        Invocation::Include(_) => "",
     }
 }
 

@@ -27,6 +27,12 @@ pub fn flag_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result
 impl Run {
     /// Whether what has these keywords runs in check mode; one that cannot be told yet
     /// does as the run does.
+    /// Whether a task shows what it changes.
+    pub(super) fn shows_changes(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
+        let own = keywords.diff.as_ref();
+        own.and_then(|node| flag_of(self.templar(), node, scope).ok()).unwrap_or(self.settings.diff)
+    }
+
     pub(super) fn checks(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
         let own = keywords.check_mode.as_ref();
         own.and_then(|node| flag_of(self.templar(), node, scope).ok())

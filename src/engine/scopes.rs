@@ -94,6 +94,7 @@ impl Batch<'_> {
             no_log: task.keywords.no_log.is_some(),
             looped: task.loop_.is_some(),
             check: self.run.checks(&task.keywords, scope),
+            diff: self.run.shows_changes(&task.keywords, scope),
         }
     }
 

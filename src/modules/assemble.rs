@@ -83,7 +83,7 @@ impl Module for Assemble {
         }
         let (owner, group, mode) = (self.owner.clone(), self.group.clone(), self.mode.clone());
         outcome.changed |= Attributes { owner, group, mode }.apply(&self.dest, true, false)?;
-        Ok(files::describe(outcome.with("msg", "OK"), &self.dest))
+        Ok(files::describe_existing(outcome.with("msg", "OK"), &self.dest))
     }
 }
 

@@ -105,7 +105,7 @@ impl Module for Deb822Repository {
             .with("repo", text)
             .with("dest", path.display().to_string())
             .with("key_filename", key_file.map_or(Json::Null, Json::from));
-        Ok(files::describe(outcome, &path))
+        Ok(files::describe_existing(outcome, &path))
     }
 }
 
@@ -145,7 +145,7 @@ fn remove(slug: &str, path: &Path, context: &Context) -> Result<Outcome, Failure
         .with("repo", Json::Null)
         .with("dest", path.display().to_string())
         .with("key_filename", key_path(slug, "gpg").display().to_string());
-    Ok(files::describe(outcome, path))
+    Ok(files::describe_existing(outcome, path))
 }
 
 impl Deb822Repository {

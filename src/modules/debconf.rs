@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::args::{Flag, Text};
-use super::{Context, Diff, Failure, Module, Outcome, tools};
+use super::{Context, Failure, Module, Outcome, tools};
 
 /// Gives the answer to a package's question, or shows all answers.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -93,11 +93,9 @@ impl Module for Debconf {
         }
         let current = Map::from_iter([(question.to_owned(), json!(wanted))]);
         if context.diff {
-            let text = |map: &Answers| serde_json::to_string_pretty(map).unwrap_or_default() + "\n";
             let mut after = previous.clone();
             after.extend(current.clone());
-            let (before, after) = (text(&previous), text(&after));
-            outcome = outcome.with_diff(Diff { before, after, ..Diff::default() });
+            outcome = outcome.with("diff", json!({"before": previous, "after": after}));
         }
         Ok(outcome.with("current", current).with("previous", previous))
     }

@@ -217,6 +217,11 @@ pub fn describe(outcome: Outcome, path: &Path) -> Outcome {
     outcome
 }
 
+/// The same where there is something; modules say nothing of a path that is not there.
+pub fn describe_existing(outcome: Outcome, path: &Path) -> Outcome {
+    if path.exists() { describe(outcome, path) } else { outcome }
+}
+
 fn owner(name: Option<String>, id: u32) -> Json {
     json!(name.unwrap_or_else(|| id.to_string()))
 }

@@ -210,7 +210,7 @@ impl GetUrl {
             false => "file already exists",
         };
         let outcome = Outcome { changed, ..self.blank() }.with("msg", msg);
-        Ok(files::describe(outcome, &self.dest))
+        Ok(files::describe_existing(outcome, &self.dest))
     }
 
     /// The answer in a temporary file.
@@ -232,7 +232,7 @@ impl GetUrl {
                     .with("msg", answer.msg)
                     .with("status_code", 304)
                     .with("elapsed", elapsed);
-                return Ok(Fetched::NotNewer(files::describe(outcome, &self.dest)));
+                return Ok(Fetched::NotNewer(files::describe_existing(outcome, &self.dest)));
             }
             Some(-1) => return Err(told(Failure::new(answer.msg))),
             Some(200) | None => {}
@@ -318,7 +318,7 @@ impl GetUrl {
         }
         if context.check {
             result.changed = new != old;
-            return Ok(files::describe(result.with("msg", answer.msg.clone()), &dest));
+            return Ok(files::describe_existing(result.with("msg", answer.msg.clone()), &dest));
         }
         if let Some(checksum) = checksum {
             let found = digest(&checksum.algorithm, temporary)?;
@@ -347,7 +347,7 @@ impl GetUrl {
             .with("md5sum", md5)
             .with("msg", answer.msg.clone())
             .with("status_code", json!(answer.status));
-        Ok(files::describe(result, &dest))
+        Ok(files::describe_existing(result, &dest))
     }
 }
 

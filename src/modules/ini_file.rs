@@ -114,20 +114,19 @@ impl Module for IniFile {
         if edit.changed && !context.check {
             outcome = self.write(outcome, &target, &edit.text, context)?;
         }
-        if context.diff {
-            let header = format!("{} (content)", self.path.display());
-            outcome = outcome.with_diff(Diff {
-                before_header: header.clone(),
-                after_header: header,
-                before,
-                after: edit.text,
-            });
-        }
+        let header = format!("{} (content)", self.path.display());
+        let shown = |text: String| if context.diff { text } else { String::new() };
+        outcome = outcome.with_diff(Diff {
+            before_header: header.clone(),
+            after_header: header,
+            before: shown(before),
+            after: shown(edit.text),
+        });
         if !context.check && self.path.exists() {
             let (owner, group, mode) = (self.owner.clone(), self.group.clone(), self.mode.clone());
             outcome.changed |= Attributes { owner, group, mode }.apply(&self.path, true, false)?;
         }
-        Ok(files::describe(outcome, &self.path))
+        Ok(files::describe_existing(outcome, &self.path))
     }
 }
 

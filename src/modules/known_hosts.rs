@@ -58,7 +58,7 @@ impl Module for KnownHosts {
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let outcome = self.enforce(context)?;
-        Ok(files::describe(outcome, &self.path))
+        Ok(files::describe_existing(outcome, &self.path))
     }
 }
 
@@ -89,9 +89,7 @@ impl KnownHosts {
             }
         };
         let mut outcome = self.told();
-        if context.diff {
-            outcome = outcome.with_diff(self.diff(before.as_deref(), found, key.as_deref()));
-        }
+        outcome = outcome.with_diff(self.diff(before.as_deref(), found, key.as_deref()));
         if !present && found.line.is_none() && key.is_some() {
             return Ok(outcome);
         }

@@ -1,10 +1,12 @@
 //! Host modules: what a task does on a host. One file each, plain synchronous
 //! Rust over the host's files and commands; they run inside the agent.
 
+mod alternatives;
 mod apt;
 mod apt_hold;
 mod apt_key;
 mod apt_repository;
+mod archive;
 pub mod args;
 pub mod assemble;
 pub mod async_status;
@@ -26,11 +28,13 @@ pub mod files;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 pub mod glob;
 mod group;
 mod hostname;
 pub mod http;
 mod ini_file;
+mod iptables;
 mod known_hosts;
 mod kubeadm;
 mod lenient;
@@ -42,6 +46,7 @@ mod package;
 mod package_facts;
 mod pattern;
 mod ping;
+mod pip;
 pub mod precheck_host;
 pub mod process;
 mod registry;
@@ -54,6 +59,7 @@ mod setup;
 mod shell;
 mod slurp;
 mod stat;
+pub mod synchronize;
 mod sysctl;
 mod systemd;
 mod tempfile;

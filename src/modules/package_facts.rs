@@ -81,9 +81,12 @@ impl Module for PackageFacts {
             match manager.filter(|manager| tools::find(context, manager.program).is_some()) {
                 Some(manager) => {
                     found += 1;
-                    let listed = (manager.list)(context)?;
-                    for (name, entries) in listed {
-                        packages.insert(name, entries);
+                    match (manager.list)(context) {
+                        Ok(listed) => packages.extend(listed),
+                        Err(failure) => warnings.push(format!(
+                            "Failed to retrieve packages with {own}: {}",
+                            failure.msg
+                        )),
                     }
                 }
                 None if self.manager.0.contains(name) => warnings.push(format!(
@@ -124,7 +127,8 @@ fn run(context: &Context, program: &str, arguments: &[&str]) -> Result<String, F
     if output.success() {
         return Ok(output.stdout);
     }
-    Err(Failure::new(format!("Failed to retrieve packages with {program}: {}", output.stderr)))
+    let (rc, stderr) = (output.rc, output.stderr);
+    Err(Failure::new(format!("Unable to list packages rc={rc} : {stderr}")))
 }
 
 fn of_apt(context: &Context) -> Result<Packages, Failure> {

@@ -43,6 +43,7 @@ impl ModuleSpec {
                     .map_err(|e| e.to_string())
             },
             run: |mut arguments, context| {
+                let secrets = secret_texts(M::SECRETS, &arguments);
                 let security = match M::WRITES_FILES {
                     true => security::take(&mut arguments),
                     false => Map::new(),
@@ -50,7 +51,8 @@ impl ModuleSpec {
                 let module: M = serde_json::from_value(coerced::<M>(arguments))
                     .map_err(|e| Failure::new(format!("wrong arguments for {}: {e}", M::NAME)))?;
                 let unsafe_writes = security::unsafe_writes(&security, context);
-                let mut outcome = module.run(&Context { unsafe_writes, ..context.clone() })?;
+                let done = module.run(&Context { unsafe_writes, ..context.clone() });
+                let mut outcome = without_secrets(done, &secrets)?;
                 security::apply(&security, &mut outcome, context.check)?;
                 Ok(outcome)
             },
@@ -60,12 +62,52 @@ impl ModuleSpec {
     }
 }
 
+/// The values that are not to be shown.
+fn secret_texts(names: &[&str], arguments: &Json) -> Vec<String> {
+    let values = names.iter().filter_map(|name| arguments.get(*name)?.as_str());
+    values.filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}
+
+/// The result with asterisks where it has a secret in it.
+fn without_secrets(done: Result<Outcome, Failure>, secrets: &[String]) -> Result<Outcome, Failure> {
+    if secrets.is_empty() {
+        return done;
+    }
+    let hide = |text: &mut String| {
+        for secret in secrets {
+            *text = text.replace(secret, "********");
+        }
+    };
+    match done {
+        Ok(mut outcome) => {
+            outcome.result.values_mut().for_each(|value| each_text(value, &hide));
+            Ok(outcome)
+        }
+        Err(mut failure) => {
+            hide(&mut failure.msg);
+            failure.result.values_mut().for_each(|value| each_text(value, &hide));
+            Err(failure)
+        }
+    }
+}
+
+fn each_text(value: &mut Json, change: &impl Fn(&mut String)) {
+    match value {
+        Json::String(text) => change(text),
+        Json::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Json::Object(map) => map.values_mut().for_each(|item| each_text(item, change)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
 /// Every host module; a new one is added here and nowhere else.
 static MODULES: &[ModuleSpec] = &[
+    ModuleSpec::of::<super::alternatives::Alternatives>(),
     ModuleSpec::of::<super::apt::Apt>(),
     ModuleSpec::of::<super::apt_hold::AptHold>(),
     ModuleSpec::of::<super::apt_key::AptKey>(),
     ModuleSpec::of::<super::apt_repository::AptRepository>(),
+    ModuleSpec::of::<super::archive::Archive>(),
     ModuleSpec::of::<super::assemble::Assemble>(),
     ModuleSpec::of::<super::async_status::AsyncStatus>(),
     ModuleSpec::of::<super::authorized_key::AuthorizedKey>(),
@@ -83,9 +125,11 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::find::Find>(),
     ModuleSpec::of::<super::get_url::GetUrl>(),
     ModuleSpec::of::<super::getent::Getent>(),
+    ModuleSpec::of::<super::git::Git>(),
     ModuleSpec::of::<super::group::Group>(),
     ModuleSpec::of::<super::hostname::Hostname>(),
     ModuleSpec::of::<super::ini_file::IniFile>(),
+    ModuleSpec::of::<super::iptables::Iptables>(),
     ModuleSpec::of::<super::known_hosts::KnownHosts>(),
     ModuleSpec::of::<super::kubeadm::Kubeadm>(),
     ModuleSpec::of::<super::lineinfile::LineInFile>(),
@@ -94,6 +138,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::package::Package>(),
     ModuleSpec::of::<super::package_facts::PackageFacts>(),
     ModuleSpec::of::<super::ping::Ping>(),
+    ModuleSpec::of::<super::pip::Pip>(),
     ModuleSpec::of::<super::precheck_host::PrecheckHost>(),
     ModuleSpec::of::<super::replace::Replace>(),
     ModuleSpec::of::<super::rpm_key::RpmKey>(),
@@ -103,6 +148,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::shell::Shell>(),
     ModuleSpec::of::<super::slurp::Slurp>(),
     ModuleSpec::of::<super::stat::Stat>(),
+    ModuleSpec::of::<super::synchronize::Synchronize>(),
     ModuleSpec::of::<super::sysctl::Sysctl>(),
     ModuleSpec::of::<super::systemd::Service>(),
     ModuleSpec::of::<super::systemd::Systemd>(),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::args::Text;
-use super::{Context, Diff, Failure, Module, Outcome, files, tools};
+use super::{Context, Failure, Module, Outcome, files, tools};
 use crate::source;
 
 /// Sets the time zone, and whether the hardware clock is in it.
@@ -86,22 +86,18 @@ impl Module for Timezone {
         if !done.is_empty() {
             outcome = outcome.with("msg", done.join("\n"));
         }
-        if context.diff {
-            let (before, after) = (before.shown(), after.shown());
-            outcome = outcome.with_diff(Diff { before, after, ..Diff::default() });
-        }
-        Ok(outcome)
+        let diff = json!({"before": before.shown(), "after": after.shown()});
+        Ok(outcome.with("diff", diff))
     }
 }
 
 impl State {
-    fn shown(&self) -> String {
+    fn shown(&self) -> Map<String, Json> {
         let fields = [("hwclock", &self.hwclock), ("name", &self.name)];
         let fields = fields
             .into_iter()
             .filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?))));
-        let map: Map<String, Json> = fields.collect();
-        serde_json::to_string_pretty(&map).unwrap_or_default() + "\n"
+        fields.collect()
     }
 }
 

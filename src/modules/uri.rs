@@ -312,7 +312,7 @@ impl Uri {
                 }
             }
             outcome = outcome.with("path", dest.display().to_string());
-            outcome = files::describe(outcome, &dest);
+            outcome = files::describe_existing(outcome, &dest);
         }
         let parsed = text.as_ref().filter(|_| is_json).and_then(|t| serde_json::from_str(t).ok());
         if let Some(parsed) = parsed {

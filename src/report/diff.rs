@@ -8,10 +8,12 @@ use super::dump::is_set;
 use super::json;
 use crate::events::HostResult;
 
-/// What a result says of its changes; modules say it where it is asked for.
+/// What a result says of its changes; it is shown where it is asked for.
 pub fn of(outcome: &HostResult, palette: Palette) -> String {
     match outcome.result.get("diff") {
-        Some(changes) if is_set(&outcome.result, "changed") => render(changes, palette),
+        Some(changes) if outcome.task.diff && is_set(&outcome.result, "changed") => {
+            render(changes, palette)
+        }
         _ => String::new(),
     }
 }

@@ -96,7 +96,7 @@ impl Module for AuthorizedKey {
         Ok(match &self.path {
             Some(path) => {
                 let mut outcome = outcome.with("path", path.display().to_string());
-                outcome = files::describe(outcome, path);
+                outcome = files::describe_existing(outcome, path);
                 outcome
             }
             None => outcome,

@@ -341,7 +341,7 @@ impl Call<'_> {
             status: Some(i64::from(status.as_u16())),
             url: self.request.url.clone(),
             msg: msg.unwrap_or_else(|| format!("HTTP Error {}: {reason}", status.as_u16())),
-            headers: joined(response.headers()),
+            headers: last(response.headers()),
             cookies: None,
             body: Some(Box::new(response.into_body().into_reader())),
         }
@@ -397,6 +397,16 @@ fn joined(headers: &http::HeaderMap) -> Vec<(String, String)> {
         all.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
     };
     headers.keys().map(|name| (name.as_str().to_owned(), values(name).join(", "))).collect()
+}
+
+/// Of headers of one name the last; what Ansible keeps of a refusal.
+fn last(headers: &http::HeaderMap) -> Vec<(String, String)> {
+    let value = |name: &http::HeaderName| {
+        let last = headers.get_all(name).iter().next_back();
+        last.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let named = |name: &http::HeaderName| Some((name.as_str().to_owned(), value(name)?));
+    headers.keys().filter_map(named).collect()
 }
 
 fn http_date(time: SystemTime) -> String {

@@ -201,7 +201,7 @@ impl Job<'_> {
         if self.task.list_files.0 {
             outcome = outcome.with("files", listed);
         }
-        Ok(files::describe(outcome, &self.task.dest))
+        Ok(files::describe_existing(outcome, &self.task.dest))
     }
 
     /// The first program that can read the archive; none in check mode for what is tar's.

@@ -136,11 +136,9 @@ impl Module for YumRepository {
         let mut outcome = Outcome::changed(changed)
             .with("repo", self.name.0.clone())
             .with("state", if present { "present" } else { "absent" });
-        if context.diff {
-            let header = path.display().to_string();
-            let (before_header, after_header) = (header.clone(), header);
-            outcome = outcome.with_diff(Diff { before_header, after_header, before, after });
-        }
+        let header = path.display().to_string();
+        let (before_header, after_header) = (header.clone(), header);
+        outcome = outcome.with_diff(Diff { before_header, after_header, before, after });
         Ok(outcome)
     }
 }
