@@ -163,7 +163,10 @@ impl<'a, 'w> Composer<'a, 'w> {
     }
 
     fn syntax_error(&self, error: &ScanError) -> Error {
-        let span = self.span(error.marker().line(), error.marker().col());
+        let mut span = self.span(error.marker().line(), error.marker().col());
+        // The parser counts bytes in some of its errors.
+        let width = span.file.line(span.line).map_or(0, |line| line.chars().count());
+        span.column = span.column.min(width + 1);
         hint::explain(error.info(), span)
     }
 }

@@ -29,7 +29,12 @@ pub fn watched<T>(input: &str, case: impl FnOnce() -> T) -> T {
 pub fn cases(number: u32) -> Config {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     // What fails becomes a test with a name.
-    Config { cases: asked.unwrap_or(number), failure_persistence: None, ..Config::default() }
+    Config {
+        cases: asked.unwrap_or(number),
+        failure_persistence: None,
+        max_global_rejects: u32::MAX,
+        ..Config::default()
+    }
 }
 
 fn under_way<T>(act: impl FnOnce(&mut Vec<(Instant, String)>) -> T) -> T {
