@@ -67,6 +67,8 @@ fn clause_applied(mode: u32, clause: &str, is_directory: bool) -> Option<u32> {
             'u' => (6, 0o4000),
             'g' => (3, 0o2000),
             'o' => (0, 0o1000),
+            // It stands for all of them, and beside none.
+            'a' if who.len() > 1 => return None,
             'a' => {
                 let all = clause_applied(mode, &format!("ugo{operator}{what}"), is_directory)?;
                 return Some(all);

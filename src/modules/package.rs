@@ -15,6 +15,7 @@ pub struct Package {
     #[serde(alias = "pkg")]
     name: TextList,
     /// present, absent or latest.
+    #[serde(default = "present")]
     state: Text,
     /// The module to use in place of what the host has.
     #[serde(default = "auto", rename = "use")]
@@ -25,6 +26,10 @@ pub struct Package {
     /// What only the module of the host's own package manager knows.
     #[serde(flatten)]
     others: Map<String, Json>,
+}
+
+fn present() -> Text {
+    Text("present".to_owned())
 }
 
 fn auto() -> Text {

@@ -201,6 +201,13 @@ impl Job<'_> {
         if self.task.list_files.0 {
             outcome = outcome.with("files", listed);
         }
+        if self.task.dest.is_relative() {
+            let (given, whole) = (self.task.dest.display(), self.dest.display());
+            let warning = format!(
+                "Relative destination path '{given}' was resolved to absolute path '{whole}'."
+            );
+            outcome = outcome.with("warnings", json!([warning]));
+        }
         Ok(files::describe_existing(outcome, &self.task.dest))
     }
 
