@@ -29,6 +29,7 @@ const ANEW: &[&str] = &[
     "include_vars",
     "meta",
     "set_stats",
+    "upgrade_guard",
     "validate_argument_spec",
 ];
 /// Modules that do whatever they are told each time that they run.

@@ -34,6 +34,9 @@ pub async fn connect(source: &Source) -> Result<Api, ApiError> {
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(READ);
+    // The client's own retries of 429 grow to minutes and hide what a budget says; `Api`
+    // and the drain repeat requests by themselves.
+    config.default_retry = false;
     if let Source::Tunnel { address: (host, port), .. } = source {
         let server = config.cluster_url.host().unwrap_or_default().to_owned();
         if config.tls_server_name.is_none() {
