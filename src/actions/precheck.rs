@@ -112,7 +112,7 @@ impl Action for Precheck {
         let deadline = Instant::now() + Duration::from_secs(self.settle.0.try_into().unwrap_or(0));
         let report = loop {
             let report = Report::of(&world, precheck::check(&world), &ignore);
-            let passing = report.findings.iter().any(|finding| may_pass(finding));
+            let passing = report.findings.iter().any(may_pass);
             if !passing || Instant::now() + PAUSE > deadline {
                 break report;
             }
