@@ -175,6 +175,15 @@ fn what_cannot_be_explained_still_has_its_place() {
     }
 }
 
+#[test]
+fn places_stay_in_their_line() {
+    for text in ["%}{{{{<<: 😀\0", "%}: {#😀\0\n", "%}😀=: \u{feff}"] {
+        let Err(error) = load_all_str(text, Path::new("x.yml")) else { continue };
+        let column = error.span.map_or(0, |span| span.column);
+        assert!(column <= text.trim_end().chars().count() + 1, "{text}: {column}");
+    }
+}
+
 proptest::proptest! {
     /// What is read is a value or an error with a place in the text, never a panic.
     #[test]
