@@ -409,13 +409,11 @@ mod tests {
         let folder = folder();
         let base = folder.path();
         for format in ["gz", "tar", "zip"] {
-            if format == "zip" && tools::find(&Context::default(), "zip").is_none() {
-                continue;
-            }
             let arguments = json!({"path": base.join("in"), "dest": base.join("out").with_extension(format), "format": format});
             let done = archive(arguments.clone(), base).expect("packed");
             assert!(done.changed, "{format}");
-            assert_eq!(done.result["archived"].as_array().expect("a list").len(), 3);
+            let archived = done.result["archived"].as_array().expect("a list").len();
+            assert_eq!(archived, if format == "zip" { 2 } else { 3 }, "{format}");
             assert_eq!(done.result["arcroot"], json!(format!("{}/", base.display())));
             assert!(!archive(arguments, base).expect("there").changed, "{format}");
         }

@@ -247,9 +247,6 @@ mod tests {
 
     #[test]
     fn a_folder_is_the_same_once() {
-        if tools::find(&Context::default(), "rsync").is_none() {
-            return;
-        }
         let folder = tempfile::tempdir().expect("a folder");
         let base = folder.path();
         std::fs::create_dir(base.join("a")).expect("a folder");
