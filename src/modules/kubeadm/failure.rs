@@ -44,8 +44,8 @@ pub fn explained(what: &str, output: &Output, timeout: i64) -> Failure {
         .with("preflight", json!(findings))
         .with("stdout", output.stdout.clone())
         .with("stderr", output.stderr.clone());
-    // A manifest may have been written before the error.
-    failure.changed = output.stdout.contains("Moved new manifest to");
+    // A manifest may have been written before the error: "Moved", or "Moving" in newer ones.
+    failure.changed = output.stdout.contains(" new manifest to \"");
     if let Some(pod) = pod {
         failure = failure.with("pod", pod).with("log", log);
     }
@@ -105,6 +105,21 @@ mod tests {
         let failure = explained("upgrade apply", &output(stdout, stderr), 9);
         assert!(failure.msg.contains("the static pod kube-apiserver did not come up"));
         assert_eq!((&failure.result["pod"], failure.changed), (&json!("kube-apiserver"), true));
+    }
+
+    #[test]
+    fn the_pod_is_named_in_the_words_of_1_36_too() {
+        let whole = include_str!("../../../tests/data/kubeadm/1.36.5-apply.txt");
+        let scheduler = whole.find("[apiclient] Found 1 Pods for label selector component=kube-sch");
+        let stdout = &whole[..scheduler.expect("the scheduler")];
+        // As kubernetes/kubeadm#2927 has it.
+        let stderr = "error: error execution phase control-plane: couldn't upgrade control plane. \
+                      kubeadm has tried to recover everything into the earlier state. Errors faced: \
+                      static Pod hash for component kube-scheduler on Node master did not change \
+                      after 5m0s: timed out waiting for the condition";
+        let failure = explained("upgrade apply", &output(stdout, stderr), 9);
+        assert_eq!((&failure.result["pod"], failure.changed), (&json!("kube-scheduler"), true));
+        assert!(!explained("upgrade apply", &output("", stderr), 9).changed);
     }
 
     #[test]

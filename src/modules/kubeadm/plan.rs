@@ -249,18 +249,34 @@ mod tests {
 
     #[test]
     fn from_1_30_on_the_nodes_are_named() {
-        let table = parse(include_str!("../../../tests/data/kubeadm/1.30-plan.txt")).expect("text");
+        let table =
+            parse(include_str!("../../../tests/data/kubeadm/1.30.5-plan.txt")).expect("text");
         let json =
             parse(include_str!("../../../tests/data/kubeadm/1.30-plan-json.txt")).expect("JSON");
-        for plan in [table, json] {
-            let kubelet = component(&plan, "kubelet");
+        for plan in [&table, &json] {
+            let kubelet = component(plan, "kubelet");
             assert_eq!(kubelet.node.as_deref(), Some("cp1"));
-            assert_eq!(
-                (kubelet.current.as_deref(), kubelet.target.as_str()),
-                (Some("v1.29.6"), "v1.30.2")
-            );
-            assert_eq!(component(&plan, "etcd").target, "3.5.12-0");
+            assert_eq!(kubelet.current.as_deref().map(|version| &version[..5]), Some("v1.29"));
+            assert_eq!(&kubelet.target[..5], "v1.30");
+            assert!(component(plan, "etcd").target.starts_with("3.5.1"));
         }
+        let apiservers = table.components.iter().filter(|c| c.name == "kube-apiserver");
+        let nodes: Vec<_> = apiservers.filter_map(|component| component.node.as_deref()).collect();
+        assert_eq!(nodes, ["cp1", "cp2", "cp3"]);
+    }
+
+    #[test]
+    fn the_table_of_1_36_is_read() {
+        let plan =
+            parse(include_str!("../../../tests/data/kubeadm/1.36.5-plan.txt")).expect("a plan");
+        assert_eq!(plan.components.len(), 9);
+        let proxy = component(&plan, "kube-proxy");
+        assert_eq!(
+            (proxy.current.as_deref(), &*proxy.target, &proxy.node),
+            (Some("1.35.9"), "v1.36.5", &None)
+        );
+        assert_eq!(component(&plan, "etcd").node.as_deref(), Some("master"));
+        assert_eq!(plan.manual, Vec::<String>::new());
     }
 
     #[test]
