@@ -64,7 +64,7 @@ fn three_control_planes_and_two_workers_are_upgraded_under_a_budget() {
 
 #[test]
 fn an_interrupted_drain_leaves_no_node_cordoned() {
-    let lab = Lab::fresh("drain", 1, 2);
+    let lab = Lab::fresh("pre", 1, 2);
     lab.start_app();
     // A budget that never allows: the drain waits until it is interrupted.
     lab.kubectl(&["patch", "pdb", "app", "--type=merge", "-p", "{\"spec\":{\"minAvailable\":3}}"]);
@@ -92,7 +92,7 @@ fn an_interrupted_drain_leaves_no_node_cordoned() {
 
 #[test]
 fn what_is_wrong_with_a_host_is_said_and_the_others_go_on() {
-    let lab = Lab::fresh("drain", 1, 2);
+    let lab = Lab::fresh("pre", 1, 2);
     let folder = tempfile::tempdir().expect("a folder");
     let playbook = folder.path().join("p.yml");
     fs::write(
@@ -168,7 +168,7 @@ fn playbook(text: &str) -> (tempfile::TempDir, String) {
 
 #[test]
 fn a_full_disk_is_said_and_nothing_is_left_half_written() {
-    let lab = Lab::fresh("drain", 1, 2);
+    let lab = Lab::fresh("pre", 1, 2);
     for host in ["cp1", "w1"] {
         lab.ssh(host, "mkdir -p /mnt/full && mount -t tmpfs -o size=1m none /mnt/full");
     }
@@ -213,7 +213,7 @@ fn a_full_disk_is_said_and_nothing_is_left_half_written() {
 
 #[test]
 fn a_connection_lost_in_mid_task_ends_the_task_and_a_second_run_finishes_the_upgrade() {
-    let lab = Lab::fresh("drain", 1, 2);
+    let lab = Lab::fresh("lost", 1, 2);
 
     // A command under way: the host is unreachable, the others go on, the command ends.
     let (_folder, sleeps) = playbook(
