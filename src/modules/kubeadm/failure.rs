@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn the_pod_is_named_in_the_words_of_1_36_too() {
         let whole = include_str!("../../../tests/data/kubeadm/1.36.5-apply.txt");
-        let scheduler = whole.find("[apiclient] Found 1 Pods for label selector component=kube-sch");
+        let scheduler =
+            whole.find("[apiclient] Found 1 Pods for label selector component=kube-sch");
         let stdout = &whole[..scheduler.expect("the scheduler")];
         // As kubernetes/kubeadm#2927 has it.
         let stderr = "error: error execution phase control-plane: couldn't upgrade control plane. \
