@@ -4,9 +4,21 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use kup_play::inventory::Inventory;
+use kup_play::inventory::{Inventory, Reading};
+use kup_play::settings::Config;
+use kup_play::source::Error;
 use kup_play::template::{Layer, Variable};
 use tempfile::TempDir;
+
+/// As the defaults of the settings have it.
+fn load(
+    sources: &[String],
+    playbook_dir: Option<PathBuf>,
+) -> Result<(Inventory, Vec<String>), Error> {
+    let mut reading = Reading::of(&Config::default())?;
+    reading.playbook_dir = playbook_dir;
+    Inventory::load(sources, &reading)
+}
 
 struct Files(TempDir);
 
@@ -35,14 +47,14 @@ impl Files {
 
     fn load(&self, name: &str) -> Inventory {
         let (inventory, warnings) =
-            Inventory::load(&[self.source(name)], None).unwrap_or_else(|error| panic!("{error}"));
+            load(&[self.source(name)], None).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(warnings, Vec::<String>::new());
         inventory
     }
 
     /// The error's text with the folder's name cut out.
     fn error(&self, name: &str) -> String {
-        let error = Inventory::load(&[self.source(name)], None).expect_err("an error");
+        let error = load(&[self.source(name)], None).expect_err("an error");
         error.to_string().replace(&format!("{}/", self.0.path().display()), "")
     }
 }
@@ -141,7 +153,7 @@ fn ini_values_are_python_literals() {
 #[test]
 fn a_list_of_hosts_needs_no_file() {
     let sources = ["cp1,w[1:2],10.0.0.9:22,".to_owned()];
-    let (inventory, _) = Inventory::load(&sources, None).expect("an inventory");
+    let (inventory, _) = load(&sources, None).expect("an inventory");
     assert_eq!(inventory.host_names(), ["cp1", "w1", "w2", "10.0.0.9"]);
     assert_eq!(variable(&inventory, "10.0.0.9", "ansible_port"), "22");
     assert_eq!(inventory.source_file("cp1"), None);
@@ -163,9 +175,8 @@ fn group_and_host_variables_win_in_ansibles_order() {
         ("inv/host_vars/h.json", "{\"v\": 9, \"e\": 9}"),
         ("play/host_vars/h.yml", "v: 10\n"),
     ]);
-    let (inventory, warnings) =
-        Inventory::load(&[files.source("inv/hosts.yml")], Some(&files.path("play")))
-            .unwrap_or_else(|error| panic!("{error}"));
+    let (inventory, warnings) = load(&[files.source("inv/hosts.yml")], Some(files.path("play")))
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(warnings, Vec::<String>::new());
     for (name, value) in [("v", "10"), ("a", "4"), ("b", "5"), ("c", "6"), ("d", "7"), ("e", "9")] {
         assert_eq!(variable(&inventory, "h", name), value, "{name}");
@@ -322,15 +333,12 @@ fn tasks_add_hosts_and_groups() {
 
 #[test]
 fn a_missing_source_is_a_warning() {
-    let (inventory, warnings) =
-        Inventory::load(&["/no/such/hosts".to_owned()], None).expect("an inventory");
+    let (inventory, warnings) = load(&["/no/such/hosts".to_owned()], None).expect("an inventory");
     assert_eq!(
         warnings,
         [
             "Unable to parse /no/such/hosts as an inventory source",
             "No inventory was parsed, only implicit localhost is available",
-            "provided hosts list is empty, only localhost is available. Note that the implicit \
-             localhost does not match 'all'"
         ]
     );
     assert!(inventory.host_names().is_empty());
@@ -344,8 +352,7 @@ fn a_file_without_an_extension_is_yaml_if_it_holds_groups_and_ini_otherwise() {
         ["all:\n  hosts:\n    cp1:\n", "{\"all\": {\"hosts\": {\"cp1\": null}}}", "[all]\ncp1\n"]
     {
         std::fs::write(&path, text).expect("a file");
-        let (inventory, _) =
-            Inventory::load(&[path.display().to_string()], None).expect("an inventory");
+        let (inventory, _) = load(&[path.display().to_string()], None).expect("an inventory");
         assert_eq!(inventory.host_names(), ["cp1"], "{text}");
     }
 }
@@ -410,7 +417,7 @@ proptest::proptest! {
     #[test]
     fn any_text_can_be_an_inventory(text in "[-a-c0-2:={}\\[\\],'\"#;!~*?& \n\\\\]{0,60}", pattern in "[-a-c0-2:{}()\\[\\],!~*?&^$.]{0,12}") {
         let files = Files::new(&[("hosts", &text)]);
-        if let Ok((inventory, _)) = Inventory::load(&[files.source("hosts")], None) {
+        if let Ok((inventory, _)) = load(&[files.source("hosts")], None) {
             for host in inventory.host_names() {
                 proptest::prop_assert!(inventory.contains_host(&host));
                 inventory.layers(&host);

@@ -24,6 +24,14 @@ pub fn host_and_port(text: &str) -> Option<(String, u16)> {
     Some((name.to_owned(), port?))
 }
 
+/// `inventory_hostname_short`: the name up to its first dot; an address has no shorter name.
+pub fn short_name(host: &str) -> &str {
+    match host.parse::<std::net::IpAddr>() {
+        Ok(_) => host,
+        Err(_) => host.split('.').next().unwrap_or(host),
+    }
+}
+
 /// `host:22` and `[2001:db8::1]:22`, but neither `2001:db8::1` nor `w[1:3]` have a port.
 fn split_port(text: &str) -> (&str, Option<u16>) {
     let Some((name, digits)) = text.rsplit_once(':') else {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::Inventory;
 use super::data::{Given, LOCALHOST};
+use super::load::is_host_list;
+use super::{Inventory, cluster};
 use crate::source::{self, Error, Yaml};
 use crate::template::{Layer, Variable};
 
@@ -24,6 +25,25 @@ pub struct Folders {
 }
 
 impl Folders {
+    /// The folders of these sources, and the playbook's. Of one that is named twice the last
+    /// place counts, for what is read later wins.
+    pub fn beside(sources: &[String], playbook: Option<PathBuf>) -> Self {
+        let mut folders = Self { playbook, ..Self::default() };
+        for source in sources {
+            let path = std::path::absolute(source).unwrap_or_default();
+            let folder = match source.as_str() {
+                text if cluster::named_by(text).is_some() || is_host_list(text) => None,
+                _ if path.is_dir() => Some(path),
+                _ => path.parent().map(PathBuf::from),
+            };
+            if let Some(folder) = folder {
+                folders.inventory.retain(|known| *known != folder);
+                folders.inventory.push(folder);
+            }
+        }
+        folders
+    }
+
     /// host_vars of an implicit localhost, beside the inventory and beside the playbook.
     pub fn loaded_localhost(&self, name: &str) -> (Arc<Layer>, Arc<Layer>) {
         let given = self.localhost.get(name).cloned().unwrap_or_default();
@@ -66,7 +86,7 @@ impl Inventory {
 }
 
 /// All variables for a name in a folder; later files win.
-fn read(folder: &Path, name: &str) -> Result<Layer, Error> {
+pub(super) fn read(folder: &Path, name: &str) -> Result<Layer, Error> {
     let mut layer = Layer::new();
     if name.contains('/') || !folder.is_dir() {
         return Ok(layer);

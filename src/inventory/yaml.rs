@@ -26,7 +26,8 @@ pub fn read(reader: &mut Reader<'_>, document: &Node) -> Result<(), Error> {
             .span
             .error("Plugin configuration YAML file, not YAML inventory")
             .with_help(
-                "inventory plugins are not supported; an executable that answers --list is",
+                "it is read where ANSIBLE_INVENTORY_ENABLED names auto, from a file whose name \
+                 ends with .yml or .yaml",
             ));
     }
     for (key, value) in entries {

@@ -16,6 +16,8 @@ const READ: Duration = Duration::from_secs(60);
 pub enum Source {
     /// A kubeconfig of the operator's.
     File { path: PathBuf, context: Option<String> },
+    /// What $KUBECONFIG names, or else ~/.kube/config.
+    Environment { context: Option<String> },
     /// The text of a kubeconfig (admin.conf of a control plane) whose server is reached
     /// through a tunnel; its certificate is still checked for the server's own name.
     Tunnel { kubeconfig: Secret, address: (String, u16) },
@@ -25,6 +27,10 @@ pub enum Source {
 pub async fn connect(source: &Source) -> Result<Api, ApiError> {
     let (kubeconfig, context) = match source {
         Source::File { path, context } => (read(path)?, context.clone()),
+        Source::Environment { context } => {
+            let kubeconfig = Kubeconfig::read().map_err(|error| ApiError::Other(error.to_string()));
+            (kubeconfig?, context.clone())
+        }
         Source::Tunnel { kubeconfig, .. } => (parse(kubeconfig.expose(), "admin.conf")?, None),
     };
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
