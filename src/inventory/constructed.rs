@@ -8,6 +8,7 @@ use minijinja::value::ValueKind;
 use super::address::short_name;
 use super::load::Reader;
 use super::options::Options;
+use super::reading::plain;
 use super::vars_files;
 use crate::source::{Error, Node, Yaml};
 use crate::template::{
@@ -174,7 +175,7 @@ impl Maker<'_> {
             let name = text_of(name);
             match self.evaluate(&reader.reading.templar, condition, scope) {
                 Ok(value) if value.is_true() => {
-                    reader.inventory.declare_host(self.host, &name, None);
+                    reader.inventory.declare_host(self.host, &plain(&name), None);
                 }
                 Ok(_) => {}
                 Err(error) => self.failed(
@@ -252,7 +253,7 @@ impl Maker<'_> {
         let leads = !keyed.prefix.is_empty() || self.config.leading_separator;
         let separator = if leads { keyed.separator.as_str() } else { "" };
         for name in names {
-            let group = format!("{}{separator}{name}", keyed.prefix);
+            let group = plain(&format!("{}{separator}{name}", keyed.prefix)).into_owned();
             if group.is_empty() {
                 return Err(keyed.key.span.error("Invalid empty/false group name provided"));
             }
@@ -276,7 +277,7 @@ impl Maker<'_> {
             return Ok(None);
         };
         let name = python_text(&reader.reading.templar.render(parent, scope)?);
-        Ok(Some(name).filter(|name| !name.is_empty()))
+        Ok(Some(plain(&name).into_owned()).filter(|name| !name.is_empty()))
     }
 
     /// Expressions may be written as numbers or booleans too.
@@ -319,7 +320,10 @@ impl Maker<'_> {
     fn known(&self, reader: &Reader<'_>) -> Result<Vec<Arc<Layer>>, Error> {
         let folders = if self.config.use_vars_plugins { &*reader.folders } else { &[] };
         let files = |kind: &str, name: &str| {
-            let read = |folder: &PathBuf| vars_files::read(&folder.join(kind), name).map(Arc::new);
+            let read = |folder: &PathBuf| {
+                vars_files::read(&folder.join(kind), name, reader.reading.merge_hashes)
+                    .map(Arc::new)
+            };
             folders.iter().map(read).collect::<Result<Vec<_>, Error>>()
         };
         let inventory = &reader.inventory;

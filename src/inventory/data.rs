@@ -9,7 +9,7 @@ use super::change::Change;
 use super::reading::{GroupNames, Mismatch};
 use super::vars_files::Folders;
 use crate::source::{Error, Node, Yaml};
-use crate::template::{Layer, Variable};
+use crate::template::{Layer, Variable, put};
 
 /// Names that mean this machine also when no source names them.
 pub const LOCALHOST: &[&str] = &["localhost", "127.0.0.1", "::1"];
@@ -31,6 +31,8 @@ pub struct Inventory {
     /// Names of groups in which characters were replaced.
     pub(super) replaced: IndexSet<String>,
     pub(super) mismatch: Mismatch,
+    /// Mappings that are given twice are merged, not replaced.
+    pub(super) merge_hashes: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ impl Default for Inventory {
             group_names: GroupNames::default(),
             replaced: IndexSet::new(),
             mismatch: Mismatch::default(),
+            merge_hashes: false,
         }
     }
 }
@@ -138,6 +141,7 @@ impl Inventory {
         name: &str,
         value: Node,
     ) -> Result<(), Error> {
+        let merge = self.merge_hashes;
         let group = self.group(group);
         if name == "ansible_group_priority" {
             group.priority = match &value.value {
@@ -148,14 +152,14 @@ impl Inventory {
             };
             return Ok(());
         }
-        Arc::make_mut(&mut group.vars.inline)
-            .insert(name.to_owned(), Variable::Source(Arc::new(value)));
+        let value = Variable::Source(Arc::new(value));
+        put(Arc::make_mut(&mut group.vars.inline), name, value, merge);
         Ok(())
     }
 
     pub(super) fn set_host_variable(&mut self, host: &str, name: &str, value: Variable) {
         let host = self.hosts.entry(host.to_owned()).or_default();
-        Arc::make_mut(&mut host.vars.inline).insert(name.to_owned(), value);
+        put(Arc::make_mut(&mut host.vars.inline), name, value, self.merge_hashes);
     }
 
     /// Puts every group under `all` and every host without a group into `ungrouped`;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::load::Reader;
 use super::options::Options;
-use crate::source::{Error, Node};
-use crate::template::{Layer, Layers, Scope, Templar, Variable, layer_of, python_text};
+use crate::source::{Error, Node, Yaml};
+use crate::template::{Layer, Layers, Scope, Templar, Variable, python_text};
 
 pub fn read(reader: &mut Reader<'_>, document: &Node) -> Result<(), Error> {
     let options = Options::of(document, &["plugin", "hosts", "layers"], reader.warnings);
@@ -74,6 +74,18 @@ impl Writer<'_> {
         value.map(|value| python_text(&value)).map_err(|error| error.at(Some(&node.span)).into())
     }
 
+    /// A variable of a group; what has become of a template is none any more.
+    fn variable(&self, node: &Node) -> Result<Node, Error> {
+        let value = match &node.value {
+            Yaml::Str(text) if self.templar.is_template(text) => match self.text(node)? {
+                text if self.templar.is_template(&text) => Yaml::Unsafe(text),
+                text => Yaml::Str(text),
+            },
+            other => other.clone(),
+        };
+        Ok(Node::new(value, node.span.clone()))
+    }
+
     /// The groups above a host or a group, and those above them.
     fn parents(&self, reader: &mut Reader<'_>, child: Child<'_>, of: &Node) -> Result<(), Error> {
         let parents = Options::of(of, &["name", "vars", "parents"], reader.warnings);
@@ -84,14 +96,12 @@ impl Writer<'_> {
             })?;
             let group = self.text(name)?;
             reader.inventory.declare_group(&group);
-            for (name, value) in parent.get("vars").map(layer_of).unwrap_or_default() {
-                let Variable::Source(node) = value else { continue };
-                let value = self.templar.render(&node, &self.scope);
-                let value = value.map_err(|error| Error::from(error.at(Some(&node.span))))?;
-                let value = crate::template::to_json(&value)
-                    .map_err(|error| Error::from(error.at(Some(&node.span))))?;
-                let value = Node::from_json(&value, &node.span);
-                reader.inventory.set_group_variable(&group, &name, value)?;
+            for (name, value) in parent.get("vars").and_then(Node::as_map).unwrap_or_default() {
+                let name = name
+                    .as_str()
+                    .ok_or_else(|| name.span.error("the name of a variable must be a text"))?;
+                let value = self.variable(value)?;
+                reader.inventory.set_group_variable(&group, name, value)?;
             }
             match child {
                 Child::Host(host) => reader.inventory.declare_host(host, &group, None),

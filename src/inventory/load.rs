@@ -32,6 +32,7 @@ impl Inventory {
         let mut inventory = Self {
             group_names: reading.group_names,
             mismatch: reading.mismatch,
+            merge_hashes: reading.merge_hashes,
             ..Self::default()
         };
         let mut warnings = Vec::new();
@@ -137,13 +138,13 @@ impl Reader<'_> {
             }
         }
         let fails = self.reading.any_unparsed_fails;
-        if fails.unwrap_or(named) && !failures.is_empty() {
-            return Err(failures.swap_remove(0).1);
-        }
         if fails == Some(true) {
-            return Err(Error::new(format!(
-                "Completely failed to parse inventory source {source}"
-            )));
+            let why = failures.first().map_or(String::new(), |(_, error)| format!(": {error}"));
+            let text = format!("Completely failed to parse inventory source {source}{why}");
+            return Err(Error::new(text));
+        }
+        if fails.is_none() && named && !failures.is_empty() {
+            return Err(failures.swap_remove(0).1);
         }
         for (plugin, error) in failures {
             let text = format!(" * Failed to parse {source} with {plugin} plugin: {error}");

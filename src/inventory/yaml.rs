@@ -55,18 +55,24 @@ fn group(reader: &mut Reader<'_>, name: &str, node: &Node) -> Result<(), Error> 
             return Err(unexpected(key, &section, name));
         }
     }
-    // In the order of Ansible's reader: of two values for one host the outer group's stays.
-    for (variable, value) in entries_of(node, "vars", name)? {
-        let variable = name_of(&variable)?;
-        reader.inventory.set_group_variable(name, &variable, value)?;
-    }
-    for (key, value) in entries_of(node, "children", name)? {
-        let child = name_of(&key)?;
-        reader.inventory.declare_child(name, &child).map_err(|error| key.span.error(error))?;
-        group(reader, &child, &value)?;
-    }
-    for (key, value) in entries_of(node, "hosts", name)? {
-        hosts(reader, name, &key, &value)?;
+    // In the order of the file: what stands later wins.
+    for (section, value) in entries {
+        let section = name_of(section)?;
+        for (key, value) in entries_of(value, &section, name)? {
+            match section.as_str() {
+                "vars" => {
+                    let variable = name_of(&key)?;
+                    reader.inventory.set_group_variable(name, &variable, value)?;
+                }
+                "children" => {
+                    let child = name_of(&key)?;
+                    let added = reader.inventory.declare_child(name, &child);
+                    added.map_err(|error| key.span.error(error))?;
+                    group(reader, &child, &value)?;
+                }
+                _ => hosts(reader, name, &key, &value)?,
+            }
+        }
     }
     Ok(())
 }
@@ -96,10 +102,7 @@ fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Resul
 }
 
 /// The entries of a section; one name alone stands for itself with nothing.
-fn entries_of(node: &Node, section: &str, group: &str) -> Result<Vec<(Node, Node)>, Error> {
-    let Some(value) = node.get(section) else {
-        return Ok(Vec::new());
-    };
+fn entries_of(value: &Node, section: &str, group: &str) -> Result<Vec<(Node, Node)>, Error> {
     match &value.value {
         Yaml::Null => Ok(Vec::new()),
         Yaml::Map(entries) => Ok(entries.clone()),

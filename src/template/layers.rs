@@ -24,11 +24,16 @@ impl Scope for Layers {
 pub fn stacked<'a>(layers: impl IntoIterator<Item = &'a Arc<Layer>>, merge: bool) -> Layer {
     let mut all = Layer::new();
     for (name, value) in layers.into_iter().flat_map(|layer| layer.iter()) {
-        let value = match all.get(name) {
-            Some(low) if merge => merged(low, value.clone()),
-            _ => value.clone(),
-        };
-        all.insert(name.clone(), value);
+        put(&mut all, name, value.clone(), merge);
     }
     all
+}
+
+/// Sets a variable; with `merge` a mapping is put into the one that is there.
+pub fn put(layer: &mut Layer, name: &str, value: Variable, merge: bool) {
+    let value = match layer.get(name) {
+        Some(low) if merge => merged(low, value),
+        _ => value,
+    };
+    layer.insert(name.to_owned(), value);
 }
