@@ -1,18 +1,18 @@
 //! Host names with ranges and ports: `w[1:3].example.com:2222`.
 
-use super::range;
+use super::range::{self, RangeError};
 
 /// The host names that a pattern of an inventory stands for, and the port behind them.
-pub fn expand(pattern: &str) -> Result<(Vec<String>, Option<u16>), String> {
+pub fn expand(pattern: &str) -> Result<(Vec<String>, Option<u16>), RangeError> {
     let pattern = pattern.trim();
     if pattern.is_empty() {
-        return Err("a host needs a name".to_owned());
+        return Err(RangeError::Value("a host needs a name".to_owned()));
     }
     if pattern.ends_with(':') {
-        return Err(format!(
+        return Err(RangeError::Value(format!(
             "Invalid host pattern '{pattern}' supplied, ending in ':' is not allowed, this \
              character is reserved to provide a port."
-        ));
+        )));
     }
     let (name, port) = split_port(pattern);
     Ok((range::expand(name)?, port))
@@ -94,6 +94,9 @@ mod tests {
 
     #[test]
     fn a_colon_without_a_port_is_refused() {
-        assert!(expand("cp1:").is_err_and(|error| error.contains("reserved to provide a port")));
+        assert!(
+            expand("cp1:")
+                .is_err_and(|error| error.to_string().contains("reserved to provide a port"))
+        );
     }
 }

@@ -40,7 +40,7 @@ impl Inventory {
         variables: impl IntoIterator<Item = (String, Variable)>,
     ) -> Result<bool, Error> {
         let mut changed = false;
-        let (names, port) = address::expand(name).map_err(Error::new)?;
+        let (names, port) = address::expand(name).map_err(|error| Error::new(error.to_string()))?;
         let variables: Vec<_> = variables.into_iter().collect();
         let groups = self.used_names(groups);
         self.changes.push(Change::Host {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::range::RangeError;
 use super::reading::{GroupNames, Plugin, Reading};
 use super::vars_files::Folders;
 use super::{Inventory, address, cluster, file};
@@ -160,7 +161,15 @@ impl Reader<'_> {
             Error::new(format!("Failed to parse {source} with {plugin}: {text}"))
         };
         for pattern in source.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
-            let (names, port) = address::expand(pattern).map_err(wrong)?;
+            let (names, port) = match address::expand(pattern) {
+                // As in Ansible, where what is no range may be a name.
+                Err(error @ RangeError::Form(_)) => {
+                    let told = "Unable to parse address from hostname, leaving unchanged";
+                    self.warnings.push(format!("{told}:\n  {error}"));
+                    (vec![pattern.to_owned()], None)
+                }
+                expanded => expanded.map_err(|error| wrong(error.to_string()))?,
+            };
             self.room_for(names.len()).map_err(wrong)?;
             for name in names {
                 if !self.inventory.hosts.contains_key(&name) {
@@ -181,7 +190,8 @@ impl Reader<'_> {
 
     /// Adds the hosts that a pattern stands for to a group; returns their names.
     pub fn hosts(&mut self, pattern: &str, group: &str, span: &Span) -> Result<Vec<String>, Error> {
-        let (names, port) = address::expand(pattern).map_err(|error| span.error(error))?;
+        let (names, port) =
+            address::expand(pattern).map_err(|error| span.error(error.to_string()))?;
         self.room_for(names.len()).map_err(|error| span.error(error))?;
         for name in &names {
             self.host(name, group, port, Some(span.path()));

@@ -227,6 +227,11 @@ fn limit_patterns(limit: &str) -> Result<Vec<String>, Error> {
     for pattern in split(limit) {
         match pattern.strip_prefix('@') {
             None => patterns.push(pattern),
+            Some(file) if Path::new(file).is_dir() => {
+                return Err(Error::new(format!(
+                    "Limit starting with \"@\" must be a file, not a directory: {file}"
+                )));
+            }
             Some(file) => {
                 let text = std::fs::read_to_string(Path::new(file)).map_err(|error| {
                     Error::new(format!("Unable to find limit file {file}: {error}"))
