@@ -78,7 +78,13 @@ fn group(reader: &mut Reader<'_>, name: &str, node: &Node) -> Result<(), Error> 
 }
 
 fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Result<(), Error> {
-    let names = reader.hosts(&name_of(key)?, group, &key.span)?;
+    let pattern = key.as_str().ok_or_else(|| {
+        let written = text_of(&key.value).unwrap_or_else(|| key.kind().to_owned());
+        key.span.error(format!(
+            "Host pattern {written} must be a string. Enclose integers/floats in quotation marks."
+        ))
+    })?;
+    let names = reader.hosts(pattern, group, &key.span)?;
     match &vars.value {
         Yaml::Null => {}
         Yaml::Map(entries) => {
@@ -92,8 +98,7 @@ fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Resul
         }
         _ => {
             return Err(vars.span.error(format!(
-                "the variables of the host '{}' must be a dictionary, not {}",
-                name_of(key)?,
+                "the variables of the host '{pattern}' must be a dictionary, not {}",
                 vars.kind()
             )));
         }
@@ -125,7 +130,7 @@ fn entries_of(value: &Node, section: &str, group: &str) -> Result<Vec<(Node, Nod
     }
 }
 
-/// Names of hosts may look like numbers.
+/// Names of groups and variables may look like numbers.
 fn name_of(key: &Node) -> Result<String, Error> {
     text_of(&key.value)
         .ok_or_else(|| key.span.error(format!("a name must be a string, not {}", key.kind())))
