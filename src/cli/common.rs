@@ -15,7 +15,8 @@ use crate::vars::FactCache;
 
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Common {
-    /// Inventory: a file, a folder, an executable, or hosts with commas ('a,b,'); may be repeated
+    /// Inventory: a file, a folder, an executable, hosts with commas ('a,b,') or the nodes of a
+    /// cluster (cluster:KUBECONFIG); may be repeated
     #[arg(short, long, value_name = "INVENTORY", visible_alias = "inventory-file")]
     pub inventory: Vec<String>,
 

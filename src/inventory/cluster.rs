@@ -212,3 +212,96 @@ fn address(node: &Json) -> Option<&str> {
     };
     of_kind("InternalIP").or_else(|| of_kind("ExternalIP"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As kubeadm 1.20 makes it, with an operator's labels and a cloud's addresses.
+    fn worker() -> Json {
+        json!({
+            "metadata": {"name": "w1", "labels": {
+                "beta.kubernetes.io/arch": "amd64",
+                "failure-domain.beta.kubernetes.io/region": "eu-west",
+                "topology.kubernetes.io/zone": "eu-west-1a",
+                "node-role.kubernetes.io/ingress": "",
+                "acme.io/team": "a",
+                "pool": "gpu.a100",
+                "spot": "",
+            }},
+            "spec": {"unschedulable": true, "taints": [{"key": "dedicated", "effect": "NoSchedule"}]},
+            "status": {
+                "addresses": [
+                    {"type": "Hostname", "address": "w1"},
+                    {"type": "ExternalIP", "address": "203.0.113.21"},
+                    {"type": "InternalIP", "address": "10.0.0.21"},
+                    {"type": "InternalIP", "address": "fd00::21"},
+                ],
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "nodeInfo": {"kubeletVersion": "v1.20.2", "architecture": "amd64"},
+            },
+        })
+    }
+
+    #[test]
+    fn groups_are_for_roles_zones_regions_and_the_operators_labels() {
+        let mut node = worker();
+        assert_eq!(
+            groups(&node),
+            [
+                "kube_node",
+                "role_ingress",
+                "zone_eu_west_1a",
+                "region_eu_west",
+                "label_pool_gpu_a100",
+                "label_spot"
+            ]
+        );
+        node["metadata"]["labels"] = json!({"node-role.kubernetes.io/master": ""});
+        assert_eq!(groups(&node), ["kube_control_plane", "role_master"]);
+        assert_eq!(groups(&json!({})), ["kube_node"]);
+    }
+
+    #[test]
+    fn variables_tell_what_the_node_says() {
+        let variables = variables(&worker());
+        let of = |name: &str| variables.get(name).cloned().unwrap_or_default();
+        assert_eq!(of("ansible_host"), "10.0.0.21");
+        assert_eq!(of("node_kubelet_version"), "v1.20.2");
+        assert_eq!(of("node_roles"), json!(["ingress"]));
+        assert_eq!(of("node_labels")["acme.io/team"], "a");
+        assert_eq!(of("node_taints")[0]["key"], "dedicated");
+        assert_eq!((of("node_zone"), of("node_region")), (json!("eu-west-1a"), json!("eu-west")));
+        assert_eq!((of("node_cordoned"), of("node_ready")), (json!(true), json!(true)));
+        assert!(!variables.contains_key("node_os_image"));
+    }
+
+    #[test]
+    fn a_host_is_reached_inside_of_the_network_or_else_from_outside() {
+        let mut node = worker();
+        node["status"]["addresses"] = json!([{"type": "ExternalIP", "address": "203.0.113.21"}]);
+        assert_eq!(address(&node), Some("203.0.113.21"));
+        node["status"]["addresses"] = json!([{"type": "Hostname", "address": "w1"}]);
+        assert_eq!(address(&node), None);
+    }
+
+    #[test]
+    fn a_source_names_a_kubeconfig_and_a_context() {
+        let of = |source: &str| {
+            let cluster = named_by(source).expect("a cluster");
+            let context = cluster.context().expect("right options");
+            (cluster.kubeconfig.map(|path| path.display().to_string()), context)
+        };
+        assert_eq!(of("cluster:"), (None, None));
+        assert_eq!(of("cluster:/k,1/conf"), (Some("/k,1/conf".to_owned()), None));
+        let both = (Some("admin.conf".to_owned()), Some("a@b".to_owned()));
+        assert_eq!(of("cluster:admin.conf?context=a@b"), both);
+        assert_eq!(of("cluster:?context=arn:aws:x/y").1, Some("arn:aws:x/y".to_owned()));
+        for wrong in ["cluster:?contxt=a", "cluster:?context=", "cluster:x?"] {
+            let cluster = named_by(wrong).expect("a cluster");
+            let error = cluster.context().expect_err(wrong).to_string();
+            assert!(error.contains("cluster:KUBECONFIG?context=NAME"), "{error}");
+        }
+        assert!(named_by("clusters").is_none());
+    }
+}

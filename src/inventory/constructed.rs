@@ -224,7 +224,8 @@ impl Maker<'_> {
         scope: &Arc<dyn Scope>,
     ) -> Result<(), Error> {
         let empty_text = value.as_str() == Some("");
-        if !value.is_true() && !(empty_text && keyed.default_value.is_some()) {
+        let stands = value.is_true() || (empty_text && keyed.default_value.is_some());
+        if !stands {
             // A list or mapping of nothing names no groups; all else is a slip.
             let nothing = matches!(value.kind(), ValueKind::Seq | ValueKind::Map);
             return match self.config.strict && !nothing {
