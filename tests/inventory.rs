@@ -4,9 +4,21 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use kup_play::inventory::Inventory;
+use kup_play::inventory::{Inventory, Reading};
+use kup_play::settings::Config;
+use kup_play::source::Error;
 use kup_play::template::{Layer, Variable};
 use tempfile::TempDir;
+
+/// As the defaults of the settings have it.
+fn load(
+    sources: &[String],
+    playbook_dir: Option<PathBuf>,
+) -> Result<(Inventory, Vec<String>), Error> {
+    let mut reading = Reading::of(&Config::default())?;
+    reading.playbook_dir = playbook_dir;
+    Inventory::load(sources, &reading)
+}
 
 struct Files(TempDir);
 
@@ -35,14 +47,14 @@ impl Files {
 
     fn load(&self, name: &str) -> Inventory {
         let (inventory, warnings) =
-            Inventory::load(&[self.source(name)], None).unwrap_or_else(|error| panic!("{error}"));
+            load(&[self.source(name)], None).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(warnings, Vec::<String>::new());
         inventory
     }
 
     /// The error's text with the folder's name cut out.
     fn error(&self, name: &str) -> String {
-        let error = Inventory::load(&[self.source(name)], None).expect_err("an error");
+        let error = load(&[self.source(name)], None).expect_err("an error");
         error.to_string().replace(&format!("{}/", self.0.path().display()), "")
     }
 }
@@ -141,7 +153,7 @@ fn ini_values_are_python_literals() {
 #[test]
 fn a_list_of_hosts_needs_no_file() {
     let sources = ["cp1,w[1:2],10.0.0.9:22,".to_owned()];
-    let (inventory, _) = Inventory::load(&sources, None).expect("an inventory");
+    let (inventory, _) = load(&sources, None).expect("an inventory");
     assert_eq!(inventory.host_names(), ["cp1", "w1", "w2", "10.0.0.9"]);
     assert_eq!(variable(&inventory, "10.0.0.9", "ansible_port"), "22");
     assert_eq!(inventory.source_file("cp1"), None);
@@ -163,9 +175,8 @@ fn group_and_host_variables_win_in_ansibles_order() {
         ("inv/host_vars/h.json", "{\"v\": 9, \"e\": 9}"),
         ("play/host_vars/h.yml", "v: 10\n"),
     ]);
-    let (inventory, warnings) =
-        Inventory::load(&[files.source("inv/hosts.yml")], Some(&files.path("play")))
-            .unwrap_or_else(|error| panic!("{error}"));
+    let (inventory, warnings) = load(&[files.source("inv/hosts.yml")], Some(files.path("play")))
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(warnings, Vec::<String>::new());
     for (name, value) in [("v", "10"), ("a", "4"), ("b", "5"), ("c", "6"), ("d", "7"), ("e", "9")] {
         assert_eq!(variable(&inventory, "h", name), value, "{name}");
@@ -322,15 +333,12 @@ fn tasks_add_hosts_and_groups() {
 
 #[test]
 fn a_missing_source_is_a_warning() {
-    let (inventory, warnings) =
-        Inventory::load(&["/no/such/hosts".to_owned()], None).expect("an inventory");
+    let (inventory, warnings) = load(&["/no/such/hosts".to_owned()], None).expect("an inventory");
     assert_eq!(
         warnings,
         [
             "Unable to parse /no/such/hosts as an inventory source",
             "No inventory was parsed, only implicit localhost is available",
-            "provided hosts list is empty, only localhost is available. Note that the implicit \
-             localhost does not match 'all'"
         ]
     );
     assert!(inventory.host_names().is_empty());
@@ -344,8 +352,7 @@ fn a_file_without_an_extension_is_yaml_if_it_holds_groups_and_ini_otherwise() {
         ["all:\n  hosts:\n    cp1:\n", "{\"all\": {\"hosts\": {\"cp1\": null}}}", "[all]\ncp1\n"]
     {
         std::fs::write(&path, text).expect("a file");
-        let (inventory, _) =
-            Inventory::load(&[path.display().to_string()], None).expect("an inventory");
+        let (inventory, _) = load(&[path.display().to_string()], None).expect("an inventory");
         assert_eq!(inventory.host_names(), ["cp1"], "{text}");
     }
 }
@@ -395,6 +402,213 @@ fn wrong_ini_inventories_point_at_the_place() {
     }
 }
 
+/// The inventory of several sources, with these settings in an ansible.cfg.
+fn several(
+    files: &Files,
+    sources: &[&str],
+    settings: &str,
+) -> Result<(Inventory, Vec<String>), Error> {
+    std::fs::write(files.path("ansible.cfg"), settings).expect("written");
+    let reading = Reading::of(&Config::of_file(&files.path("ansible.cfg"))?)?;
+    let sources: Vec<String> = sources.iter().map(|name| files.source(name)).collect();
+    Inventory::load(&sources, &reading)
+}
+
+#[test]
+fn constructed_groups_and_variables_are_made_of_what_is_known_so_far() {
+    let files = Files::new(&[
+        ("1.yml", CLUSTER),
+        (
+            "2.yml",
+            "plugin: constructed\ncompose: {label: \"inventory_hostname ~ '/' ~ zone\"}\ngroups: {labelled: label is defined}\nkeyed_groups: [{key: zone, prefix: zone, parent_group: zones}]\n",
+        ),
+        ("group_vars/zone_a.yml", "of_zone: 1\n"),
+    ]);
+    let (inventory, warnings) = several(&files, &["1.yml", "2.yml"], "").expect("an inventory");
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(inventory.group_hosts("zones"), ["w1", "w2", "w3"]);
+    assert_eq!(inventory.group_hosts("labelled"), ["w1", "w2", "w3"]);
+    assert_eq!(variable(&inventory, "w2", "label"), "w2/a");
+    assert_eq!(variable(&inventory, "w2", "of_zone"), "1");
+    assert_eq!(variable(&inventory, "cp1", "label"), "undefined");
+}
+
+#[test]
+fn wrong_constructed_groups_point_at_the_place() {
+    for (text, place, message) in [
+        (
+            "strict: true\ncompose: {a: zoen}\n",
+            "2.yml:3:14",
+            "Could not set a for host cp1: 'zoen' is undefined",
+        ),
+        ("strict: true\ngroups: {g: \"1 +\"}\n", "2.yml:3:", "Could not add host cp1 to group g"),
+        (
+            "strict: true\nkeyed_groups: [{key: \"''\"}]\n",
+            "2.yml:3:22",
+            "No key or key resulted empty",
+        ),
+        (
+            "keyed_groups: [{key: true}]\n",
+            "2.yml:2:22",
+            "Invalid group name format, expected a string or a list of them or dictionary, got: bool",
+        ),
+        ("keyed_groups: [{prefix: a}]\n", "2.yml:2:16", "a keyed group needs 'key'"),
+        (
+            "keyed_groups: [{key: a, default_value: b, trailing_separator: false}]\n",
+            "2.yml:2:63",
+            "mutually exclusive",
+        ),
+        ("keyed_groups: {key: a}\n", "2.yml:2:15", "'keyed_groups' must be a list, not a mapping"),
+        ("compose: [a]\n", "2.yml:2:10", "'compose' must be a mapping, not a list"),
+        ("strict: perhaps\n", "2.yml:2:9", "'strict' must be a boolean, not a string"),
+    ] {
+        let text = format!("plugin: constructed\n{text}");
+        let files = Files::new(&[("1.yml", CLUSTER), ("2.yml", &text)]);
+        let error = several(&files, &["1.yml", "2.yml"], "").expect_err(&text).to_string();
+        assert!(error.contains(place) && error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_misspelt_option_of_a_plugin_is_a_warning() {
+    let files =
+        Files::new(&[("1.yml", CLUSTER), ("2.yml", "plugin: constructed\nkeyed_group: []\n")]);
+    let (_, warnings) = several(&files, &["1.yml", "2.yml"], "").expect("an inventory");
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(
+        warning
+            .ends_with("2.yml:2:1: 'keyed_group' is no option here, did you mean 'keyed_groups'?"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn a_plugin_that_is_not_here_is_an_error_at_its_name() {
+    let error = error("cloud.yml", "plugin: amazon.aws.aws_ec2\nregions: [eu-west-1]\n");
+    assert!(error.starts_with("inventory config"), "{error}");
+    assert!(error.contains("specifies unknown plugin 'amazon.aws.aws_ec2'"), "{error}");
+    assert!(error.contains("cloud.yml:1:9") && error.contains("--list"), "{error}");
+}
+
+#[test]
+fn a_generator_makes_a_host_of_every_combination() {
+    let inventory = inventory(
+        "gen.yml",
+        "plugin: generator\n\
+         layers: {app: [web, db], stage: [prod, test]}\n\
+         hosts:\n  name: \"{{ app }}-{{ stage }}\"\n  parents:\n    - name: \"{{ app }}\"\n      parents: [{name: apps, vars: {kind: \"{{ app }}\"}}]\n",
+    );
+    assert_eq!(inventory.host_names(), ["web-prod", "web-test", "db-prod", "db-test"]);
+    assert_eq!(inventory.group_hosts("apps"), inventory.host_names());
+    assert_eq!(inventory.group_hosts("db"), ["db-prod", "db-test"]);
+    let layer = (0..40).map(|at| format!("l{at}: [a, b]")).collect::<Vec<_>>().join(", ");
+    let endless = format!("plugin: generator\nhosts: {{name: x}}\nlayers: {{{layer}}}\n");
+    assert!(error("gen.yml", &endless).contains("more than 500000 hosts"));
+}
+
+#[test]
+fn toml_inventories_are_read_and_their_mistakes_have_a_place() {
+    let inventory = inventory(
+        "hosts.toml",
+        "[web]\nchildren = ['front']\nvars = { n = 0x1F, f = 1_0.5, on = true, t = '{{ n }}' }\n\
+         [web.hosts]\n'w[1:2]' = { list = [1, {a = 'b'}] }\n[front.hosts.f1]\n",
+    );
+    assert_eq!(inventory.group_hosts("web"), ["w1", "w2", "f1"]);
+    for (name, value) in [
+        ("n", "31"),
+        ("f", "10.5"),
+        ("on", "true"),
+        ("t", "\"{{ n }}\""),
+        ("list", "[1,{\"a\":\"b\"}]"),
+    ] {
+        assert_eq!(variable(&inventory, "w2", name), value, "{name}");
+    }
+    for (text, place, message) in [
+        ("[web\n", "hosts.toml:1:5", "is invalid"),
+        ("[web]\nhosts = 'é'\nhost = 1\n", "hosts.toml:3:1", "unexpected key (host)"),
+        ("[web]\nchildren = 'front'\n", "hosts.toml:2:12", "requires a list, found a string"),
+        ("web = 5\n", "hosts.toml:1:7", "must be a dictionary"),
+        ("", "hosts.toml:1:1", "Parsed empty TOML file"),
+    ] {
+        let error = error("hosts.toml", text);
+        assert!(error.contains(place) && error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_in_a_folder_is_a_warning_and_named_itself_an_error() {
+    let files = Files::new(&[("inv/hosts", "a\n"), ("inv/notes.yml", "- no\n- hosts\n")]);
+    let (inventory, warnings) = several(&files, &["inv"], "").expect("an inventory");
+    assert_eq!(inventory.host_names(), ["a"]);
+    assert!(
+        warnings
+            .iter()
+            .any(|text| text.contains("Failed to parse") && text.contains("notes.yml:1:1")),
+        "{warnings:?}"
+    );
+    let strict = several(&files, &["inv/notes.yml"], "").expect_err("an error");
+    assert!(strict.to_string().contains("notes.yml:1:1"), "{strict}");
+    let lenient = several(&files, &["inv/notes.yml"], "[inventory]\nany_unparsed_is_failed = no\n");
+    assert_eq!(lenient.expect("an inventory").0.host_names(), Vec::<String>::new());
+    let settings = "[inventory]\nany_unparsed_is_failed = yes\n";
+    let folder = several(&files, &["inv"], settings).expect_err("an error").to_string();
+    assert!(folder.starts_with("Completely failed to parse inventory source"), "{folder}");
+    let settings = "[inventory]\nunparsed_is_failed = yes\n";
+    let nothing = several(&files, &["nowhere"], settings).expect_err("an error").to_string();
+    assert!(nothing.starts_with("No inventory was parsed"), "{nothing}");
+}
+
+#[test]
+fn a_setting_that_is_no_choice_names_the_nearest() {
+    let files = Files::new(&[("hosts", "a\n")]);
+    let settings = "[defaults]\nforce_valid_group_names = allways\n";
+    let error = several(&files, &["hosts"], settings).expect_err("an error").to_string();
+    assert_eq!(
+        error,
+        "Invalid value 'allways' for TRANSFORM_INVALID_GROUP_CHARS\n  = help: did you mean 'always'?"
+    );
+}
+
+#[test]
+fn names_of_groups_that_tasks_make_are_replaced_too() {
+    let files = Files::new(&[("hosts", "[a-b]\nh\n[a-b:vars]\nx=1\n")]);
+    let settings = "[defaults]\nforce_valid_group_names = silently\n";
+    let (mut inventory, _) = several(&files, &["hosts"], settings).expect("an inventory");
+    assert_eq!(inventory.group_names("h"), ["a_b"]);
+    inventory.add_to_group("h", "os-1.2", &["top-level".to_owned()]).expect("added");
+    assert_eq!(inventory.group_names("h"), ["a_b", "os_1_2", "top_level"]);
+    inventory.add_host("new", &["a-b".to_owned()], []).expect("added");
+    assert_eq!(variable(&inventory, "new", "x"), "1");
+}
+
+#[test]
+fn a_cluster_that_cannot_be_asked_says_what_to_do() {
+    let files = Files::new(&[(
+        "kubeconfig",
+        "apiVersion: v1\nkind: Config\ncontexts:\n- {name: a, context: {cluster: c, user: u}}\ntoken: [s3cret\n",
+    )]);
+    for (source, message) in [
+        (
+            "cluster:/no/such/file".to_owned(),
+            "the kubeconfig /no/such/file cannot be read: No such file",
+        ),
+        (format!("cluster:{}", files.source("kubeconfig")), "is not a kubeconfig that can be read"),
+        ("cluster:/x?ctx=a".to_owned(), "'?ctx=a' is no option of a cluster"),
+    ] {
+        let error = load(&[source], None).expect_err(message).to_string();
+        assert!(error.contains(message) && error.contains("cluster:KUBECONFIG"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    std::fs::write(
+        files.path("kubeconfig"),
+        "apiVersion: v1\nkind: Config\ncontexts:\n- {name: a, context: {cluster: c, user: u}}\n",
+    )
+    .expect("written");
+    let source = format!("cluster:{}?context=b", files.source("kubeconfig"));
+    let error = load(&[source], None).expect_err("an error").to_string();
+    assert!(error.contains("the kubeconfig has no context 'b': there are a"), "{error}");
+}
+
 #[test]
 fn wrong_files_of_variables_point_at_the_place() {
     let files = Files::new(&[("hosts.yml", CLUSTER), ("group_vars/k8s.yml", "- a\n")]);
@@ -410,7 +624,7 @@ proptest::proptest! {
     #[test]
     fn any_text_can_be_an_inventory(text in "[-a-c0-2:={}\\[\\],'\"#;!~*?& \n\\\\]{0,60}", pattern in "[-a-c0-2:{}()\\[\\],!~*?&^$.]{0,12}") {
         let files = Files::new(&[("hosts", &text)]);
-        if let Ok((inventory, _)) = Inventory::load(&[files.source("hosts")], None) {
+        if let Ok((inventory, _)) = load(&[files.source("hosts")], None) {
             for host in inventory.host_names() {
                 proptest::prop_assert!(inventory.contains_host(&host));
                 inventory.layers(&host);

@@ -3,6 +3,7 @@
 #[allow(dead_code)] // Other tests use the rest of it.
 mod support;
 
+use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
@@ -54,6 +55,8 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let after = lab.state("ls /etc/kubernetes/tmp /var/lib/kup-play 2>/dev/null; dpkg-query -W");
     assert_eq!(before, after, "a precheck changes nothing");
 
+    the_nodes_are_an_inventory(&lab);
+
     lab.start_app();
     lab.kubectl(&["patch", "pdb", "app", "--type=merge", "-p", "{\"spec\":{\"minAvailable\":3}}"]);
     lab.kubectl(&["cordon", "w2"]);
@@ -90,6 +93,59 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let text = support::text(&ignored);
     assert!(ignored.status.success(), "{text}");
     assert!(text.contains("IGNORED  budget-blocks-drain: default/app"), "{text}");
+}
+
+/// `-i cluster:KUBECONFIG`, with variables and groups from other sources beside it.
+fn the_nodes_are_an_inventory(lab: &Lab) {
+    let zone = "topology.kubernetes.io/zone";
+    lab.kubectl(&["label", "node", "w1", &format!("{zone}=eu-west-1a"), "pool=gpu"]);
+    lab.kubectl(&["taint", "node", "w1", "dedicated=gpu:PreferNoSchedule"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("written");
+    let own: serde_yaml::Value =
+        serde_yaml::from_str(&std::fs::read_to_string(lab.inventory()).expect("the lab's own"))
+            .expect("YAML");
+    let ssh = serde_yaml::to_string(&own["all"]["vars"]).expect("YAML");
+    write(
+        "groups.yml",
+        "plugin: constructed\nkeyed_groups: [{key: node_kubelet_version, prefix: at}]\n",
+    );
+    std::fs::create_dir(folder.path().join("group_vars")).expect("a folder");
+    write("group_vars/all.yml", &ssh);
+    write("group_vars/zone_eu_west_1a.yml", "rack: 7\n");
+    let kubeconfig = Path::new(&lab.inventory()).with_file_name("kubeconfig");
+    let context = "kubernetes-admin@kubernetes";
+    let source = format!("cluster:{}?context={context}", kubeconfig.display());
+    let kup = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_kup-play"))
+            .args(arguments)
+            .args(["-i", &source, "-i", &path("groups.yml")])
+            .output()
+            .expect("kup-play");
+        assert!(output.status.success(), "{}", support::text(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let listed: Json = serde_json::from_str(&kup(&["inventory", "--list"])).expect("JSON");
+    let (planes, workers): (Vec<_>, Vec<_>) =
+        lab.hosts().into_iter().partition(|host| host.starts_with("cp"));
+    assert_eq!(listed["kube_control_plane"]["hosts"], serde_json::json!(planes));
+    assert_eq!(listed["kube_node"]["hosts"], serde_json::json!(workers));
+    assert_eq!(listed["zone_eu_west_1a"]["hosts"], serde_json::json!(["w1"]));
+    assert_eq!(listed["label_pool_gpu"]["hosts"], serde_json::json!(["w1"]));
+    assert_eq!(listed["at_v1_20_2"]["hosts"], serde_json::json!([planes, workers].concat()));
+    let w1 = &listed["_meta"]["hostvars"]["w1"];
+    assert_eq!(w1["node_kubelet_version"], "v1.20.2");
+    assert_eq!(w1["node_taints"][0]["key"], "dedicated");
+    assert_eq!((&w1["node_cordoned"], &w1["node_ready"]), (&Json::from(false), &Json::from(true)));
+    assert_eq!(w1["rack"], 7);
+    // The addresses are those at which the hosts are reached.
+    let said = kup(&["run", "all", "-o", "-m", "command", "-a", "hostname"]);
+    for host in lab.hosts() {
+        assert!(said.contains(&format!("{host} | CHANGED | rc=0 | (stdout) {host}")), "{said}");
+    }
+    lab.kubectl(&["label", "node", "w1", &format!("{zone}-"), "pool-"]);
+    lab.kubectl(&["taint", "node", "w1", "dedicated-"]);
 }
 
 /// A playbook in a folder of its own.

@@ -15,7 +15,8 @@ use crate::vars::FactCache;
 
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Common {
-    /// Inventory: a file, a folder, an executable, or hosts with commas ('a,b,'); may be repeated
+    /// Inventory: a file, a folder, an executable, hosts with commas ('a,b,') or the nodes of a
+    /// cluster (cluster:KUBECONFIG); may be repeated
     #[arg(short, long, value_name = "INVENTORY", visible_alias = "inventory-file")]
     pub inventory: Vec<String>,
 
@@ -126,14 +127,12 @@ impl Common {
     /// The engine's settings: what is typed wins over the configuration.
     pub fn settings(&self, config: &Config) -> Result<Settings, LoadError> {
         let text = |typed: &Option<String>, name: &str| typed.clone().or_else(|| config.text(name));
-        let inventory =
-            if self.inventory.is_empty() { inventory_of(config) } else { self.inventory.clone() };
         let mut module_path: Vec<PathBuf> =
             self.module_path.iter().flat_map(|paths| std::env::split_paths(paths)).collect();
         module_path.extend(config.paths("DEFAULT_MODULE_PATH"));
         let number = |name: &str| config.number(name).and_then(|n| u64::try_from(n).ok());
         Ok(Settings {
-            inventory,
+            inventory: sources(&self.inventory, config),
             limit: (!self.limit.is_empty()).then(|| self.limit.join(",")),
             check: self.check,
             diff: self.diff || config.flag("DIFF_ALWAYS"),
@@ -186,23 +185,16 @@ impl Common {
 
     /// Characters in a line of output.
     pub fn columns(&self) -> usize {
-        let width = usize::from(console::Term::stdout().size().1);
-        if std::io::stdout().is_terminal() { width.saturating_sub(1) } else { 79 }
+        columns()
     }
 
     /// With `-v`: where the settings come from.
     pub fn tell_config(&self, config: &Config) {
-        if self.verbosity(config) > 0 {
-            match config.file() {
-                Some(path) => println!("Using {} as config file", path.display()),
-                None => println!("No config file found; using defaults"),
-            }
-        }
+        tell_config(config, self.verbosity(config));
     }
 
     pub fn verbosity(&self, config: &Config) -> u8 {
-        let wished = config.number("DEFAULT_VERBOSITY").unwrap_or(0);
-        self.verbose.max(u8::try_from(wished).unwrap_or(0))
+        verbosity(self.verbose, config)
     }
 
     fn ssh_args(&self, config: &Config) -> Result<Vec<String>, LoadError> {
@@ -232,18 +224,49 @@ impl Common {
     }
 }
 
-/// The inventory that is used when none is named; Ansible's own default counts only if it is there.
-fn inventory_of(config: &Config) -> Vec<String> {
+/// Characters in a line of output.
+pub fn columns() -> usize {
+    let width = usize::from(console::Term::stdout().size().1);
+    if std::io::stdout().is_terminal() { width.saturating_sub(1) } else { 79 }
+}
+
+/// The `-v` that were typed, or what the settings say.
+pub fn verbosity(typed: u8, config: &Config) -> u8 {
+    let wished = config.number("DEFAULT_VERBOSITY").unwrap_or(0);
+    typed.max(u8::try_from(wished).unwrap_or(0))
+}
+
+/// With `-v`: where the settings come from.
+pub fn tell_config(config: &Config, verbosity: u8) {
+    if verbosity > 0 {
+        match config.file() {
+            Some(path) => println!("Using {} as config file", path.display()),
+            None => println!("No config file found; using defaults"),
+        }
+    }
+}
+
+/// The sources of the inventory: what is typed, or what the settings name; Ansible's own
+/// default counts only if it is there.
+pub fn sources(typed: &[String], config: &Config) -> Vec<String> {
+    if !typed.is_empty() {
+        return typed.to_vec();
+    }
     let named = config.text("DEFAULT_HOST_LIST").unwrap_or_default();
     if named == "/etc/ansible/hosts" && !std::path::Path::new(&named).exists() {
         return Vec::new();
     }
-    let hosts = |part: &str| part.contains(',') || part.starts_with("cluster:");
-    if hosts(&named) && named.ends_with(',') {
+    if named.ends_with(',') {
         return vec![named];
     }
-    let paths = config.paths("DEFAULT_HOST_LIST");
-    paths.iter().map(|path| path.display().to_string()).collect()
+    let paths = config.paths("DEFAULT_HOST_LIST").into_iter();
+    let words = config.list("DEFAULT_HOST_LIST").into_iter().zip(paths);
+    words
+        .map(|(word, path)| match word.starts_with("cluster:") {
+            true => word,
+            false => path.display().to_string(),
+        })
+        .collect()
 }
 
 /// What a password file says: its text, or what it prints if it may be executed.
@@ -283,7 +306,7 @@ fn gathering(config: &Config) -> Result<Gathering, LoadError> {
     }
 }
 
-fn fact_cache(config: &Config) -> Result<Option<FactCache>, LoadError> {
+pub fn fact_cache(config: &Config) -> Result<Option<FactCache>, LoadError> {
     let name = config.text("CACHE_PLUGIN").unwrap_or_default();
     match name.strip_prefix("ansible.builtin.").unwrap_or(&name) {
         "" | "memory" => Ok(None),

@@ -3,6 +3,7 @@
 mod common;
 mod config;
 mod extra_vars;
+mod inventory;
 mod list;
 mod playbook;
 mod precheck;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
     // The first word may be a command; a playbook of that name is written `./config`.
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("config") => command(arguments, config::run),
+        Some("inventory") => command(arguments, inventory::run),
         Some("precheck") => command(arguments, precheck::run),
         Some("resume") => command(arguments, resume::run),
         Some("run") => command(arguments, run::run),
@@ -59,6 +61,7 @@ fn by_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let command = match name.and_then(|name| name.to_str()) {
         Some("ansible") => "run",
         Some("ansible-config") => "config",
+        Some("ansible-inventory") => "inventory",
         Some("ansible-vault") => "vault",
         _ => return arguments,
     };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value as Json;
 
@@ -11,11 +11,11 @@ use super::catalogue::{Catalogue, Found};
 use super::recorder::is_for_clusters;
 use super::tags::Selection;
 use crate::cli::exit;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, KnownFacts, Reading, is_localhost};
 use crate::journal::Recording;
 use crate::playbook::{Loader, Module, Names, Play, Task};
 use crate::source::{self, Node};
-use crate::template::{self, HostPattern, Scope, Templar, Variable};
+use crate::template::{self, HostPattern, Layers, Scope, Templar};
 use crate::vars::{Layer, Manager, RunVars, SharedInventory};
 use crate::vault;
 
@@ -50,6 +50,11 @@ impl LoadError {
         Self { error: source::Error::new(message), code: exit::ERROR }
     }
 
+    /// Options that do not go together, or lack something.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { error: source::Error::new(message), code: exit::OPTIONS }
+    }
+
     pub fn with_help(self, help: impl Into<String>) -> Self {
         Self { error: self.error.with_help(help), ..self }
     }
@@ -78,10 +83,12 @@ impl Prepared {
     /// Playbooks that are files.
     pub fn load(paths: &[PathBuf], settings: Settings, extra: Layer) -> Result<Self, LoadError> {
         let directory = paths.first().and_then(|path| absolute(path).parent().map(PathBuf::from));
-        Self::prepare(directory, settings, extra, |loader| {
+        let mut prepared = Self::prepare(directory, settings, extra, |loader| {
             let read = |path: &PathBuf| Ok((path.clone(), loader.playbook(&absolute(path))?));
             paths.iter().map(read).collect()
-        })
+        })?;
+        prepared.warn_of_no_hosts();
+        Ok(prepared)
     }
 
     /// A playbook that is a text; its files are looked for in `directory`.
@@ -93,9 +100,38 @@ impl Prepared {
     ) -> Result<Self, LoadError> {
         let path = absolute(directory).join("__adhoc_playbook__");
         let document = source::load_str(text, &path)?;
-        Self::prepare(path.parent().map(PathBuf::from), settings, extra, |loader| {
-            Ok(vec![(path.clone(), loader.ad_hoc(&document)?)])
-        })
+        let mut local = false;
+        let folder = path.parent().map(PathBuf::from);
+        let mut prepared = Self::prepare(folder, settings, extra, |loader| {
+            let plays = loader.ad_hoc(&document)?;
+            local = plays.iter().all(|play| play.hosts.as_str().is_some_and(is_localhost));
+            Ok(vec![(path.clone(), plays)])
+        })?;
+        if !local {
+            prepared.warn_of_no_hosts();
+        }
+        Ok(prepared)
+    }
+
+    fn warn_of_no_hosts(&mut self) {
+        let wanted = self.settings.config.flag("LOCALHOST_WARNING");
+        if wanted && self.manager.inventory().host_names().is_empty() {
+            self.warnings.push(
+                "provided hosts list is empty, only localhost is available. Note that the implicit \
+                 localhost does not match 'all'"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// No playbook, but the inventory and what is given for its hosts; files of variables
+    /// are looked for in `directory` too.
+    pub fn inventory(
+        directory: &Path,
+        settings: Settings,
+        extra: Layer,
+    ) -> Result<Self, LoadError> {
+        Self::prepare(Some(absolute(directory)), settings, extra, |_| Ok(Vec::new()))
     }
 
     fn prepare(
@@ -104,16 +140,12 @@ impl Prepared {
         extra: Layer,
         read: impl FnOnce(&Loader) -> Result<Vec<(PathBuf, Vec<Play>)>, source::Error>,
     ) -> Result<Self, LoadError> {
-        let (inventory, mut warnings) = Inventory::load(&settings.inventory, directory.as_deref())?;
-        if let Some(limit) = &settings.limit {
-            warnings.extend(inventory.check_limit(limit)?);
-        }
         let catalogue =
             Arc::new(Catalogue::load(&module_folders(directory.as_deref(), &settings.module_path)));
-        let inventory: SharedInventory = Arc::new(RwLock::new(Arc::new(inventory)));
+        let shared: SharedInventory = Arc::default();
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),
-            hosts: Some(host_pattern(inventory.clone())),
+            hosts: Some(host_pattern(shared.clone())),
             config: Some({
                 let config = settings.config.clone();
                 Arc::new(move |name| config.value(name))
@@ -121,7 +153,15 @@ impl Prepared {
             decrypt: Some(Arc::new(|text| {
                 vault::of_this_run().reveal(text).map_err(|error| error.to_string())
             })),
+            no_lookups: false,
         });
+        let extra = Arc::new(extra);
+        let reading = reading(&settings, directory.as_deref(), &templar, &extra)?;
+        let (inventory, mut warnings) = Inventory::load(&settings.inventory, &reading)?;
+        if let Some(limit) = &settings.limit {
+            warnings.extend(inventory.check_limit(limit)?);
+        }
+        *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
         let selection = Selection::new(&settings.tags, &settings.skip_tags);
         let run = RunVars {
             check: settings.check,
@@ -136,7 +176,6 @@ impl Prepared {
             merge_hashes: settings.merge_hashes,
             config_file: settings.config_file.as_ref().map(|path| path.display().to_string()),
         };
-        let extra = Arc::new(extra);
         let names = Checker {
             catalogue: &catalogue,
             templar: &templar,
@@ -147,7 +186,7 @@ impl Prepared {
         let playbooks = read(&Loader::new(&names))?;
         warnings.extend(names.take_warnings());
         let manager = Arc::new(Manager::new(
-            inventory,
+            shared,
             templar,
             run,
             (*extra).clone(),
@@ -167,6 +206,22 @@ impl Prepared {
         });
         items.any(|item| item.tasks(true).into_iter().any(|task| is_for_clusters(task)))
     }
+}
+
+/// How the inventory of a run is read.
+pub(super) fn reading(
+    settings: &Settings,
+    directory: Option<&Path>,
+    templar: &Templar,
+    extra: &Arc<Layer>,
+) -> Result<Reading, source::Error> {
+    let mut reading = Reading::of(&settings.config)?;
+    reading.playbook_dir = directory.map(PathBuf::from);
+    reading.templar = templar.clone();
+    reading.extra = extra.clone();
+    let cache = settings.fact_cache.clone();
+    reading.facts = cache.map(|cache| -> KnownFacts { Arc::new(move |host| cache.load(host)) });
+    Ok(reading)
 }
 
 /// The hosts of a pattern, for the lookup `inventory_hostnames`.
@@ -211,23 +266,6 @@ impl Checker<'_> {
     }
 }
 
-/// Variables that are known before any host is.
-#[derive(Debug)]
-struct Known {
-    /// Highest first.
-    layers: Vec<Arc<Layer>>,
-}
-
-impl Scope for Known {
-    fn lookup(&self, name: &str) -> Option<Variable> {
-        self.layers.iter().find_map(|layer| layer.get(name).cloned())
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.layers.iter().flat_map(|layer| layer.keys().cloned()).collect()
-    }
-}
-
 impl Names for Checker<'_> {
     fn module(&self, name: &str) -> Option<Module> {
         let found = self.catalogue.find(name)?;
@@ -260,7 +298,7 @@ impl Names for Checker<'_> {
     fn file_name(&self, node: &Node, vars: &[Arc<Layer>]) -> Result<String, source::Error> {
         let mut layers = vec![self.extra.clone()];
         layers.extend(vars.iter().rev().cloned());
-        let scope: Arc<dyn Scope> = Arc::new(Known { layers });
+        let scope: Arc<dyn Scope> = Arc::new(Layers(layers));
         let value = self.templar.render(node, &scope).map_err(|error| {
             let written = node.as_str().unwrap_or_default();
             let error = source::Error::from(error.at(Some(&node.span)));

@@ -236,7 +236,9 @@ impl Run {
     /// Reads the inventory's sources anew.
     fn refresh_inventory(&self) -> Result<(), source::Error> {
         let directory = &self.templar().settings().playbook_dir;
-        let (inventory, warnings) = Inventory::load(&self.settings.inventory, Some(directory))?;
+        let reading =
+            load::reading(&self.settings, Some(directory), self.templar(), self.manager.extra())?;
+        let (inventory, warnings) = Inventory::load(&self.settings.inventory, &reading)?;
         for text in warnings {
             self.events.emit(Event::Warning { text });
         }

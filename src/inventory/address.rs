@@ -1,18 +1,18 @@
 //! Host names with ranges and ports: `w[1:3].example.com:2222`.
 
-use super::range;
+use super::range::{self, RangeError};
 
 /// The host names that a pattern of an inventory stands for, and the port behind them.
-pub fn expand(pattern: &str) -> Result<(Vec<String>, Option<u16>), String> {
+pub fn expand(pattern: &str) -> Result<(Vec<String>, Option<u16>), RangeError> {
     let pattern = pattern.trim();
     if pattern.is_empty() {
-        return Err("a host needs a name".to_owned());
+        return Err(RangeError::Value("a host needs a name".to_owned()));
     }
     if pattern.ends_with(':') {
-        return Err(format!(
+        return Err(RangeError::Value(format!(
             "Invalid host pattern '{pattern}' supplied, ending in ':' is not allowed, this \
              character is reserved to provide a port."
-        ));
+        )));
     }
     let (name, port) = split_port(pattern);
     Ok((range::expand(name)?, port))
@@ -22,6 +22,14 @@ pub fn expand(pattern: &str) -> Result<(Vec<String>, Option<u16>), String> {
 pub fn host_and_port(text: &str) -> Option<(String, u16)> {
     let (name, port) = split_port(text.trim());
     Some((name.to_owned(), port?))
+}
+
+/// `inventory_hostname_short`: the name up to its first dot; an address has no shorter name.
+pub fn short_name(host: &str) -> &str {
+    match host.parse::<std::net::IpAddr>() {
+        Ok(_) => host,
+        Err(_) => host.split('.').next().unwrap_or(host),
+    }
 }
 
 /// `host:22` and `[2001:db8::1]:22`, but neither `2001:db8::1` nor `w[1:3]` have a port.
@@ -86,6 +94,9 @@ mod tests {
 
     #[test]
     fn a_colon_without_a_port_is_refused() {
-        assert!(expand("cp1:").is_err_and(|error| error.contains("reserved to provide a port")));
+        assert!(
+            expand("cp1:")
+                .is_err_and(|error| error.to_string().contains("reserved to provide a port"))
+        );
     }
 }

@@ -40,17 +40,18 @@ impl Inventory {
         variables: impl IntoIterator<Item = (String, Variable)>,
     ) -> Result<bool, Error> {
         let mut changed = false;
-        let (names, port) = address::expand(name).map_err(Error::new)?;
+        let (names, port) = address::expand(name).map_err(|error| Error::new(error.to_string()))?;
         let variables: Vec<_> = variables.into_iter().collect();
+        let groups = self.used_names(groups);
         self.changes.push(Change::Host {
             name: name.to_owned(),
-            groups: groups.to_owned(),
+            groups: groups.clone(),
             variables: variables.clone(),
         });
         for name in &names {
             changed |= !self.contains_host(name);
             self.declare_host(name, "all", None);
-            for group in groups {
+            for group in &groups {
                 changed |= !self.is_in(name, group);
                 self.declare_host(name, group, None);
             }
@@ -76,6 +77,8 @@ impl Inventory {
         group: &str,
         parents: &[String],
     ) -> Result<bool, Error> {
+        let group = &*self.used_name(group);
+        let parents = &self.used_names(parents);
         let mut changed = !self.is_in(host, group);
         self.changes.push(Change::Group {
             host: host.to_owned(),
@@ -90,6 +93,10 @@ impl Inventory {
         self.declare_host(host, group, None);
         self.resettle()?;
         Ok(changed)
+    }
+
+    fn used_names(&mut self, groups: &[String]) -> Vec<String> {
+        groups.iter().map(|name| self.used_name(name)).collect()
     }
 
     fn is_in(&self, host: &str, group: &str) -> bool {

@@ -6,12 +6,18 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use super::change::Change;
+use super::reading::{GroupNames, Mismatch};
 use super::vars_files::Folders;
 use crate::source::{Error, Node, Yaml};
-use crate::template::{Layer, Variable};
+use crate::template::{Layer, Variable, put};
 
 /// Names that mean this machine also when no source names them.
 pub const LOCALHOST: &[&str] = &["localhost", "127.0.0.1", "::1"];
+
+/// Whether a name means this machine.
+pub fn is_localhost(name: &str) -> bool {
+    LOCALHOST.contains(&name)
+}
 
 /// The hosts of a run. Groups and hosts keep the order in which they were read.
 #[derive(Clone, Debug)]
@@ -21,9 +27,15 @@ pub struct Inventory {
     pub(super) folders: Folders,
     /// What tasks have changed, which outlives a new reading of the sources.
     pub(super) changes: Vec<Change>,
+    pub(super) group_names: GroupNames,
+    /// Names of groups in which characters were replaced.
+    pub(super) replaced: IndexSet<String>,
+    pub(super) mismatch: Mismatch,
+    /// Mappings that are given twice are merged, not replaced.
+    pub(super) merge_hashes: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Group {
     pub hosts: IndexSet<String>,
     pub children: IndexSet<String>,
@@ -31,6 +43,16 @@ pub struct Group {
     /// `ansible_group_priority`: of groups of one depth the highest wins.
     pub priority: i64,
 }
+
+impl Default for Group {
+    fn default() -> Self {
+        let (hosts, children, vars) = Default::default();
+        Self { hosts, children, vars, priority: DEFAULT_PRIORITY }
+    }
+}
+
+/// The `ansible_group_priority` of groups that have none.
+pub const DEFAULT_PRIORITY: i64 = 1;
 
 #[derive(Clone, Debug, Default)]
 pub struct Host {
@@ -57,34 +79,59 @@ impl Default for Inventory {
         let mut groups: IndexMap<String, Group> = IndexMap::new();
         groups.entry("all".to_owned()).or_default().children.insert("ungrouped".to_owned());
         groups.entry("ungrouped".to_owned()).or_default();
-        Self { groups, hosts: IndexMap::new(), folders: Folders::default(), changes: Vec::new() }
+        Self {
+            groups,
+            hosts: IndexMap::new(),
+            folders: Folders::default(),
+            changes: Vec::new(),
+            group_names: GroupNames::default(),
+            replaced: IndexSet::new(),
+            mismatch: Mismatch::default(),
+            merge_hashes: false,
+        }
     }
 }
 
 /// What the readers of sources tell; `Err` texts are for the place that the reader knows.
 impl Inventory {
+    /// The name that a group of this name gets.
+    pub(super) fn used_name(&mut self, name: &str) -> String {
+        let used = self.group_names.name(name).into_owned();
+        if used != name {
+            self.replaced.insert(name.to_owned());
+        }
+        used
+    }
+
+    /// The group of this name.
+    pub(super) fn group(&mut self, name: &str) -> &mut Group {
+        let name = self.used_name(name);
+        self.groups.entry(name).or_default()
+    }
+
     pub(super) fn declare_group(&mut self, name: &str) {
-        self.groups.entry(name.to_owned()).or_default();
+        self.group(name);
     }
 
     pub(super) fn declare_host(&mut self, name: &str, group: &str, source: Option<&Path>) {
         self.hosts
             .entry(name.to_owned())
             .or_insert_with(|| Host { source: source.map(PathBuf::from), ..Host::default() });
-        self.groups.entry(group.to_owned()).or_default().hosts.insert(name.to_owned());
+        self.group(group).hosts.insert(name.to_owned());
     }
 
     pub(super) fn declare_child(&mut self, parent: &str, child: &str) -> Result<(), String> {
+        let (parent, child) = (&*self.used_name(parent), &*self.used_name(child));
         if parent == child {
             return Err(format!("can't add group to itself: {child}"));
         }
-        if self.descendants(child).iter().any(|name| name == parent) {
+        if self.descendants(child).contains(parent) {
             return Err(format!(
                 "Adding group '{child}' as child to '{parent}' creates a recursive dependency loop."
             ));
         }
         self.declare_group(child);
-        self.groups.entry(parent.to_owned()).or_default().children.insert(child.to_owned());
+        self.group(parent).children.insert(child.to_owned());
         Ok(())
     }
 
@@ -94,7 +141,8 @@ impl Inventory {
         name: &str,
         value: Node,
     ) -> Result<(), Error> {
-        let group = self.groups.entry(group.to_owned()).or_default();
+        let merge = self.merge_hashes;
+        let group = self.group(group);
         if name == "ansible_group_priority" {
             group.priority = match &value.value {
                 Yaml::Int(number) => *number,
@@ -104,14 +152,14 @@ impl Inventory {
             };
             return Ok(());
         }
-        Arc::make_mut(&mut group.vars.inline)
-            .insert(name.to_owned(), Variable::Source(Arc::new(value)));
+        let value = Variable::Source(Arc::new(value));
+        put(Arc::make_mut(&mut group.vars.inline), name, value, merge);
         Ok(())
     }
 
     pub(super) fn set_host_variable(&mut self, host: &str, name: &str, value: Variable) {
         let host = self.hosts.entry(host.to_owned()).or_default();
-        Arc::make_mut(&mut host.vars.inline).insert(name.to_owned(), value);
+        put(Arc::make_mut(&mut host.vars.inline), name, value, self.merge_hashes);
     }
 
     /// Puts every group under `all` and every host without a group into `ungrouped`;
@@ -154,7 +202,7 @@ impl Inventory {
 
     /// Whether there is a host of this name, the implicit localhost among them.
     pub fn contains_host(&self, name: &str) -> bool {
-        self.hosts.contains_key(name) || LOCALHOST.contains(&name)
+        self.hosts.contains_key(name) || is_localhost(name)
     }
 
     pub fn contains_group(&self, name: &str) -> bool {
@@ -189,6 +237,24 @@ impl Inventory {
         names
     }
 
+    /// The groups right below a group.
+    pub fn children(&self, group: &str) -> impl Iterator<Item = &str> {
+        let group = self.groups.get(group).into_iter();
+        group.flat_map(|group| group.children.iter().map(String::as_str))
+    }
+
+    /// The hosts of a group itself.
+    pub fn own_hosts(&self, group: &str) -> impl Iterator<Item = &str> {
+        let group = self.groups.get(group).into_iter();
+        group.flat_map(|group| group.hosts.iter().map(String::as_str))
+    }
+
+    /// `ansible_group_priority` of a group that has another one than most.
+    pub fn own_priority(&self, group: &str) -> Option<i64> {
+        let priority = self.groups.get(group)?.priority;
+        (priority != DEFAULT_PRIORITY).then_some(priority)
+    }
+
     /// `inventory_file` of a host.
     pub fn source_file(&self, host: &str) -> Option<String> {
         Some(self.hosts.get(host)?.source.as_ref()?.display().to_string())
@@ -200,7 +266,7 @@ impl Inventory {
         Some(source.parent()?.display().to_string())
     }
 
-    fn holds(&self, group: &str, host: &str) -> bool {
+    pub(super) fn holds(&self, group: &str, host: &str) -> bool {
         self.descendants(group)
             .iter()
             .filter_map(|name| self.groups.get(name))
@@ -219,10 +285,14 @@ impl Inventory {
         found
     }
 
-    /// The longest way from `all` to each group.
+    /// The longest way to each group from those that are below no other one: from `all`,
+    /// once the inventory is settled.
     pub(super) fn depths(&self) -> IndexMap<&str, usize> {
         let mut depths = IndexMap::new();
-        let mut current: IndexSet<&str> = IndexSet::from(["all"]);
+        let below: IndexSet<&String> =
+            self.groups.values().flat_map(|group| &group.children).collect();
+        let roots = self.groups.keys().filter(|name| !below.contains(name));
+        let mut current: IndexSet<&str> = roots.map(String::as_str).collect();
         // There are no circles, so no way is longer than the number of groups.
         for depth in 0..=self.groups.len() {
             for name in &current {

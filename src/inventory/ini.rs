@@ -45,7 +45,7 @@ pub fn read(reader: &mut Reader<'_>, file: &Arc<SourceFile>) -> Result<(), Error
         }
         if let Some((name, kind)) = header(line) {
             section = kind_of(kind, line, &span)?;
-            group = name.to_owned();
+            group = reader.inventory.used_name(name);
             declare(reader, &group, section, &span, &mut pending)?;
         } else if line.starts_with('[') && (line.ends_with(']') || !line.contains(']')) {
             return Err(span.error(format!("Invalid section entry: '{line}'.")).with_help(
@@ -128,6 +128,7 @@ fn child_line(
     if child.is_empty() || child.contains(char::is_whitespace) || child.contains([':', '[', ']']) {
         return Err(span.error(format!("Expected group name, got: {line}")));
     }
+    let child = &*reader.inventory.used_name(child);
     let known = reader.inventory.contains_group(child) && !pending.contains_key(child);
     if known {
         return reader.inventory.declare_child(group, child).map_err(|error| span.error(error));

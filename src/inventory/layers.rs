@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::Inventory;
-use super::data::{Given, LOCALHOST};
+use super::data::{Given, is_localhost};
 use crate::template::{Layer, Value, Variable};
 
 /// Where a variable of the inventory was given; a later one wins over an earlier one.
@@ -48,18 +48,20 @@ impl Inventory {
         let all = self.groups.get("all").map(|group| group.vars.clone()).unwrap_or_default();
         let groups = self.ordered_groups(host);
         let mut layers = vec![(Level::GroupSource, all.inline)];
-        layers.extend(groups.iter().map(|given| (Level::GroupSource, given.inline.clone())));
+        layers.extend(groups.iter().map(|(_, given)| (Level::GroupSource, given.inline.clone())));
         layers.push((Level::InventoryAll, all.inventory));
         layers.push((Level::PlaybookAll, all.playbook));
-        layers.extend(groups.iter().map(|given| (Level::InventoryGroup, given.inventory.clone())));
-        layers.extend(groups.iter().map(|given| (Level::PlaybookGroup, given.playbook.clone())));
+        let inventory = groups.iter().map(|(_, given)| given.inventory.clone());
+        layers.extend(inventory.map(|layer| (Level::InventoryGroup, layer)));
+        let playbook = groups.iter().map(|(_, given)| given.playbook.clone());
+        layers.extend(playbook.map(|layer| (Level::PlaybookGroup, layer)));
         match self.hosts.get(host) {
             Some(host) => {
                 layers.push((Level::HostSource, host.vars.inline.clone()));
                 layers.push((Level::InventoryHost, host.vars.inventory.clone()));
                 layers.push((Level::PlaybookHost, host.vars.playbook.clone()));
             }
-            None if LOCALHOST.contains(&host) => {
+            None if is_localhost(host) => {
                 layers.push((Level::HostSource, IMPLICIT.clone()));
                 let (inventory, playbook) = self.folders.loaded_localhost(host);
                 layers.push((Level::InventoryHost, inventory));
@@ -71,24 +73,37 @@ impl Inventory {
         layers
     }
 
+    /// What is given for a group itself, lowest level first.
+    pub fn group_layers(&self, group: &str) -> Vec<(Level, Arc<Layer>)> {
+        let Some(group) = self.groups.get(group) else {
+            return Vec::new();
+        };
+        vec![
+            (Level::GroupSource, group.vars.inline.clone()),
+            (Level::InventoryGroup, group.vars.inventory.clone()),
+            (Level::PlaybookGroup, group.vars.playbook.clone()),
+        ]
+    }
+
     /// The names of all variables that are given for a host.
     pub fn names(&self, host: &str) -> Vec<String> {
         let layers = self.layers(host);
         layers.iter().flat_map(|(_, layer)| layer.keys().cloned()).collect()
     }
 
-    fn ordered_groups(&self, host: &str) -> Vec<&Given> {
+    /// The groups of a host without `all`, those that win last.
+    pub(super) fn ordered_groups(&self, host: &str) -> Vec<(&str, &Given)> {
         let depths = self.depths();
         let names = self.group_names(host);
         let mut groups: Vec<_> = names
             .iter()
             .filter_map(|name| {
-                let group = self.groups.get(name)?;
+                let (name, group) = self.groups.get_key_value(name)?;
                 let depth = depths.get(name.as_str()).copied().unwrap_or_default();
-                Some(((depth, group.priority, name), &group.vars))
+                Some(((depth, group.priority, name.as_str()), &group.vars))
             })
             .collect();
         groups.sort_by(|a, b| a.0.cmp(&b.0));
-        groups.into_iter().map(|(_, given)| given).collect()
+        groups.into_iter().map(|((_, _, name), given)| (name, given)).collect()
     }
 }

@@ -1,18 +1,13 @@
-//! The sources of an inventory, each read by what it is.
+//! The sources of an inventory, one after the other.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::range::RangeError;
+use super::reading::{GroupNames, Plugin, Reading};
 use super::vars_files::Folders;
-use super::{Inventory, address, ini, script, yaml};
-use crate::source::{self, Error, Node, SourceFile, Span, Yaml};
+use super::{Inventory, address, cluster, file};
+use crate::source::{Error, Span};
 use crate::template::{Value, Variable};
-
-/// What Ansible passes over in a folder of sources.
-const IGNORED: &[&str] = &[
-    "orig", "cfg", "retry", "pyc", "pyo", "pyd", "swp", "bak", "rpm", "md", "txt", "rst", "toml",
-    "j2", "ini~",
-];
 
 /// More hosts than this are a slip in a range.
 const MAX_HOSTS: usize = 500_000;
@@ -21,100 +16,164 @@ const MAX_HOSTS: usize = 500_000;
 pub(super) struct Reader<'a> {
     pub inventory: &'a mut Inventory,
     pub warnings: &'a mut Vec<String>,
+    pub reading: &'a Reading,
+    /// The folders of the files that have been read so far.
+    pub folders: Vec<PathBuf>,
 }
 
 impl Inventory {
-    /// Reads all sources (paths, or lists of hosts: `a,b,`) and the folders of
-    /// variables beside them and in `playbook_dir`; also returns what is to be warned of.
+    /// Reads all sources (paths, lists of hosts: `a,b,`, clusters: `cluster:KUBECONFIG`) and
+    /// the folders of variables beside them and in the playbook's; also returns what is to be
+    /// warned of.
     ///
-    /// A path that does not exist is a warning, as it is to Ansible; a source that
-    /// cannot be read right is an error.
-    pub fn load(
-        sources: &[String],
-        playbook_dir: Option<&Path>,
-    ) -> Result<(Self, Vec<String>), Error> {
-        let mut inventory = Self::default();
+    /// A path that does not exist is a warning, as it is to Ansible, and so is a file in a
+    /// folder of sources that cannot be read; a source that was named itself and cannot be
+    /// read right is an error, unless INVENTORY_ANY_UNPARSED_IS_FAILED says otherwise.
+    pub fn load(sources: &[String], reading: &Reading) -> Result<(Self, Vec<String>), Error> {
+        let mut inventory = Self {
+            group_names: reading.group_names,
+            mismatch: reading.mismatch,
+            merge_hashes: reading.merge_hashes,
+            ..Self::default()
+        };
         let mut warnings = Vec::new();
-        let mut folders = Folders::default();
-        folders.playbook = playbook_dir.map(PathBuf::from);
-        let mut reader = Reader { inventory: &mut inventory, warnings: &mut warnings };
-        for source in sources {
-            if let Some(folder) = reader.source(source)?
-                && !folders.inventory.contains(&folder)
-            {
-                folders.inventory.push(folder);
-            }
+        let mut reader = Reader {
+            inventory: &mut inventory,
+            warnings: &mut warnings,
+            reading,
+            folders: Vec::new(),
+        };
+        let mut any = false;
+        for source in sources.iter().filter(|source| !source.is_empty()) {
+            any |= reader.source(source)?;
         }
-        // So far there is nothing else to warn of than sources that are not there.
-        let unread = warnings.len();
-        inventory.folders = folders;
+        if !any && reading.all_unparsed_fails {
+            return Err(Error::new(
+                "No inventory was parsed, please check your configuration and options.",
+            ));
+        }
+        inventory.folders = Folders::beside(sources, reading.playbook_dir.clone());
         warnings.extend(inventory.settle());
         warnings.extend(inventory.odd_group_names());
         inventory.load_vars_files()?;
-        if unread == sources.len() {
+        if !any && reading.unparsed_warning {
             warnings
                 .push("No inventory was parsed, only implicit localhost is available".to_owned());
-        }
-        if inventory.hosts.is_empty() {
-            warnings.push(
-                "provided hosts list is empty, only localhost is available. Note that the implicit \
-                 localhost does not match 'all'"
-                    .to_owned(),
-            );
         }
         Ok((inventory, warnings))
     }
 
     fn odd_group_names(&self) -> Option<String> {
-        let odd = |name: &&String| {
-            !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-                || name.starts_with(|c: char| c.is_ascii_digit())
+        let (names, what): (Vec<&str>, _) = match self.group_names {
+            GroupNames::KeptSilently | GroupNames::ReplacedSilently => return None,
+            GroupNames::Replaced => {
+                (self.replaced.iter().map(String::as_str).collect(), "and automatically replaced")
+            }
+            GroupNames::Kept => {
+                let odd = |name: &&str| GroupNames::Replaced.name(name) != **name;
+                let names = self.groups.keys().map(String::as_str).filter(odd);
+                (names.collect(), "but not replaced")
+            }
         };
-        let names: Vec<&str> = self.groups.keys().filter(odd).map(String::as_str).collect();
         (!names.is_empty()).then(|| {
-            format!(
-                "Invalid characters were found in group names but not replaced: {}",
-                names.join(", ")
-            )
+            format!("Invalid characters were found in group names {what}: {}", names.join(", "))
         })
     }
 }
 
+/// The text of a source that is a list of hosts and no path.
+pub(super) fn is_host_list(source: &str) -> bool {
+    source.contains(',') && !Path::new(source).exists()
+}
+
 impl Reader<'_> {
-    /// Returns the folder beside which group_vars/ and host_vars/ are looked for.
-    fn source(&mut self, source: &str) -> Result<Option<PathBuf>, Error> {
-        let path = Path::new(source);
-        if source.contains(',') && !path.exists() {
-            self.host_list(source)?;
-            return Ok(None);
+    /// Whether anything could read it.
+    fn source(&mut self, source: &str) -> Result<bool, Error> {
+        if let Some(cluster) = cluster::named_by(source) {
+            let read = cluster::read(self, &cluster);
+            return self.judged(source, vec![("cluster", read)], true);
         }
-        let path = std::path::absolute(path)
+        if is_host_list(source) {
+            let enabled = self.reading.plugins.contains(&Plugin::HostList);
+            let read = enabled.then(|| (Plugin::HostList.name(), self.host_list(source)));
+            return self.judged(source, read.into_iter().collect(), true);
+        }
+        let path = std::path::absolute(source)
             .map_err(|error| Error::new(format!("{source} cannot be used as a path: {error}")))?;
-        if !path.exists() {
-            self.warnings
-                .push(format!("Unable to parse {} as an inventory source", path.display()));
-            return Ok(None);
-        }
+        self.path(&path, true)
+    }
+
+    /// A file or a folder; `named`: by the operator, not found in a folder.
+    fn path(&mut self, path: &Path, named: bool) -> Result<bool, Error> {
+        let source = path.display().to_string();
         if path.is_dir() {
-            self.folder(&path)?;
-            return Ok(Some(path));
+            let mut any = false;
+            for entry in sorted_entries(path)? {
+                if !self.reading.ignores(&entry) {
+                    any |= self.path(&entry, false)?;
+                }
+            }
+            return if any { Ok(true) } else { self.judged(&source, Vec::new(), named) };
         }
-        self.file(&path)?;
-        Ok(path.parent().map(PathBuf::from))
+        let attempts = if path.exists() { file::read(self, path) } else { Vec::new() };
+        let read = self.judged(&source, attempts, named)?;
+        if read && let Some(folder) = path.parent() {
+            self.folders.push(folder.to_owned());
+        }
+        Ok(read)
+    }
+
+    /// What comes of the attempts of plugins to read a source, the last of which may have
+    /// succeeded.
+    fn judged(
+        &mut self,
+        source: &str,
+        attempts: Vec<(&str, Result<(), Error>)>,
+        named: bool,
+    ) -> Result<bool, Error> {
+        let mut failures = Vec::new();
+        for (plugin, attempt) in attempts {
+            match attempt {
+                Ok(()) => return Ok(true),
+                Err(error) => failures.push((plugin, error)),
+            }
+        }
+        let fails = self.reading.any_unparsed_fails;
+        if fails == Some(true) {
+            let why = failures.first().map_or(String::new(), |(_, error)| format!(": {error}"));
+            let text = format!("Completely failed to parse inventory source {source}{why}");
+            return Err(Error::new(text));
+        }
+        if fails.is_none() && named && !failures.is_empty() {
+            return Err(failures.swap_remove(0).1);
+        }
+        for (plugin, error) in failures {
+            let text = format!(" * Failed to parse {source} with {plugin} plugin: {error}");
+            self.warnings.push(text);
+        }
+        self.warnings.push(format!("Unable to parse {source} as an inventory source"));
+        Ok(false)
     }
 
     fn host_list(&mut self, source: &str) -> Result<(), Error> {
         let wrong = |text: String| {
-            Error::new(format!("Failed to parse {source} with advanced_host_list: {text}"))
+            let plugin = Plugin::HostList.name();
+            Error::new(format!("Failed to parse {source} with {plugin}: {text}"))
         };
         for pattern in source.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
-            let (names, port) = address::expand(pattern).map_err(wrong)?;
-            self.room_for(&names).map_err(wrong)?;
+            let (names, port) = match address::expand(pattern) {
+                // As in Ansible, where what is no range may be a name.
+                Err(error @ RangeError::Form(_)) => {
+                    let told = "Unable to parse address from hostname, leaving unchanged";
+                    self.warnings.push(format!("{told}:\n  {error}"));
+                    (vec![pattern.to_owned()], None)
+                }
+                expanded => expanded.map_err(|error| wrong(error.to_string()))?,
+            };
+            self.room_for(names.len()).map_err(wrong)?;
             for name in names {
-                self.inventory.declare_host(&name, "ungrouped", None);
-                if let Some(port) = port {
-                    let port = Variable::Data(Value::from(port));
-                    self.inventory.set_host_variable(&name, "ansible_port", port);
+                if !self.inventory.hosts.contains_key(&name) {
+                    self.host(&name, "ungrouped", port, None);
                 }
             }
         }
@@ -122,73 +181,31 @@ impl Reader<'_> {
     }
 
     /// Ranges are short and stand for many hosts.
-    fn room_for(&self, names: &[String]) -> Result<(), String> {
-        match self.inventory.hosts.len() + names.len() {
+    pub fn room_for(&self, count: usize) -> Result<(), String> {
+        match self.inventory.hosts.len() + count {
             0..=MAX_HOSTS => Ok(()),
             _ => Err(format!("the inventory has more than {MAX_HOSTS} hosts")),
         }
     }
 
-    fn folder(&mut self, folder: &Path) -> Result<(), Error> {
-        for path in sorted_entries(folder)? {
-            let name =
-                path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
-            let ignored = matches!(name.as_str(), "group_vars" | "host_vars" | "vars_plugins")
-                || name.starts_with('.')
-                || name.ends_with('~')
-                || extension.is_some_and(|extension| IGNORED.contains(&extension.as_str()));
-            if ignored {
-                continue;
-            }
-            if path.is_dir() {
-                self.folder(&path)?;
-            } else {
-                self.file(&path)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn file(&mut self, path: &Path) -> Result<(), Error> {
-        if is_script(path) {
-            return script::read(self, path);
-        }
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("yml" | "yaml" | "json")) {
-            return yaml::read(self, &source::load(path)?);
-        }
-        let text = source::read(path)?;
-        if extension.is_none()
-            && let Some(document) = yaml_groups(&text, path)
-        {
-            return yaml::read(self, &document);
-        }
-        ini::read(self, &SourceFile::new(path, &text))
-    }
-
     /// Adds the hosts that a pattern stands for to a group; returns their names.
     pub fn hosts(&mut self, pattern: &str, group: &str, span: &Span) -> Result<Vec<String>, Error> {
-        let (names, port) = address::expand(pattern).map_err(|error| span.error(error))?;
-        self.room_for(&names).map_err(|error| span.error(error))?;
+        let (names, port) =
+            address::expand(pattern).map_err(|error| span.error(error.to_string()))?;
+        self.room_for(names.len()).map_err(|error| span.error(error))?;
         for name in &names {
-            self.inventory.declare_host(name, group, Some(span.path()));
-            if let Some(port) = port {
-                let port = Variable::Data(Value::from(port));
-                self.inventory.set_host_variable(name, "ansible_port", port);
-            }
+            self.host(name, group, port, Some(span.path()));
         }
         Ok(names)
     }
-}
 
-/// The groups of a file without an extension, if it is YAML or JSON and not INI: INI is
-/// a text, a list or nothing at all to a YAML reader.
-fn yaml_groups(text: &str, path: &Path) -> Option<Node> {
-    let document = source::load_str(text, path).ok()?;
-    let is_group = |node: &Node| matches!(node.value, Yaml::Map(_) | Yaml::Null);
-    let groups = document.as_map().filter(|groups| !groups.is_empty())?;
-    groups.iter().all(|(_, group)| is_group(group)).then_some(document)
+    fn host(&mut self, name: &str, group: &str, port: Option<u16>, source: Option<&Path>) {
+        self.inventory.declare_host(name, group, source);
+        if let Some(port) = port {
+            let port = Variable::Data(Value::from(port));
+            self.inventory.set_host_variable(name, "ansible_port", port);
+        }
+    }
 }
 
 /// The entries of a folder by name.
@@ -201,20 +218,4 @@ pub(super) fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     paths.sort();
     Ok(paths)
-}
-
-/// Executable, and begins as programs do: an inventory on a file system that makes
-/// every file executable is still read as text.
-fn is_script(path: &Path) -> bool {
-    let executable = path
-        .metadata()
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
-    executable && {
-        let mut start = [0; 4];
-        let read = std::fs::File::open(path)
-            .and_then(|mut file| std::io::Read::read(&mut file, &mut start))
-            .unwrap_or(0);
-        let start = start.get(..read).unwrap_or_default();
-        start.starts_with(b"#!") || start == b"\x7fELF"
-    }
 }

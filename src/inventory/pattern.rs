@@ -6,7 +6,8 @@ use indexmap::IndexSet;
 use regex::Regex;
 
 use super::Inventory;
-use super::data::LOCALHOST;
+use super::data::is_localhost;
+use super::reading::Mismatch;
 use crate::source::{Error, suggest};
 
 /// The hosts that a subscript keeps.
@@ -33,10 +34,16 @@ impl Inventory {
         Ok(hosts.into_iter().filter(|host| selected.contains(host)).collect())
     }
 
-    /// Whether a limit leaves any host at all; returns what is to be warned of.
-    pub fn check_limit(&self, limit: &str) -> Result<Vec<String>, Error> {
+    /// All hosts that a limit leaves, and what is to be warned of.
+    pub fn limited(&self, limit: &str) -> Result<(Vec<String>, Vec<String>), Error> {
         let mut warnings = Vec::new();
         let selected = self.evaluate(limit_patterns(limit)?, &mut warnings)?;
+        Ok((selected.into_iter().collect(), warnings))
+    }
+
+    /// Whether a limit leaves any host at all; returns what is to be warned of.
+    pub fn check_limit(&self, limit: &str) -> Result<Vec<String>, Error> {
+        let (selected, warnings) = self.limited(limit)?;
         if selected.is_empty() && !self.hosts.is_empty() {
             let mut error = Error::new(
                 "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
@@ -106,11 +113,15 @@ impl Inventory {
         if groups.is_empty() || pattern.contains(['~', '.', '?', '*', '[']) {
             found.extend(self.hosts.keys().filter(|name| matcher.matches(name)).cloned());
         }
-        if found.is_empty() && LOCALHOST.contains(&pattern) {
+        if found.is_empty() && is_localhost(pattern) {
             found.insert(pattern.to_owned());
         }
         if found.is_empty() && groups.is_empty() && pattern != "all" {
-            warnings.push(self.unmatched(pattern));
+            match self.mismatch {
+                Mismatch::Warning => warnings.push(self.unmatched(pattern)),
+                Mismatch::Error => return Err(Error::new(self.unmatched(pattern))),
+                Mismatch::Ignore => {}
+            }
         }
         Ok(found.into_iter().collect())
     }
@@ -216,6 +227,11 @@ fn limit_patterns(limit: &str) -> Result<Vec<String>, Error> {
     for pattern in split(limit) {
         match pattern.strip_prefix('@') {
             None => patterns.push(pattern),
+            Some(file) if Path::new(file).is_dir() => {
+                return Err(Error::new(format!(
+                    "Limit starting with \"@\" must be a file, not a directory: {file}"
+                )));
+            }
             Some(file) => {
                 let text = std::fs::read_to_string(Path::new(file)).map_err(|error| {
                     Error::new(format!("Unable to find limit file {file}: {error}"))

@@ -3,15 +3,39 @@
 /// More hosts than this in one pattern are a slip.
 const MAX_HOSTS: usize = 100_000;
 
+/// What is wrong with a range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// It has not the form of one.
+    #[error("{0}")]
+    Form(String),
+    /// What it stands for cannot be.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl RangeError {
+    fn in_pattern(self, pattern: &str) -> Self {
+        match self {
+            Self::Form(text) => Self::Form(format!("{text}: {pattern}")),
+            Self::Value(text) => Self::Value(format!("{text}: {pattern}")),
+        }
+    }
+}
+
+fn form<T>(text: &str) -> Result<T, RangeError> {
+    Err(RangeError::Form(text.to_owned()))
+}
+
 /// All names that a pattern stands for; itself when it holds no range.
-pub fn expand(pattern: &str) -> Result<Vec<String>, String> {
+pub fn expand(pattern: &str) -> Result<Vec<String>, RangeError> {
     let Some((head, bounds, tail)) = first_range(pattern) else {
         return Ok(vec![pattern.to_owned()]);
     };
-    let values = values(bounds).map_err(|error| format!("{error}: {pattern}"))?;
+    let values = values(bounds).map_err(|error| error.in_pattern(pattern))?;
     let tails = expand(tail)?;
     if values.len().saturating_mul(tails.len()) > MAX_HOSTS {
-        return Err(format!("the host range stands for more than {MAX_HOSTS} hosts: {pattern}"));
+        return Err(too_many().in_pattern(pattern));
     }
     Ok(values
         .iter()
@@ -25,19 +49,25 @@ fn first_range(pattern: &str) -> Option<(&str, &str, &str)> {
     Some((head, bounds, tail))
 }
 
-fn values(bounds: &str) -> Result<Vec<String>, String> {
+fn too_many() -> RangeError {
+    RangeError::Value(format!("host range stands for more than {MAX_HOSTS} hosts"))
+}
+
+fn values(bounds: &str) -> Result<Vec<String>, RangeError> {
     let parts: Vec<&str> = bounds.split(':').collect();
     let (begin, end, step) = match parts[..] {
         [begin, end] => (begin, end, 1),
         [begin, end, step] => {
             let step = step.parse::<usize>().ok().filter(|step| *step > 0);
-            (begin, end, step.ok_or("host range must have a step of at least 1")?)
+            let wrong =
+                || RangeError::Value("host range must have a step of at least 1".to_owned());
+            (begin, end, step.ok_or_else(wrong)?)
         }
-        _ => return Err("host range must be begin:end or begin:end:step".to_owned()),
+        _ => return form("host range must be begin:end or begin:end:step"),
     };
     let begin = if begin.is_empty() { "0" } else { begin };
     if end.is_empty() {
-        return Err("host range must specify end value".to_owned());
+        return form("host range must specify end value");
     }
     if let (Some(begin), Some(end)) = (letter(begin), letter(end)) {
         return letters(begin, end, step);
@@ -45,21 +75,22 @@ fn values(bounds: &str) -> Result<Vec<String>, String> {
     numbers(begin, end, step)
 }
 
-fn numbers(begin: &str, end: &str, step: usize) -> Result<Vec<String>, String> {
+fn numbers(begin: &str, end: &str, step: usize) -> Result<Vec<String>, RangeError> {
     let width = if begin.starts_with('0') && begin.len() > 1 { begin.len() } else { 0 };
     if width > 0 && width != end.len() {
-        return Err("host range must specify equal-length begin and end formats".to_owned());
+        return form("host range must specify equal-length begin and end formats");
     }
     let number = |text: &str| {
-        text.parse::<u64>()
-            .map_err(|_| format!("host range must be of numbers or letters ({text})"))
+        text.parse::<u64>().map_err(|_| {
+            RangeError::Value(format!("host range must be of numbers or letters ({text})"))
+        })
     };
     let (begin, end) = (number(begin)?, number(end)?);
     if begin > end {
-        return Err("host range must have begin <= end".to_owned());
+        return form("host range must have begin <= end");
     }
     if (end - begin) / step as u64 >= MAX_HOSTS as u64 {
-        return Err(format!("host range stands for more than {MAX_HOSTS} hosts"));
+        return Err(too_many());
     }
     Ok((begin..=end).step_by(step).map(|number| format!("{number:0width$}")).collect())
 }
@@ -75,9 +106,9 @@ fn alphabet() -> impl Iterator<Item = char> {
     ('a'..='z').chain('A'..='Z')
 }
 
-fn letters(begin: usize, end: usize, step: usize) -> Result<Vec<String>, String> {
+fn letters(begin: usize, end: usize, step: usize) -> Result<Vec<String>, RangeError> {
     if begin > end {
-        return Err("host range must have begin <= end".to_owned());
+        return form("host range must have begin <= end");
     }
     Ok(alphabet()
         .skip(begin)
@@ -117,7 +148,7 @@ mod tests {
             ("w[1:x1]", "numbers or letters"),
             ("w[0:999999999999]", "more than"),
         ] {
-            let error = expand(pattern).expect_err(pattern);
+            let error = expand(pattern).expect_err(pattern).to_string();
             assert!(error.contains(message) && error.contains(pattern), "{error}");
         }
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::Inventory;
 use super::data::{Given, LOCALHOST};
+use super::load::is_host_list;
+use super::{Inventory, cluster};
 use crate::source::{self, Error, Yaml};
-use crate::template::{Layer, Variable};
+use crate::template::{Layer, Variable, stacked};
 
 /// What a file of variables may be called after its name; the first that exists counts.
 const EXTENSIONS: &[&str] = &["", "yml", "yaml", "json"];
@@ -24,24 +25,41 @@ pub struct Folders {
 }
 
 impl Folders {
+    /// The folders of these sources, and the playbook's. Of one that is named twice the last
+    /// place counts, for what is read later wins.
+    pub fn beside(sources: &[String], playbook: Option<PathBuf>) -> Self {
+        let mut folders = Self { playbook, ..Self::default() };
+        for source in sources {
+            let path = std::path::absolute(source).unwrap_or_default();
+            let folder = match source.as_str() {
+                text if cluster::named_by(text).is_some() || is_host_list(text) => None,
+                _ if path.is_dir() => Some(path),
+                _ => path.parent().map(PathBuf::from),
+            };
+            if let Some(folder) = folder {
+                folders.inventory.retain(|known| *known != folder);
+                folders.inventory.push(folder);
+            }
+        }
+        folders
+    }
+
     /// host_vars of an implicit localhost, beside the inventory and beside the playbook.
     pub fn loaded_localhost(&self, name: &str) -> (Arc<Layer>, Arc<Layer>) {
         let given = self.localhost.get(name).cloned().unwrap_or_default();
         (given.inventory, given.playbook)
     }
 
-    fn fill(&self, given: &mut Given, folder: &str, name: &str) -> Result<(), Error> {
+    fn fill(&self, given: &mut Given, folder: &str, name: &str, merge: bool) -> Result<(), Error> {
         if given.files_read {
             return Ok(());
         }
         given.files_read = true;
-        let mut beside_inventory = Layer::new();
-        for place in &self.inventory {
-            beside_inventory.extend(read(&place.join(folder), name)?);
-        }
-        given.inventory = Arc::new(beside_inventory);
+        let places = self.inventory.iter();
+        let layers = places.map(|place| read(&place.join(folder), name, merge).map(Arc::new));
+        given.inventory = Arc::new(stacked(&layers.collect::<Result<Vec<_>, _>>()?, merge));
         if let Some(place) = &self.playbook {
-            given.playbook = Arc::new(read(&place.join(folder), name)?);
+            given.playbook = Arc::new(read(&place.join(folder), name, merge)?);
         }
         Ok(())
     }
@@ -51,14 +69,14 @@ impl Inventory {
     /// Reads the files of every group and host that have not been read yet.
     pub(super) fn load_vars_files(&mut self) -> Result<(), Error> {
         for (name, group) in &mut self.groups {
-            self.folders.fill(&mut group.vars, "group_vars", name)?;
+            self.folders.fill(&mut group.vars, "group_vars", name, self.merge_hashes)?;
         }
         for (name, host) in &mut self.hosts {
-            self.folders.fill(&mut host.vars, "host_vars", name)?;
+            self.folders.fill(&mut host.vars, "host_vars", name, self.merge_hashes)?;
         }
         for name in LOCALHOST {
             let mut given = self.folders.localhost.get(*name).cloned().unwrap_or_default();
-            self.folders.fill(&mut given, "host_vars", name)?;
+            self.folders.fill(&mut given, "host_vars", name, self.merge_hashes)?;
             self.folders.localhost.insert((*name).to_owned(), given);
         }
         Ok(())
@@ -66,15 +84,13 @@ impl Inventory {
 }
 
 /// All variables for a name in a folder; later files win.
-fn read(folder: &Path, name: &str) -> Result<Layer, Error> {
-    let mut layer = Layer::new();
+pub(super) fn read(folder: &Path, name: &str, merge: bool) -> Result<Layer, Error> {
     if name.contains('/') || !folder.is_dir() {
-        return Ok(layer);
+        return Ok(Layer::new());
     }
-    for file in files(folder, name)? {
-        layer.extend(read_file(&file)?);
-    }
-    Ok(layer)
+    let files = files(folder, name)?;
+    let layers = files.iter().map(|file| read_file(file).map(Arc::new));
+    Ok(stacked(&layers.collect::<Result<Vec<_>, _>>()?, merge))
 }
 
 fn files(folder: &Path, name: &str) -> Result<Vec<PathBuf>, Error> {

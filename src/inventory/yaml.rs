@@ -26,7 +26,8 @@ pub fn read(reader: &mut Reader<'_>, document: &Node) -> Result<(), Error> {
             .span
             .error("Plugin configuration YAML file, not YAML inventory")
             .with_help(
-                "inventory plugins are not supported; an executable that answers --list is",
+                "it is read where ANSIBLE_INVENTORY_ENABLED names auto, from a file whose name \
+                 ends with .yml or .yaml",
             ));
     }
     for (key, value) in entries {
@@ -54,24 +55,36 @@ fn group(reader: &mut Reader<'_>, name: &str, node: &Node) -> Result<(), Error> 
             return Err(unexpected(key, &section, name));
         }
     }
-    // In the order of Ansible's reader: of two values for one host the outer group's stays.
-    for (variable, value) in entries_of(node, "vars", name)? {
-        let variable = name_of(&variable)?;
-        reader.inventory.set_group_variable(name, &variable, value)?;
-    }
-    for (key, value) in entries_of(node, "children", name)? {
-        let child = name_of(&key)?;
-        reader.inventory.declare_child(name, &child).map_err(|error| key.span.error(error))?;
-        group(reader, &child, &value)?;
-    }
-    for (key, value) in entries_of(node, "hosts", name)? {
-        hosts(reader, name, &key, &value)?;
+    // In the order of the file: what stands later wins.
+    for (section, value) in entries {
+        let section = name_of(section)?;
+        for (key, value) in entries_of(value, &section, name)? {
+            match section.as_str() {
+                "vars" => {
+                    let variable = name_of(&key)?;
+                    reader.inventory.set_group_variable(name, &variable, value)?;
+                }
+                "children" => {
+                    let child = name_of(&key)?;
+                    let added = reader.inventory.declare_child(name, &child);
+                    added.map_err(|error| key.span.error(error))?;
+                    group(reader, &child, &value)?;
+                }
+                _ => hosts(reader, name, &key, &value)?,
+            }
+        }
     }
     Ok(())
 }
 
 fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Result<(), Error> {
-    let names = reader.hosts(&name_of(key)?, group, &key.span)?;
+    let pattern = key.as_str().ok_or_else(|| {
+        let written = text_of(&key.value).unwrap_or_else(|| key.kind().to_owned());
+        key.span.error(format!(
+            "Host pattern {written} must be a string. Enclose integers/floats in quotation marks."
+        ))
+    })?;
+    let names = reader.hosts(pattern, group, &key.span)?;
     match &vars.value {
         Yaml::Null => {}
         Yaml::Map(entries) => {
@@ -85,8 +98,7 @@ fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Resul
         }
         _ => {
             return Err(vars.span.error(format!(
-                "the variables of the host '{}' must be a dictionary, not {}",
-                name_of(key)?,
+                "the variables of the host '{pattern}' must be a dictionary, not {}",
                 vars.kind()
             )));
         }
@@ -95,10 +107,7 @@ fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Resul
 }
 
 /// The entries of a section; one name alone stands for itself with nothing.
-fn entries_of(node: &Node, section: &str, group: &str) -> Result<Vec<(Node, Node)>, Error> {
-    let Some(value) = node.get(section) else {
-        return Ok(Vec::new());
-    };
+fn entries_of(value: &Node, section: &str, group: &str) -> Result<Vec<(Node, Node)>, Error> {
     match &value.value {
         Yaml::Null => Ok(Vec::new()),
         Yaml::Map(entries) => Ok(entries.clone()),
@@ -121,7 +130,7 @@ fn entries_of(node: &Node, section: &str, group: &str) -> Result<Vec<(Node, Node
     }
 }
 
-/// Names of hosts may look like numbers.
+/// Names of groups and variables may look like numbers.
 fn name_of(key: &Node) -> Result<String, Error> {
     text_of(&key.value)
         .ok_or_else(|| key.span.error(format!("a name must be a string, not {}", key.kind())))

@@ -19,6 +19,7 @@ const PAGE: usize = 500;
 #[derive(Clone)]
 pub struct Api {
     client: kube::Client,
+    patience: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -56,7 +57,12 @@ impl ApiError {
 
 impl Api {
     pub fn new(client: kube::Client) -> Self {
-        Self { client }
+        Self { client, patience: PATIENCE }
+    }
+
+    /// The same, but requests are repeated for no longer than this.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub async fn get(&self, path: &str) -> Result<Json, ApiError> {
@@ -134,7 +140,7 @@ impl Api {
         path: &str,
         body: Option<(&str, &Json)>,
     ) -> Result<Json, ApiError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let error = match self.once(&method, path, body).await {
                 Ok(answer) => return Ok(answer),

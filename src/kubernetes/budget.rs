@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::discovery::has_version;
-use super::{Api, ApiError};
+use super::{Api, ApiError, is_ready};
 
 /// A budget and what it allows now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,15 +32,10 @@ impl Budget {
     /// Whether the eviction of a pod does not ask this budget: it takes nothing away.
     pub fn does_not_count(&self, pod: &Json) -> bool {
         let phase = pod.pointer("/status/phase").and_then(Json::as_str).unwrap_or_default();
-        let conditions = pod.pointer("/status/conditions").and_then(Json::as_array);
-        let ready = conditions.into_iter().flatten().any(|condition| {
-            let text = |key: &str| condition.get(key).and_then(Json::as_str);
-            text("type") == Some("Ready") && text("status") == Some("True")
-        });
         let enough = self.desired_healthy > 0 && self.current_healthy >= self.desired_healthy;
         matches!(phase, "Succeeded" | "Failed" | "Pending")
             || pod.pointer("/metadata/deletionTimestamp").is_some()
-            || (!ready && (self.unready_may_go || enough))
+            || (!is_ready(pod) && (self.unready_may_go || enough))
     }
 
     pub fn describe(&self) -> String {

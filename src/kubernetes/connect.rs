@@ -1,9 +1,9 @@
 //! From a kubeconfig to a client.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::{Api, ApiError};
@@ -16,6 +16,8 @@ const READ: Duration = Duration::from_secs(60);
 pub enum Source {
     /// A kubeconfig of the operator's.
     File { path: PathBuf, context: Option<String> },
+    /// What $KUBECONFIG names, or else ~/.kube/config.
+    Environment { context: Option<String> },
     /// The text of a kubeconfig (admin.conf of a control plane) whose server is reached
     /// through a tunnel; its certificate is still checked for the server's own name.
     Tunnel { kubeconfig: Secret, address: (String, u16) },
@@ -24,9 +26,19 @@ pub enum Source {
 /// Makes the client; nothing is sent yet.
 pub async fn connect(source: &Source) -> Result<Api, ApiError> {
     let (kubeconfig, context) = match source {
-        Source::File { path, context } => (read(path)?, context.clone()),
+        Source::File { path, context } => {
+            let read = Kubeconfig::read_from(path);
+            (read.map_err(|error| unread(&error, &path.display().to_string()))?, context.clone())
+        }
+        Source::Environment { context } => {
+            let read = Kubeconfig::read();
+            (read.map_err(|error| unread(&error, "$KUBECONFIG"))?, context.clone())
+        }
         Source::Tunnel { kubeconfig, .. } => (parse(kubeconfig.expose(), "admin.conf")?, None),
     };
+    if let Some(name) = &context {
+        has_context(&kubeconfig, name)?;
+    }
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
@@ -64,13 +76,26 @@ pub fn server_of(kubeconfig: &Secret) -> Result<(String, u16), ApiError> {
     Ok((uri.host().ok_or_else(wrong)?.to_owned(), uri.port_u16().unwrap_or(443)))
 }
 
-fn read(path: &Path) -> Result<Kubeconfig, ApiError> {
-    Kubeconfig::read_from(path)
-        .map_err(|error| ApiError::Other(format!("{}: {error}", path.display())))
+fn parse(text: &str, name: &str) -> Result<Kubeconfig, ApiError> {
+    Kubeconfig::from_yaml(text).map_err(|error| unread(&error, name))
 }
 
-fn parse(text: &str, name: &str) -> Result<Kubeconfig, ApiError> {
-    // The error's text may hold a part of the file, which holds keys.
-    Kubeconfig::from_yaml(text)
-        .map_err(|_| ApiError::Other(format!("{name} is not a kubeconfig that can be read")))
+fn unread(error: &KubeconfigError, name: &str) -> ApiError {
+    ApiError::Other(match error {
+        KubeconfigError::ReadConfig(error, path) => {
+            format!("the kubeconfig {} cannot be read: {error}", path.display())
+        }
+        KubeconfigError::FindPath => "there is no home folder with a .kube/config".to_owned(),
+        // The error's text may hold a part of the file, which holds keys.
+        _ => format!("{name} is not a kubeconfig that can be read"),
+    })
+}
+
+fn has_context(kubeconfig: &Kubeconfig, wanted: &str) -> Result<(), ApiError> {
+    let names: Vec<&str> = kubeconfig.contexts.iter().map(|known| known.name.as_str()).collect();
+    if names.contains(&wanted) {
+        return Ok(());
+    }
+    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Err(ApiError::Other(format!("the kubeconfig has no context '{wanted}': there are {known}")))
 }

@@ -12,6 +12,17 @@ pub mod node;
 pub mod pod;
 pub mod policy;
 
+use serde_json::Value as Json;
+
 pub use api::{Api, ApiError, encode};
 pub use connect::{Source, connect, server_of};
 pub use discovery::Resource;
+
+/// Whether a pod or a node says that it is ready.
+pub fn is_ready(object: &Json) -> bool {
+    let conditions = object.pointer("/status/conditions").and_then(Json::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        let text = |key: &str| condition.get(key).and_then(Json::as_str);
+        text("type") == Some("Ready") && text("status") == Some("True")
+    })
+}

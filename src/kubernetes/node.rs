@@ -23,6 +23,18 @@ pub fn is_cordoned(node: &Json) -> bool {
     node.pointer("/spec/unschedulable").and_then(Json::as_bool).unwrap_or(false)
 }
 
+/// The roles that labels give a node.
+pub fn roles(node: &Json) -> Vec<&str> {
+    let labels = node.pointer("/metadata/labels").and_then(Json::as_object).into_iter().flatten();
+    let roles = labels.filter_map(|(name, _)| name.strip_prefix("node-role.kubernetes.io/"));
+    roles.filter(|role| !role.is_empty()).collect()
+}
+
+/// `master` is the role's name before 1.20, and stands beside the new one until 1.24.
+pub fn is_control_plane(node: &Json) -> bool {
+    roles(node).iter().any(|role| matches!(*role, "control-plane" | "master"))
+}
+
 fn remembered(node: &Json) -> Option<bool> {
     let annotations = node.pointer("/metadata/annotations")?;
     Some(annotations.get(CORDONED_BEFORE)?.as_str()? == "true")

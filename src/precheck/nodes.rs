@@ -54,10 +54,7 @@ fn of_node(world: &World, node: &Json) -> Vec<Finding> {
     let mut found = Vec::new();
     let host = name(node);
     if !world.plan.is_known(host) {
-        let labels = node.pointer("/metadata/labels");
-        let label = |name: &str| labels.is_some_and(|labels| labels.get(name).is_some());
-        let control_plane = label("node-role.kubernetes.io/control-plane")
-            || label("node-role.kubernetes.io/master");
+        let control_plane = node::is_control_plane(node);
         let (what, stays) = match control_plane {
             true => ("control plane", "its apiserver would stay at the old version"),
             false => ("node", "it would stay at the old version"),

@@ -509,6 +509,13 @@ pub static ENTRIES: &[Entry] = &[
         "True",
     ),
     entry(
+        "INVENTORY_USE_EXTRA_VARS",
+        &["ANSIBLE_INVENTORY_USE_EXTRA_VARS"],
+        &[("inventory_plugins", "use_extra_vars")],
+        Kind::Bool,
+        "False",
+    ),
+    entry(
         "LOCALHOST_WARNING",
         &["ANSIBLE_LOCALHOST_WARNING"],
         &[("defaults", "localhost_warning")],

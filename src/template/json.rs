@@ -66,6 +66,122 @@ fn key_text(key: &Value) -> String {
     }
 }
 
+/// How JSON is written.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonStyle {
+    /// None: all of it on one line.
+    pub indent: Option<usize>,
+    /// Keys in their order; keys that cannot be compared are an error.
+    pub sorted: bool,
+    /// Other characters are escaped.
+    pub ascii: bool,
+}
+
+/// The value as Python's json module writes it.
+pub fn write_json(value: &Value, style: &JsonStyle) -> Result<String, TemplateError> {
+    let mut out = String::new();
+    style.write(&mut out, value, 0)?;
+    Ok(out)
+}
+
+impl JsonStyle {
+    fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), TemplateError> {
+        if depth > python::MAX_DEPTH {
+            return Err(TemplateError::new("the value nests too deep for JSON"));
+        }
+        match value.kind() {
+            ValueKind::Undefined => return Err(TemplateError::undefined("the value is undefined")),
+            ValueKind::None => out.push_str("null"),
+            ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number if value.is_integer() => out.push_str(&value.to_string()),
+            ValueKind::Number => {
+                let number = python::text(value);
+                out.push_str(match number.as_str() {
+                    "nan" => "NaN",
+                    "inf" => "Infinity",
+                    "-inf" => "-Infinity",
+                    other => other,
+                });
+            }
+            ValueKind::Map => {
+                let mut entries = python::entries(value)?;
+                if self.sorted {
+                    python::sort_by_key(&mut entries, false)?;
+                }
+                self.group(out, '{', '}', depth, &entries, |out, (key, item)| {
+                    self.text(out, &key_text(key));
+                    out.push_str(": ");
+                    self.write(out, item, depth + 1)
+                })?;
+            }
+            ValueKind::Seq | ValueKind::Iterable => {
+                let items = python::items(value)?;
+                self.group(out, '[', ']', depth, &items, |out, item| {
+                    self.write(out, item, depth + 1)
+                })?;
+            }
+            _ => self.text(out, &python::text(value)),
+        }
+        Ok(())
+    }
+
+    fn group<T>(
+        &self,
+        out: &mut String,
+        open: char,
+        close: char,
+        depth: usize,
+        items: &[T],
+        mut write: impl FnMut(&mut String, &T) -> Result<(), TemplateError>,
+    ) -> Result<(), TemplateError> {
+        out.push(open);
+        for (index, item) in items.iter().enumerate() {
+            match self.indent {
+                Some(_) if index > 0 => out.push(','),
+                None if index > 0 => out.push_str(", "),
+                _ => {}
+            }
+            self.line(out, depth + 1);
+            write(out, item)?;
+        }
+        if !items.is_empty() {
+            self.line(out, depth);
+        }
+        out.push(close);
+        Ok(())
+    }
+
+    fn line(&self, out: &mut String, depth: usize) {
+        if let Some(indent) = self.indent {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent * depth));
+        }
+    }
+
+    fn text(&self, out: &mut String, text: &str) {
+        out.push('"');
+        for character in text.chars() {
+            match character {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                '\u{8}' => out.push_str("\\b"),
+                '\u{c}' => out.push_str("\\f"),
+                c if (c as u32) < 0x20 || (self.ascii && !c.is_ascii()) => {
+                    let mut units = [0; 2];
+                    for unit in c.encode_utf16(&mut units) {
+                        out.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+}
+
 /// JSON as a value; objects keep their order.
 pub fn from_json(json: &Json) -> Value {
     match json {

@@ -40,6 +40,8 @@ pub struct Settings {
     pub hosts: Option<HostPattern>,
     /// For the lookup `config`.
     pub config: Option<ConfigValue>,
+    /// Lookups are errors.
+    pub no_lookups: bool,
 }
 
 /// What one rendering may do in minijinja's count: an instruction each, or 64 bytes.
@@ -116,6 +118,11 @@ impl Templar {
     pub fn take_warnings(&self) -> Vec<String> {
         let mut warnings = self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut warnings.new)
+    }
+
+    /// The same, but lookups are errors.
+    pub fn without_lookups(&self) -> Self {
+        Self::new(Settings { no_lookups: true, ..self.settings().clone() })
     }
 
     pub fn settings(&self) -> &Settings {

@@ -6,6 +6,7 @@ use indexmap::IndexSet;
 
 use super::Manager;
 use super::scope::TaskScope;
+use crate::inventory::short_name;
 use crate::template::{Scope, Value, Variable};
 
 /// What holds for the whole run.
@@ -94,7 +95,7 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
     let host = scope.host();
     Some(match name {
         "inventory_hostname" => Value::from(host),
-        "inventory_hostname_short" => Value::from(host.split('.').next().unwrap_or(host)),
+        "inventory_hostname_short" => Value::from(short_name(host)),
         "group_names" => list(&manager.inventory().group_names(host)),
         "groups" => groups(manager),
         "hostvars" => Value::from_object(HostVars { manager: manager.clone() }),

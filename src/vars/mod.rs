@@ -4,7 +4,6 @@
 mod cache;
 mod magic;
 mod manager;
-mod merge;
 pub mod reserved;
 mod scope;
 

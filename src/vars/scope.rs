@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::merge::merged;
 use super::{BatchVars, Layer, Manager, magic};
 use crate::playbook::Role;
-use crate::template::{Scope, Value, Variable};
+use crate::template::{Scope, Value, Variable, merged, stacked};
 
 /// The variables of a task on a host, highest precedence first.
 #[derive(Clone)]
@@ -50,6 +49,11 @@ impl TaskScope {
     /// All of it as one mapping, each variable resolved when it is looked at.
     pub fn as_value(&self) -> Value {
         magic::lazy(&self.manager, self.clone())
+    }
+
+    /// The variables as they were given, templates in them not filled in, without magic ones.
+    pub fn given(&self) -> Layer {
+        stacked(self.layers.iter().rev(), self.manager.run().merge_hashes)
     }
 
     pub fn host(&self) -> &str {

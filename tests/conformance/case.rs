@@ -1,6 +1,7 @@
 //! One case: its files copied, kup-play run on the copy, the output compared.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -60,8 +61,8 @@ fn play(source: &Path) -> std::io::Result<Output> {
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
     let output = surroundings(&mut command, &work, &home)
+        .arg0(program(&work).unwrap_or_else(|| "kup-play".to_owned()))
         .args(arguments(&work))
-        .arg("site.yml")
         .stdin(Stdio::null())
         .output()?;
     let masked = |bytes: &[u8]| {
@@ -90,7 +91,12 @@ fn surroundings<'a>(command: &'a mut Command, work: &Path, home: &Path) -> &'a m
         .envs(pairs.filter_map(|line| line.split_once('=')))
 }
 
-/// The arguments that `record` gives to ansible-playbook, without the playbook.
+/// The program of Ansible's that the case runs, where it is not ansible-playbook.
+fn program(work: &Path) -> Option<String> {
+    Some(text(&work.join("program")).trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// The arguments that `record` gives to the program.
 fn arguments(work: &Path) -> Vec<String> {
     let own = shlex::split(&text(&work.join("args"))).unwrap_or_default();
     let mut all = Vec::new();
@@ -106,6 +112,9 @@ fn arguments(work: &Path) -> Vec<String> {
         all.push("-v".to_owned());
     }
     all.extend(own);
+    if program(work).is_none() {
+        all.push("site.yml".to_owned());
+    }
     all
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use kup_play::inventory::Inventory;
+use kup_play::inventory::{Inventory, Reading};
+use kup_play::settings::Config;
+use kup_play::source::Error;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -45,11 +47,15 @@ all:
 static LOADED: LazyLock<Inventory> =
     LazyLock::new(|| loaded(INI, "hosts").expect("the test's own inventory"));
 
-fn loaded(text: &str, name: &str) -> Result<Inventory, kup_play::source::Error> {
+fn read(sources: &[String]) -> Result<(Inventory, Vec<String>), Error> {
+    Inventory::load(sources, &Reading::of(&Config::default())?)
+}
+
+fn loaded(text: &str, name: &str) -> Result<Inventory, Error> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
     std::fs::write(&path, text).expect("a file");
-    Inventory::load(&[path.display().to_string()], None).map(|(inventory, _)| inventory)
+    read(&[path.display().to_string()]).map(|(inventory, _)| inventory)
 }
 
 fn check(text: &str, name: &str) {
@@ -90,7 +96,7 @@ proptest! {
         // A text that is a path would be read.
         prop_assume!(!list.contains('\0') && !Path::new(&list).exists());
         watched(&list, || {
-            if let Err(error) = Inventory::load(std::slice::from_ref(&list), None) {
+            if let Err(error) = read(std::slice::from_ref(&list)) {
                 assert_right_place(&error);
             }
         });
@@ -128,7 +134,7 @@ proptest! {
     #[test]
     fn a_range_has_as_many_hosts_as_it_says(from in 0u64..5000, count in 1u64..2000, step in 1u64..50) {
         let list = format!("h[{from}:{}:{step}],", from + count - 1);
-        let (inventory, _) = Inventory::load(std::slice::from_ref(&list), None).expect("a range");
+        let (inventory, _) = read(std::slice::from_ref(&list)).expect("a range");
         let (hosts, _) = inventory.select("all").expect("all hosts");
         prop_assert_eq!(hosts.len() as u64, count.div_ceil(step));
         prop_assert_eq!(hosts.first(), Some(&format!("h{from}")));

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use minijinja::value::ValueKind;
-
 use super::super::call::{Call, Plugin};
 use super::super::yaml::{self, Style};
-use super::super::{TemplateError, Value, from_json, python};
+use super::super::{JsonStyle, TemplateError, Value, from_json, python, write_json};
 use crate::source::{self, Node, Yaml};
 
 pub const FILTERS: &[Plugin] = &[
@@ -41,16 +39,14 @@ fn nice_json(call: &mut Call) -> Result<Value, TemplateError> {
 
 /// `json.dumps(indent=…, sort_keys=…, ensure_ascii=…)`
 fn json(call: &mut Call, indent: Option<usize>, sorted: bool) -> Result<Value, TemplateError> {
-    let writer = JsonWriter {
+    let style = JsonStyle {
         indent: number(call, "indent")?.or(indent),
         sorted: flag(call, "sort_keys", sorted),
         ascii: flag(call, "ensure_ascii", true),
     };
-    let mut out = String::new();
-    writer
-        .write(&mut out, call.value()?, 0)
+    let text = write_json(call.value()?, &style)
         .map_err(|error| if error.undefined { call.undefined() } else { error })?;
-    Ok(Value::from(out))
+    Ok(Value::from(text))
 }
 
 /// Jinja2's own: keys sorted, safe inside of HTML.
@@ -59,121 +55,6 @@ fn tojson(call: &mut Call) -> Result<Value, TemplateError> {
     let text = python::text(&text);
     let safe = [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\'', "\\u0027")];
     Ok(Value::from(safe.iter().fold(text, |text, (from, to)| text.replace(*from, to))))
-}
-
-struct JsonWriter {
-    indent: Option<usize>,
-    sorted: bool,
-    ascii: bool,
-}
-
-impl JsonWriter {
-    fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), TemplateError> {
-        if depth > python::MAX_DEPTH {
-            return Err(TemplateError::new("the value nests too deep for JSON"));
-        }
-        match value.kind() {
-            ValueKind::Undefined => return Err(TemplateError::undefined("the value is undefined")),
-            ValueKind::None => out.push_str("null"),
-            ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
-            ValueKind::Number if value.is_integer() => out.push_str(&value.to_string()),
-            ValueKind::Number => {
-                let number = python::text(value);
-                out.push_str(match number.as_str() {
-                    "nan" => "NaN",
-                    "inf" => "Infinity",
-                    "-inf" => "-Infinity",
-                    other => other,
-                });
-            }
-            ValueKind::Map => {
-                let mut entries = python::entries(value)?
-                    .into_iter()
-                    .map(|(key, item)| (Value::from(key_text(&key)), item))
-                    .collect::<Vec<_>>();
-                if self.sorted {
-                    python::sort_by_key(&mut entries, false)?;
-                }
-                self.group(out, '{', '}', depth, &entries, |out, (key, item)| {
-                    self.text(out, key.as_str().unwrap_or_default());
-                    out.push_str(": ");
-                    self.write(out, item, depth + 1)
-                })?;
-            }
-            ValueKind::Seq | ValueKind::Iterable => {
-                let items = python::items(value)?;
-                self.group(out, '[', ']', depth, &items, |out, item| {
-                    self.write(out, item, depth + 1)
-                })?;
-            }
-            _ => self.text(out, &python::text(value)),
-        }
-        Ok(())
-    }
-
-    fn group<T>(
-        &self,
-        out: &mut String,
-        open: char,
-        close: char,
-        depth: usize,
-        items: &[T],
-        mut write: impl FnMut(&mut String, &T) -> Result<(), TemplateError>,
-    ) -> Result<(), TemplateError> {
-        out.push(open);
-        for (index, item) in items.iter().enumerate() {
-            match self.indent {
-                Some(_) if index > 0 => out.push(','),
-                None if index > 0 => out.push_str(", "),
-                _ => {}
-            }
-            self.line(out, depth + 1);
-            write(out, item)?;
-        }
-        if !items.is_empty() {
-            self.line(out, depth);
-        }
-        out.push(close);
-        Ok(())
-    }
-
-    fn line(&self, out: &mut String, depth: usize) {
-        if let Some(indent) = self.indent {
-            out.push('\n');
-            out.push_str(&" ".repeat(indent * depth));
-        }
-    }
-
-    fn text(&self, out: &mut String, text: &str) {
-        out.push('"');
-        for character in text.chars() {
-            match character {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                '\u{8}' => out.push_str("\\b"),
-                '\u{c}' => out.push_str("\\f"),
-                c if (c as u32) < 0x20 || (self.ascii && !c.is_ascii()) => {
-                    let mut units = [0; 2];
-                    for unit in c.encode_utf16(&mut units) {
-                        out.push_str(&format!("\\u{unit:04x}"));
-                    }
-                }
-                c => out.push(c),
-            }
-        }
-        out.push('"');
-    }
-}
-
-fn key_text(key: &Value) -> String {
-    match key.kind() {
-        ValueKind::Bool => key.is_true().to_string(),
-        ValueKind::None => "null".to_owned(),
-        _ => python::text(key),
-    }
 }
 
 fn parse_json(call: &mut Call) -> Result<Value, TemplateError> {

@@ -124,6 +124,11 @@ pub fn run(
         return Err(TemplateError::new(format!("lookup plugin ({name}) not found"))
             .with_help(near.map(|near| format!("did you mean '{near}'?"))));
     };
+    if context.templar.settings().no_lookups {
+        return Err(TemplateError::new(format!(
+            "The lookup `{name}` was found, however lookups were disabled from templating"
+        )));
+    }
     ask();
     run(&Request { context, terms, options })
 }

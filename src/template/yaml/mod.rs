@@ -2,9 +2,13 @@
 //! long lines folded.
 
 mod analysis;
+mod shared;
 
 use analysis::{Analysis, is_printable, is_timestamp};
 use minijinja::value::ValueKind;
+use shared::{Mark, Shared};
+
+pub use shared::Ciphertext;
 
 use super::{TemplateError, Value, python};
 use crate::source::{Yaml, resolve_scalar};
@@ -23,6 +27,8 @@ pub struct Style {
     pub explicit_start: bool,
     /// Texts of several lines stand line by line under a `|-`, for people to read.
     pub literal: bool,
+    /// A list or mapping that stands in several places is written once, with an anchor.
+    pub anchors: bool,
 }
 
 impl Default for Style {
@@ -35,6 +41,7 @@ impl Default for Style {
             width: 80,
             explicit_start: false,
             literal: false,
+            anchors: false,
         }
     }
 }
@@ -42,7 +49,8 @@ impl Default for Style {
 /// The value as a YAML document.
 pub fn dump(value: &Value, style: &Style) -> Result<String, TemplateError> {
     python::check_depth(value, 0)?;
-    let mut emitter = Emitter { style, out: String::new(), column: 0 };
+    let shared = if style.anchors { Shared::of(value, style.sorted)? } else { Shared::default() };
+    let mut emitter = Emitter { style, shared, out: String::new(), column: 0 };
     if style.explicit_start {
         emitter.write("--- ");
     }
@@ -55,8 +63,19 @@ pub fn dump(value: &Value, style: &Style) -> Result<String, TemplateError> {
     Ok(out)
 }
 
+/// The keys and values of a map. Python keeps the order of keys that cannot be compared.
+fn entries(value: &Value, sorted: bool) -> Result<Vec<(Value, Value)>, TemplateError> {
+    let entries = python::entries(value)?;
+    let mut in_order = entries.clone();
+    match sorted && python::sort_by_key(&mut in_order, false).is_ok() {
+        true => Ok(in_order),
+        false => Ok(entries),
+    }
+}
+
 struct Emitter<'a> {
     style: &'a Style,
+    shared: Shared,
     out: String,
     column: usize,
 }
@@ -87,6 +106,24 @@ impl Emitter<'_> {
     }
 
     fn node(&mut self, value: &Value, place: Place) -> Result<(), TemplateError> {
+        match self.shared.mark(value) {
+            None => self.content(value, place),
+            Some(Mark::Alias(name)) => {
+                self.write(&format!("*{name}"));
+                Ok(())
+            }
+            Some(Mark::Anchor(name)) => {
+                self.write(&format!("&{name}"));
+                if !self.begins_on_new_line(value, place)? {
+                    self.write(" ");
+                }
+                // Behind the anchor a list or map begins on a line of its own.
+                self.content(value, Place { in_list: false, ..place })
+            }
+        }
+    }
+
+    fn content(&mut self, value: &Value, place: Place) -> Result<(), TemplateError> {
         match value.kind() {
             ValueKind::Undefined => Err(TemplateError::undefined("the value is undefined")),
             ValueKind::Map => self.map(value, place),
@@ -96,9 +133,22 @@ impl Emitter<'_> {
                 Ok(())
             }
             _ => {
-                self.write(&scalar(value));
+                match value.downcast_object_ref::<Ciphertext>() {
+                    Some(ciphertext) => self.ciphertext(ciphertext, place),
+                    None => self.write(&scalar(value)),
+                }
                 Ok(())
             }
+        }
+    }
+
+    /// `!vault |` and the lines.
+    fn ciphertext(&mut self, Ciphertext(text): &Ciphertext, place: Place) {
+        self.write(if text.ends_with('\n') { "!vault |" } else { "!vault |-" });
+        let indent = place.indent.map_or(0, |indent| indent + self.style.indent);
+        for line in text.lines() {
+            self.line(indent);
+            self.write(line);
         }
     }
 
@@ -111,17 +161,7 @@ impl Emitter<'_> {
     }
 
     fn map(&mut self, value: &Value, place: Place) -> Result<(), TemplateError> {
-        let mut entries = python::entries(value)?;
-        if self.style.sorted {
-            // Python keeps the order of keys that cannot be compared.
-            let mut sorted: Vec<_> = entries
-                .iter()
-                .map(|(key, item)| (key.clone(), (key.clone(), item.clone())))
-                .collect();
-            if python::sort_by_key(&mut sorted, false).is_ok() {
-                entries = sorted.into_iter().map(|(_, entry)| entry).collect();
-            }
-        }
+        let entries = entries(value, self.style.sorted)?;
         let items: Vec<&Value> = entries.iter().map(|(_, item)| item).collect();
         if self.in_brackets(&items, place) {
             return self.flow_map(&entries, place);
@@ -134,7 +174,7 @@ impl Emitter<'_> {
             self.node(key, Place { indent: Some(indent), in_list: false, flow: true, key: true })?;
             self.write(":");
             let below = Place { indent: Some(indent), in_list: false, flow: false, key: false };
-            if !self.begins_on_new_line(item, below)? {
+            if self.shared.is_marked(item) || !self.begins_on_new_line(item, below)? {
                 self.write(" ");
             }
             self.node(item, below)?;
@@ -198,11 +238,8 @@ impl Emitter<'_> {
             }
             self.write("-");
             let below = Place { indent: Some(indent), in_list: true, flow: false, key: false };
-            let pad = if self.begins_on_new_line(item, below)? {
-                self.style.indent.max(2) - 1
-            } else {
-                1
-            };
+            let block = self.begins_on_new_line(item, below)? && !self.shared.is_marked(item);
+            let pad = if block { self.style.indent.max(2) - 1 } else { 1 };
             self.write(&" ".repeat(pad));
             self.node(item, below)?;
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::{Variable, from_json, merge_json, to_json};
 use crate::source::{Node, Yaml};
-use crate::template::{self, Variable};
 
 /// The variable of a higher level over that of a lower one.
 pub fn merged(low: &Variable, high: Variable) -> Variable {
@@ -11,29 +11,27 @@ pub fn merged(low: &Variable, high: Variable) -> Variable {
         (Variable::Source(low), Variable::Source(node)) => {
             Variable::Source(Arc::new(nodes(low, node)))
         }
-        (Variable::Source(low), Variable::Data(value)) => match template::to_json(value) {
+        (Variable::Source(low), Variable::Data(value)) => match to_json(value) {
             Ok(json) if json.is_object() && low.as_map().is_some() => {
                 let node = Node::from_json(&json, &low.span);
                 Variable::Source(Arc::new(nodes(low, &node)))
             }
             _ => high,
         },
-        (Variable::Data(low), Variable::Source(node)) => match template::to_json(low) {
+        (Variable::Data(low), Variable::Source(node)) => match to_json(low) {
             Ok(json) if json.is_object() && node.as_map().is_some() => {
                 let low = Node::from_json(&json, &node.span);
                 Variable::Source(Arc::new(nodes(&low, node)))
             }
             _ => high,
         },
-        (Variable::Data(low), Variable::Data(value)) => {
-            match (template::to_json(low), template::to_json(value)) {
-                (Ok(mut low), Ok(value)) if low.is_object() && value.is_object() => {
-                    template::merge_json(&mut low, value);
-                    Variable::Data(template::from_json(&low))
-                }
-                _ => high,
+        (Variable::Data(low), Variable::Data(value)) => match (to_json(low), to_json(value)) {
+            (Ok(mut low), Ok(value)) if low.is_object() && value.is_object() => {
+                merge_json(&mut low, value);
+                Variable::Data(from_json(&low))
             }
-        }
+            _ => high,
+        },
     }
 }
 
