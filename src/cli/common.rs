@@ -193,10 +193,7 @@ impl Common {
     /// With `-v`: where the settings come from.
     pub fn tell_config(&self, config: &Config) {
         if self.verbosity(config) > 0 {
-            match config.file() {
-                Some(path) => println!("Using {} as config file", path.display()),
-                None => println!("No config file found; using defaults"),
-            }
+            config.tell_file();
         }
     }
 

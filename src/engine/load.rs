@@ -50,6 +50,11 @@ impl LoadError {
         Self { error: source::Error::new(message), code: exit::ERROR }
     }
 
+    /// The same, ending with another exit code.
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     pub fn with_help(self, help: impl Into<String>) -> Self {
         Self { error: self.error.with_help(help), ..self }
     }
