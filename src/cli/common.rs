@@ -190,7 +190,9 @@ impl Common {
 
     /// With `-v`: where the settings come from.
     pub fn tell_config(&self, config: &Config) {
-        tell_config(config, self.verbosity(config));
+        if self.verbosity(config) > 0 {
+            config.tell_file();
+        }
     }
 
     pub fn verbosity(&self, config: &Config) -> u8 {
@@ -234,16 +236,6 @@ pub fn columns() -> usize {
 pub fn verbosity(typed: u8, config: &Config) -> u8 {
     let wished = config.number("DEFAULT_VERBOSITY").unwrap_or(0);
     typed.max(u8::try_from(wished).unwrap_or(0))
-}
-
-/// With `-v`: where the settings come from.
-pub fn tell_config(config: &Config, verbosity: u8) {
-    if verbosity > 0 {
-        match config.file() {
-            Some(path) => println!("Using {} as config file", path.display()),
-            None => println!("No config file found; using defaults"),
-        }
-    }
 }
 
 /// The sources of the inventory: what is typed, or what the settings name; Ansible's own

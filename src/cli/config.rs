@@ -1,9 +1,12 @@
 //! `kup-play config dump|list|view`: the settings, their values and where these come from.
 
-use clap::{Parser, ValueEnum};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Parser, ValueEnum};
 use serde_json::json;
 
 use super::exit;
+use crate::engine::LoadError;
 use crate::settings::{Config, Entry, Origin};
 use crate::{source, template};
 
@@ -17,6 +20,14 @@ pub struct Options {
     /// Only what differs from the defaults
     #[arg(long, visible_alias = "changed-only")]
     only_changed: bool,
+
+    /// This file in place of the ansible.cfg that would be found
+    #[arg(short, long = "config", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+
+    /// Say which file is used
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -31,19 +42,47 @@ enum What {
 
 /// Runs the command; returns the exit code.
 pub fn run(options: Options) -> u8 {
-    let config = match Config::load() {
+    let config = match load(options.config_file.as_deref()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("ERROR! {error}");
-            return exit::ERROR;
+            return error.exit_code();
         }
     };
+    if options.verbose > 0 {
+        config.tell_file();
+    }
     match options.what {
         What::Dump => dump(&config, options.only_changed),
         What::List => list(),
         What::View => return view(&config),
     }
     0
+}
+
+/// The settings with the file that is named, or the one that is found.
+fn load(named: Option<&Path>) -> Result<Config, LoadError> {
+    let Some(path) = named else {
+        return Ok(Config::load()?);
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if std::fs::File::open(&path).is_err() {
+        return Err(LoadError::options(format!(
+            "The provided configuration file is missing or not accessible: {}",
+            path.display()
+        ))
+        .with_code(exit::OPTIONS));
+    }
+    let extension = path.extension().unwrap_or_default();
+    if extension != "cfg" && extension != "ini" {
+        return Err(LoadError::options(format!(
+            "Unsupported configuration file extension for {}: {}",
+            path.display(),
+            extension.display()
+        ))
+        .with_code(exit::OPTIONS));
+    }
+    Ok(Config::of_file(&path)?)
 }
 
 fn dump(config: &Config, only_changed: bool) {
@@ -82,7 +121,7 @@ fn list() {
 
 fn view(config: &Config) -> u8 {
     let Some(path) = config.file() else {
-        eprintln!("ERROR! no ansible.cfg is used");
+        eprintln!("ERROR! Invalid or no config file was supplied");
         return exit::ERROR;
     };
     match source::read(path) {

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use super::exit;
+use crate::engine::LoadError;
 use crate::source::{self, Error, Node, Yaml};
 use crate::vars::{Layer, layer_of};
 
 /// All `-e` of a command line, later ones winning.
-pub fn parse(arguments: &[String]) -> Result<Layer, Error> {
+pub fn parse(arguments: &[String]) -> Result<Layer, LoadError> {
     let mut layer = Layer::new();
     for argument in arguments {
         layer.extend(layer_of(&parse_one(argument)?));
@@ -14,13 +16,17 @@ pub fn parse(arguments: &[String]) -> Result<Layer, Error> {
     Ok(layer)
 }
 
-fn parse_one(argument: &str) -> Result<Node, Error> {
+fn parse_one(argument: &str) -> Result<Node, LoadError> {
     if let Some(path) = argument.strip_prefix('@') {
         let node = source::load(Path::new(path))?;
         return mapping(node, argument);
     }
     let label = Path::new("--extra-vars");
-    if argument.starts_with(['{', '[', '/', '.']) {
+    if argument.starts_with(['/', '.']) {
+        let text = format!("Please prepend extra_vars filename '{argument}' with '@'");
+        return Err(LoadError::options(text).with_code(exit::OPTIONS));
+    }
+    if argument.starts_with(['{', '[']) {
         return mapping(source::load_str(argument, label)?, argument);
     }
     let split = crate::playbook::split_pairs(argument)
@@ -28,7 +34,8 @@ fn parse_one(argument: &str) -> Result<Node, Error> {
     if !split.rest.is_empty() {
         let text =
             format!("--extra-vars '{argument}': '{}' is not of the form key=value", split.rest);
-        return Err(Error::new(text).with_help("give key=value pairs, a JSON object, or @file"));
+        let error = Error::new(text).with_help("give key=value pairs, a JSON object, or @file");
+        return Err(LoadError::from(error).with_code(exit::OPTIONS));
     }
     let file = source::SourceFile::new(label, argument);
     let span = source::Span::start(&file);
@@ -38,13 +45,16 @@ fn parse_one(argument: &str) -> Result<Node, Error> {
     Ok(Node::new(Yaml::Map(entries), span))
 }
 
-fn mapping(node: Node, argument: &str) -> Result<Node, Error> {
+fn mapping(node: Node, argument: &str) -> Result<Node, LoadError> {
     match node.value {
         Yaml::Map(_) => Ok(node),
         Yaml::Null => Ok(Node::new(Yaml::Map(Vec::new()), node.span)),
-        _ => Err(node.span.error(format!(
-            "--extra-vars '{argument}' must hold a mapping of variables, not {}",
-            node.kind()
-        ))),
+        _ => {
+            let error = node.span.error(format!(
+                "--extra-vars '{argument}' must hold a mapping of variables, not {}",
+                node.kind()
+            ));
+            Err(LoadError::from(error).with_code(exit::OPTIONS))
+        }
     }
 }

@@ -46,7 +46,8 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS")]
     pub task_timeout: Option<u64>,
 
-    /// Look here for group_vars, files and modules, in place of this folder
+    /// Look here for group_vars, files and modules, in place of this folder (or the one
+    /// that `playbook_dir` names)
     #[arg(long, value_name = "FOLDER")]
     pub playbook_dir: Option<PathBuf>,
 
@@ -115,9 +116,9 @@ fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
     let mut settings = options.common.settings(config)?;
     settings.task_timeout = options.task_timeout.or(settings.task_timeout);
     let extra = extra_vars::parse(&options.common.extra_vars)?;
-    let here = PathBuf::from(".");
-    let directory = options.playbook_dir.as_ref().unwrap_or(&here);
-    Prepared::ad_hoc(&playbook(options).to_string(), directory, settings, extra)
+    let directory = options.playbook_dir.clone().or_else(|| config.path("PLAYBOOK_DIR"));
+    let directory = directory.unwrap_or_else(|| PathBuf::from("."));
+    Prepared::ad_hoc(&playbook(options).to_string(), &directory, settings, extra)
 }
 
 /// The play that does it; JSON is YAML too.

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::common::ask;
 use super::exit;
@@ -18,6 +18,10 @@ use crate::vault::{Asked, Envelope, Sources, Vault, is_vault};
 pub struct Options {
     #[command(subcommand)]
     command: Command,
+
+    /// Say which ansible.cfg is used
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,6 +143,9 @@ pub fn run(options: Options) -> u8 {
             return exit::ERROR;
         }
     };
+    if options.verbose > 0 {
+        config.tell_file();
+    }
     let done = match &options.command {
         Command::Encrypt(options) => encrypt(options, &config),
         Command::Decrypt(options) => decrypt(options, &config),
@@ -188,6 +195,12 @@ fn chosen(config: &Config, sources: Sources, id: Option<&str>) -> Result<(String
     Ok((id.to_owned(), password.clone()))
 }
 
+/// Encrypted, with a random salt or the one that the settings say.
+fn sealed(config: &Config, text: &[u8], password: &Secret, id: Option<&str>) -> Envelope {
+    let salt = config.text("VAULT_ENCRYPT_SALT");
+    Envelope::seal(text, password, id, salt.as_deref().map(str::as_bytes))
+}
+
 fn encrypt(options: &Sealing, config: &Config) -> Result<(), Failed> {
     let (id, password) =
         chosen(config, options.vault.sources(config), options.encrypt_vault_id.as_deref())?;
@@ -196,7 +209,7 @@ fn encrypt(options: &Sealing, config: &Config) -> Result<(), Failed> {
         if is_vault(&text) {
             return Err("input is already encrypted".to_owned().into());
         }
-        let envelope = Envelope::seal(&text, &password, Some(&id), None);
+        let envelope = sealed(config, &text, &password, Some(&id));
         write(options.output.as_ref().unwrap_or(&path), envelope.to_string().as_bytes())?;
     }
     tell("Encryption successful");
@@ -228,7 +241,7 @@ fn edit(options: &Editing, config: &Config) -> Result<(), Failed> {
         let (before, id, password) = opened(&vault, path)?;
         let after = edited(&before)?;
         if after != before {
-            let envelope = Envelope::seal(&after, &password, id.as_deref(), None);
+            let envelope = sealed(config, &after, &password, id.as_deref());
             write(path, envelope.to_string().as_bytes())?;
         }
     }
@@ -245,7 +258,7 @@ fn create(options: &Editing, config: &Config) -> Result<(), Failed> {
     }
     let (id, password) =
         chosen(config, options.vault.sources(config), options.encrypt_vault_id.as_deref())?;
-    let envelope = Envelope::seal(&edited(b"")?, &password, Some(&id), None);
+    let envelope = sealed(config, &edited(b"")?, &password, Some(&id));
     write(path, envelope.to_string().as_bytes())
 }
 
@@ -259,7 +272,7 @@ fn rekey(options: &Rekeying, config: &Config) -> Result<(), Failed> {
     let (id, password) = chosen(config, sources, options.encrypt_vault_id.as_deref())?;
     for path in &options.files {
         let bytes = opened(&vault, path)?.0;
-        let envelope = Envelope::seal(&bytes, &password, Some(&id), None);
+        let envelope = sealed(config, &bytes, &password, Some(&id));
         write(path, envelope.to_string().as_bytes())?;
     }
     eprintln!("Rekey successful");
@@ -291,7 +304,7 @@ fn encrypt_strings(options: &Strings, config: &Config) -> Result<(), Failed> {
             let text = "The plaintext provided was empty, not encrypting".to_owned();
             return Err(Failed(text, exit::OPTIONS));
         }
-        let envelope = Envelope::seal(text.expose().as_bytes(), &password, Some(&id), None);
+        let envelope = sealed(config, text.expose().as_bytes(), &password, Some(&id));
         out.push_str(&name.map(|name| format!("{name}: ")).unwrap_or_default());
         out.push_str("!vault |\n");
         for line in envelope.to_string().lines() {

@@ -42,6 +42,7 @@ impl VaultOptions {
             files,
             ask: self.ask_vault_password || config.flag("DEFAULT_ASK_VAULT_PASS"),
             default_id: config.text("DEFAULT_VAULT_IDENTITY"),
+            match_ids: config.flag("DEFAULT_VAULT_ID_MATCH"),
         }
     }
 

@@ -50,9 +50,9 @@ impl LoadError {
         Self { error: source::Error::new(message), code: exit::ERROR }
     }
 
-    /// Options that do not go together, or lack something.
-    pub fn usage(message: impl Into<String>) -> Self {
-        Self { error: source::Error::new(message), code: exit::OPTIONS }
+    /// The same, ending with another exit code.
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
     }
 
     pub fn with_help(self, help: impl Into<String>) -> Self {

@@ -89,6 +89,14 @@ impl Config {
         self.file.as_deref()
     }
 
+    /// Prints which file it is.
+    pub fn tell_file(&self) {
+        match &self.file {
+            Some(path) => println!("Using {} as config file", path.display()),
+            None => println!("No config file found; using defaults"),
+        }
+    }
+
     pub fn entries() -> &'static [Entry] {
         ENTRIES
     }

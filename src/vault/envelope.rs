@@ -49,10 +49,10 @@ impl Envelope {
             )));
         }
         let id = header.next().filter(|id| version == "1.2" && !id.is_empty()).map(str::to_owned);
-        let broken = || Error::Format("Vault format unhexlify error".to_owned());
-        let body = unhex(lines.collect::<String>().as_bytes()).ok_or_else(broken)?;
+        let body = unhex(lines.collect::<String>().as_bytes())?;
         let mut parts = body.split(|byte| *byte == b'\n').map(unhex);
-        let mut part = || parts.next().flatten().ok_or_else(broken);
+        let missing = || Error::Format("Vault format error: a part is missing".to_owned());
+        let mut part = || parts.next().unwrap_or_else(|| Err(missing()));
         Ok(Self { id, salt: part()?, mac: part()?, ciphertext: part()? })
     }
 
@@ -146,13 +146,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
+/// The bytes that hex digits stand for; the errors are in Python's words.
+fn unhex(digits: &[u8]) -> Result<Vec<u8>, Error> {
+    let broken = |why: &str| Error::Format(format!("Vault format unhexlify error: {why}"));
     let value = |digit: u8| char::from(digit).to_digit(16);
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(value(*high)? * 16 + value(*low)?).ok();
     let (pairs, rest) = digits.as_chunks::<2>();
     if !rest.is_empty() {
-        return None;
+        return Err(broken("Odd-length string"));
     }
-    pairs.iter().map(|[high, low]| u8::try_from(value(*high)? * 16 + value(*low)?).ok()).collect()
+    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+    bytes.ok_or_else(|| broken("Non-hexadecimal digit found"))
 }
 
 #[cfg(test)]
@@ -164,6 +168,25 @@ mod tests {
         for text in ["", "key: value", "$ANSIBLE_VAULT;1.1;AES256\nxy\n", "$ANSIBLE_VAULT"] {
             assert!(Envelope::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_digits_is_said() {
+        let why = |digits: &str| {
+            let text = format!("$ANSIBLE_VAULT;1.1;AES256\n{digits}\n");
+            Envelope::parse(&text).unwrap_err().to_string()
+        };
+        assert_eq!(why("303"), "Vault format unhexlify error: Odd-length string");
+        assert_eq!(why("30xy"), "Vault format unhexlify error: Non-hexadecimal digit found");
+    }
+
+    #[test]
+    fn the_same_salt_gives_the_same_text() {
+        let seal = |salt: Option<&[u8]>| {
+            Envelope::seal(b"fish", &Secret::new("x"), None, salt).to_string()
+        };
+        assert_eq!(seal(Some(b"salty")), seal(Some(b"salty")));
+        assert_ne!(seal(Some(b"salty")), seal(None));
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub const DEFAULT_ID: &str = "default";
 #[derive(Default)]
 pub struct Vault {
     passwords: Vec<(String, Secret)>,
+    /// The id of texts whose header has none, where only passwords of a text's own id are
+    /// tried (DEFAULT_VAULT_ID_MATCH).
+    matched_default: Option<String>,
     /// What was decrypted already: deriving a key is slow on purpose, and inline
     /// values are looked at often.
     known: Mutex<HashMap<String, Secret>>,
@@ -48,7 +51,13 @@ impl Error {
 
 impl Vault {
     pub fn new(passwords: Vec<(String, Secret)>) -> Self {
-        Self { passwords, known: Mutex::default() }
+        Self { passwords, ..Self::default() }
+    }
+
+    /// Of the passwords only those of a text's id are to be tried; texts without one are of
+    /// this id.
+    pub fn matching(self, default_id: &str) -> Self {
+        Self { matched_default: Some(default_id.to_owned()), ..self }
     }
 
     /// The ids there are passwords for, in their order.
@@ -69,15 +78,18 @@ impl Vault {
     }
 
     /// As [`decrypt`](Self::decrypt), with the id and the password that fitted. Those whose
-    /// id is the text's are tried first, then all others.
+    /// id is the text's are tried first, then all others unless ids have to match.
     pub fn decrypt_with(&self, text: &str) -> Result<(Vec<u8>, &str, &Secret), Error> {
         let envelope = Envelope::parse(text)?;
         if self.passwords.is_empty() {
             return Err(Error::NoSecrets);
         }
-        let named = |(id, _): &&(String, Secret)| envelope.id.as_ref() == Some(id);
+        let wanted = envelope.id.as_ref().or(self.matched_default.as_ref());
+        let named = |(id, _): &&(String, Secret)| wanted == Some(id);
         let first = self.passwords.iter().filter(named);
-        let others = self.passwords.iter().filter(|password| !named(password));
+        let is_other =
+            |password: &&(String, Secret)| self.matched_default.is_none() && !named(password);
+        let others = self.passwords.iter().filter(is_other);
         for (id, password) in first.chain(others) {
             if let Some(bytes) = envelope.open(password)? {
                 return Ok((bytes, id, password));
@@ -182,6 +194,15 @@ mod tests {
         let both = vault(&[("dev", "one"), ("other", "two")]);
         let (bytes, id, _) = both.decrypt_with(&text).unwrap();
         assert_eq!((bytes.as_slice(), id), (b"fish\n".as_slice(), "other"));
+    }
+
+    #[test]
+    fn where_ids_have_to_match_others_are_not_tried() {
+        let text = sealed("two", Some("prod"));
+        let matching = |id| vault(&[(id, "two")]).matching(DEFAULT_ID);
+        assert_eq!(matching("other").decrypt(&text), Err(Error::NoneFits));
+        assert!(matching("prod").decrypt(&text).is_ok());
+        assert!(matching("default").decrypt(&sealed("two", None)).is_ok());
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Sources {
     pub ask: bool,
     /// The id of what is given without one (DEFAULT_VAULT_IDENTITY).
     pub default_id: Option<String>,
+    /// Only passwords of a text's own id are tried (DEFAULT_VAULT_ID_MATCH).
+    pub match_ids: bool,
 }
 
 impl Sources {
@@ -60,6 +62,7 @@ impl Sources {
         }
         match failed {
             Some(reason) if found.is_empty() => Err(reason),
+            _ if self.match_ids => Ok(Vault::new(found).matching(self.default_id())),
             _ => Ok(Vault::new(found)),
         }
     }

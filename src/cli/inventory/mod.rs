@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::{ArgAction, Parser};
 
 use super::vault_options::VaultOptions;
-use super::{common, extra_vars};
+use super::{common, exit, extra_vars};
 use crate::engine::{LoadError, Prepared, Settings};
 use crate::report;
 use crate::settings::Config;
@@ -86,7 +86,9 @@ pub struct Options {
 pub fn run(options: Options) -> u8 {
     let shown = wanted(&options).and_then(|()| {
         let config = Config::load()?;
-        common::tell_config(&config, common::verbosity(options.verbose, &config));
+        if common::verbosity(options.verbose, &config) > 0 {
+            config.tell_file();
+        }
         let (text, warnings) = text(&options, &config)?;
         tell(&config.warnings);
         tell(&warnings);
@@ -112,15 +114,20 @@ pub fn run(options: Options) -> u8 {
     }
 }
 
+/// Options that do not go together, or lack something.
+fn wrong_use(message: &str) -> LoadError {
+    LoadError::options(message).with_code(exit::OPTIONS)
+}
+
 /// One thing is to be shown.
 fn wanted(options: &Options) -> Result<(), LoadError> {
     let wanted = [options.list, options.host.is_some(), options.graph];
     match wanted.into_iter().filter(|wanted| *wanted).count() {
         1 => Ok(()),
-        0 => Err(LoadError::usage(
+        0 => Err(wrong_use(
             "No action selected, at least one of --host, --graph or --list needs to be specified.",
         )),
-        _ => Err(LoadError::usage(
+        _ => Err(wrong_use(
             "Conflicting options used, only one of --host, --graph or --list can be used at the \
              same time.",
         )),
@@ -157,7 +164,7 @@ fn text(options: &Options, config: &Config) -> Result<(String, Vec<String>), Loa
         let [host] = hosts.as_slice() else {
             tell(&warnings);
             let text = "You must pass a single valid host to --host parameter";
-            return Err(LoadError::usage(text));
+            return Err(wrong_use(text));
         };
         return Ok((document::write(&given.of_host(host)?, form, &mut warnings)?, warnings));
     }
@@ -166,7 +173,7 @@ fn text(options: &Options, config: &Config) -> Result<(String, Vec<String>), Loa
         if !inventory.contains_group(group) {
             tell(&warnings);
             let text = "Pattern must be valid group name when using --graph";
-            return Err(LoadError::usage(text));
+            return Err(wrong_use(text));
         }
         return Ok((graph::draw(&given, group, options.vars)?, warnings));
     }
