@@ -4,6 +4,7 @@ mod common;
 mod config;
 mod extra_vars;
 mod list;
+mod passwords;
 mod playbook;
 mod precheck;
 mod recorded;
@@ -19,6 +20,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+
+use crate::agent;
+use crate::transport::askpass;
 
 /// Ansible's exit codes.
 pub mod exit {
@@ -36,7 +40,7 @@ pub mod exit {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = crate::agent::main(&arguments) {
+    if let Some(code) = askpass::main(&arguments).or_else(|| agent::main(&arguments)) {
         return code;
     }
     let arguments = by_name(arguments);
