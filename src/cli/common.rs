@@ -7,9 +7,9 @@ use std::sync::Arc;
 use clap::{ArgAction, Args};
 use serde::{Deserialize, Serialize};
 
+use super::passwords::{PasswordOptions, Passwords};
 use super::vault_options::VaultOptions;
 use crate::engine::{Gathering, LoadError, Settings};
-use crate::secret::Secret;
 use crate::settings::Config;
 use crate::vars::FactCache;
 
@@ -104,13 +104,8 @@ pub struct Common {
     #[arg(long, value_name = "USER")]
     pub become_user: Option<String>,
 
-    /// Ask for the password of become
-    #[arg(short = 'K', long)]
-    pub ask_become_pass: bool,
-
-    /// A file with the password of become
-    #[arg(long, value_name = "FILE", visible_alias = "become-pass-file")]
-    pub become_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub passwords: PasswordOptions,
 
     #[command(flatten)]
     pub vault: VaultOptions,
@@ -125,7 +120,7 @@ fn positive(text: &str) -> Result<usize, String> {
 
 impl Common {
     /// The engine's settings: what is typed wins over the configuration.
-    pub fn settings(&self, config: &Config) -> Result<Settings, LoadError> {
+    pub fn settings(&self, config: &Config, passwords: Passwords) -> Result<Settings, LoadError> {
         let text = |typed: &Option<String>, name: &str| typed.clone().or_else(|| config.text(name));
         let mut module_path: Vec<PathBuf> =
             self.module_path.iter().flat_map(|paths| std::env::split_paths(paths)).collect();
@@ -148,12 +143,17 @@ impl Common {
             port: config.number("DEFAULT_REMOTE_PORT").and_then(|port| u16::try_from(port).ok()),
             connection: text(&self.connection, "DEFAULT_TRANSPORT"),
             timeout: self.timeout.or_else(|| number("DEFAULT_TIMEOUT")).unwrap_or(10),
-            ssh_args: self.ssh_args(config)?,
+            password: passwords.connection,
+            ssh_executable: config.text("SSH_EXECUTABLE"),
+            ssh_args: config.text("SSH_ARGS"),
+            ssh_common_args: text(&self.ssh_common_args, "SSH_COMMON_ARGS"),
+            ssh_extra_args: text(&self.ssh_extra_args, "SSH_EXTRA_ARGS"),
+            ssh_retries: number("SSH_RETRIES").unwrap_or(0),
             host_key_checking: config.flag("HOST_KEY_CHECKING"),
             become_: self.become_ || config.flag("DEFAULT_BECOME"),
-            become_method: text(&self.become_method, "DEFAULT_BECOME_METHOD"),
+            become_method: Some(self.become_method(config)),
             become_user: text(&self.become_user, "DEFAULT_BECOME_USER"),
-            become_password: self.become_password(config)?,
+            become_password: passwords.become_,
             force_handlers: config.flag("DEFAULT_FORCE_HANDLERS"),
             strategy: config.text("DEFAULT_STRATEGY"),
             any_errors_fatal: config.flag("ANY_ERRORS_FATAL"),
@@ -183,6 +183,16 @@ impl Common {
         })
     }
 
+    /// The passwords that are typed or in files; asked for before anything is read.
+    pub fn passwords(&self, config: &Config) -> Result<Passwords, LoadError> {
+        self.passwords.load(config, &self.become_method(config))
+    }
+
+    fn become_method(&self, config: &Config) -> String {
+        let typed = self.become_method.clone();
+        typed.or_else(|| config.text("DEFAULT_BECOME_METHOD")).unwrap_or_else(|| "sudo".to_owned())
+    }
+
     /// Characters in a line of output.
     pub fn columns(&self) -> usize {
         columns()
@@ -197,32 +207,6 @@ impl Common {
 
     pub fn verbosity(&self, config: &Config) -> u8 {
         verbosity(self.verbose, config)
-    }
-
-    fn ssh_args(&self, config: &Config) -> Result<Vec<String>, LoadError> {
-        let text = |typed: &Option<String>, name: &str| typed.clone().or_else(|| config.text(name));
-        let all = [
-            config.text("SSH_ARGS"),
-            text(&self.ssh_common_args, "SSH_COMMON_ARGS"),
-            text(&self.ssh_extra_args, "SSH_EXTRA_ARGS"),
-        ];
-        let words = all.into_iter().flatten().map(|text| {
-            shlex::split(&text).ok_or_else(|| {
-                LoadError::options(format!("ssh arguments '{text}': a quote is not closed"))
-            })
-        });
-        Ok(words.collect::<Result<Vec<_>, _>>()?.concat())
-    }
-
-    fn become_password(&self, config: &Config) -> Result<Option<Secret>, LoadError> {
-        if self.ask_become_pass || config.flag("DEFAULT_BECOME_ASK_PASS") {
-            return ask("BECOME password: ").map(Some);
-        }
-        let file = self.become_password_file.clone();
-        match file.or_else(|| config.path("BECOME_PASSWORD_FILE")) {
-            Some(path) => password_of(&path).map(Some),
-            None => Ok(None),
-        }
     }
 }
 
@@ -261,32 +245,6 @@ pub fn sources(typed: &[String], config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// What a password file says: its text, or what it prints if it may be executed.
-fn password_of(path: &std::path::Path) -> Result<Secret, LoadError> {
-    use std::os::unix::fs::PermissionsExt;
-    let failed = |reason: String| {
-        LoadError::options(format!("the password file {} cannot be used: {reason}", path.display()))
-    };
-    let metadata = path.metadata().map_err(|error| failed(error.to_string()))?;
-    let text = if metadata.permissions().mode() & 0o111 != 0 {
-        let output = std::process::Command::new(path)
-            .stderr(std::process::Stdio::inherit())
-            .output()
-            .map_err(|error| failed(error.to_string()))?;
-        if !output.status.success() {
-            return Err(failed(format!("it ended with {}", output.status)));
-        }
-        String::from_utf8(output.stdout).map_err(|_| failed("it is not UTF-8 text".to_owned()))?
-    } else {
-        std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?
-    };
-    let password = text.trim();
-    if password.is_empty() {
-        return Err(failed("it is empty".to_owned()));
-    }
-    Ok(Secret::new(password.to_owned()))
-}
-
 fn gathering(config: &Config) -> Result<Gathering, LoadError> {
     match config.text("DEFAULT_GATHERING").as_deref() {
         None | Some("implicit") => Ok(Gathering::Implicit),
@@ -318,14 +276,4 @@ pub fn fact_cache(config: &Config) -> Result<Option<FactCache>, LoadError> {
         other => Err(LoadError::options(format!("there is no fact cache '{other}'"))
             .with_help("there are memory and jsonfile")),
     }
-}
-
-/// Asks on the terminal, without an echo.
-pub fn ask(prompt: &str) -> Result<Secret, LoadError> {
-    let terminal = console::Term::stderr();
-    terminal
-        .write_str(prompt)
-        .and_then(|()| terminal.read_secure_line())
-        .map(Secret::new)
-        .map_err(|error| LoadError::options(format!("no password could be read: {error}")))
 }

@@ -5,6 +5,7 @@ mod config;
 mod extra_vars;
 mod inventory;
 mod list;
+mod passwords;
 mod playbook;
 mod precheck;
 mod recorded;
@@ -20,6 +21,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+
+use crate::agent;
+use crate::transport::askpass;
 
 /// Ansible's exit codes.
 pub mod exit {
@@ -37,7 +41,7 @@ pub mod exit {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = crate::agent::main(&arguments) {
+    if let Some(code) = askpass::main(&arguments).or_else(|| agent::main(&arguments)) {
         return code;
     }
     let arguments = by_name(arguments);

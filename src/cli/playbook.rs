@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::common::Common;
+use super::passwords::Passwords;
 use super::{exit, extra_vars, list, recorded, start};
 use crate::actions::guard::BreakLock;
 use crate::engine::{self, Settings};
@@ -61,6 +62,14 @@ pub struct Options {
     pub break_lock: Option<Breaking>,
 }
 
+impl Options {
+    /// Nothing is run.
+    fn is_listing(&self) -> bool {
+        let common = &self.common;
+        common.list_hosts || common.syntax_check || self.list_tasks || self.list_tags
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Breaking {
     /// If its holder gives no sign of life
@@ -76,8 +85,13 @@ pub fn run(options: Options) -> u8 {
 /// As [`run`], going on with what a journal tells of.
 pub fn run_recorded(options: Options, resumed: Option<Recording>) -> u8 {
     let loaded = Config::load().map_err(engine::LoadError::from).and_then(|config| {
+        // What only looks at the playbooks asks for nothing.
+        let passwords = match options.is_listing() {
+            true => Passwords::default(),
+            false => options.common.passwords(&config)?,
+        };
         options.common.vault.install(&config)?;
-        let settings = settings(&options, &config)?;
+        let settings = settings(&options, &config, passwords)?;
         let extra = extra_vars::parse(&options.common.extra_vars)?;
         let prepared = engine::Prepared::load(&options.playbooks, settings, extra)?;
         Ok((config, prepared))
@@ -91,7 +105,7 @@ pub fn run_recorded(options: Options, resumed: Option<Recording>) -> u8 {
     };
     let common = &options.common;
     common.tell_config(&config);
-    if common.list_hosts || options.list_tasks || options.list_tags || common.syntax_check {
+    if options.is_listing() {
         return list::print(&prepared, &options);
     }
     prepared.recording = match resumed {
@@ -113,8 +127,12 @@ pub fn run_recorded(options: Options, resumed: Option<Recording>) -> u8 {
     }
 }
 
-fn settings(options: &Options, config: &Config) -> Result<Settings, engine::LoadError> {
-    let settings = options.common.settings(config)?;
+fn settings(
+    options: &Options,
+    config: &Config,
+    passwords: Passwords,
+) -> Result<Settings, engine::LoadError> {
+    let settings = options.common.settings(config, passwords)?;
     let or = |typed: &[String], name: &str| match typed {
         [] => config.list(name),
         typed => typed.to_vec(),

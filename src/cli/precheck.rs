@@ -79,8 +79,9 @@ pub fn run(options: Options) -> u8 {
 }
 
 fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
+    let passwords = options.common.passwords(config)?;
     options.common.vault.install(config)?;
-    let settings = options.common.settings(config)?;
+    let settings = options.common.settings(config, passwords)?;
     let mut extra = extra_vars::parse(&options.common.extra_vars)?;
     let mut set = |name: &str, value: Json| {
         extra.insert(name.to_owned(), Variable::Data(from_json(&value)));

@@ -112,8 +112,9 @@ fn callback(options: &Options, config: &Config, chosen: Callback) -> Callback {
 }
 
 fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
+    let passwords = options.common.passwords(config)?;
     options.common.vault.install(config)?;
-    let mut settings = options.common.settings(config)?;
+    let mut settings = options.common.settings(config, passwords)?;
     settings.task_timeout = options.task_timeout.or(settings.task_timeout);
     let extra = extra_vars::parse(&options.common.extra_vars)?;
     let directory = options.playbook_dir.clone().or_else(|| config.path("PLAYBOOK_DIR"));

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::common::ask;
 use super::exit;
+use super::passwords::ask;
 use super::vault_options::{VaultOptions, load};
 use crate::secret::Secret;
 use crate::settings::Config;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::common::ask;
+use super::passwords::ask;
 use crate::engine::LoadError;
 use crate::settings::Config;
 use crate::vault::{self, Asked, Sources, Vault};

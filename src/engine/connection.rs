@@ -1,5 +1,6 @@
 //! How a host is reached: its `ansible_*` variables, the task's keywords, the flags.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,9 +54,14 @@ impl Resolver<'_> {
                 None => self.settings.port,
             },
         };
-        let mut ssh_args = self.settings.ssh_args.clone();
-        for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
-            if let Some(text) = self.text(&[name])? {
+        let settings = self.settings;
+        let mut ssh_args = Vec::new();
+        for (name, setting) in [
+            ("ansible_ssh_args", &settings.ssh_args),
+            ("ansible_ssh_common_args", &settings.ssh_common_args),
+            ("ansible_ssh_extra_args", &settings.ssh_extra_args),
+        ] {
+            if let Some(text) = self.text(&[name])?.or_else(|| setting.clone()) {
                 let words = shlex::split(&text).ok_or_else(|| {
                     Failure::new(format!("{host}: a quote in {name} is not closed: {text}"))
                 })?;
@@ -64,7 +70,11 @@ impl Resolver<'_> {
         }
         let timeout = match self.variable(&["ansible_timeout", "ansible_ssh_timeout"])? {
             Some(value) => number(host, "ansible_timeout", &value)?,
-            None => self.settings.timeout,
+            None => settings.timeout,
+        };
+        let retries = match self.variable(&["ansible_ssh_retries"])? {
+            Some(value) => number(host, "ansible_ssh_retries", &value)?,
+            None => settings.ssh_retries,
         };
         Ok(Endpoint {
             connection,
@@ -77,17 +87,26 @@ impl Resolver<'_> {
                 .or(self.keyword(|k| k.remote_user.as_ref())?)
                 .or_else(|| self.settings.user.clone()),
             private_key: self
-                .text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?
+                .text(&["ansible_private_key_file", "ansible_ssh_private_key_file"])?
                 .map(|path| expand_home(&path))
-                .or_else(|| self.settings.private_key.clone()),
+                .or_else(|| settings.private_key.clone()),
+            password: self
+                .text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?
+                .map(Secret::new)
+                .or_else(|| settings.password.clone()),
+            ssh: self
+                .text(&["ansible_ssh_executable"])?
+                .or_else(|| settings.ssh_executable.clone())
+                .map_or_else(|| PathBuf::from("ssh"), |path| expand_home(&path)),
             ssh_args,
             timeout: Duration::from_secs(timeout),
+            retries: u32::try_from(retries).unwrap_or(u32::MAX),
             host_key_checking: self.host_key_checking()?,
         })
     }
 
     fn host_key_checking(&self) -> Result<bool, Failure> {
-        let names = ["ansible_ssh_host_key_checking", "ansible_host_key_checking"];
+        let names = ["ansible_host_key_checking", "ansible_ssh_host_key_checking"];
         if let Some(value) = self.variable(&names)? {
             return Ok(truth(&value));
         }
@@ -147,7 +166,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The first of these variables that is set, as text.
+/// The last of these variables that is set, as text.
 pub fn text_variable(
     templar: &Templar,
     scope: &Arc<dyn Scope>,
@@ -156,13 +175,14 @@ pub fn text_variable(
     Ok(variable(templar, scope, names)?.map(|value| value.to_string()))
 }
 
-/// The first of these variables that is set; an empty or null one counts as not set.
+/// The last of these variables that is set, as Ansible takes them; an empty or null one
+/// counts as not set.
 fn variable(
     templar: &Templar,
     scope: &Arc<dyn Scope>,
     names: &[&str],
 ) -> Result<Option<Value>, Failure> {
-    for name in names {
+    for name in names.iter().rev() {
         let value = match scope.lookup(name) {
             None => continue,
             Some(Variable::Data(value)) => value,

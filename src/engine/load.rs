@@ -16,7 +16,7 @@ use crate::journal::Recording;
 use crate::playbook::{Loader, Module, Names, Play, Task};
 use crate::source::{self, Node};
 use crate::template::{self, HostPattern, Layers, Scope, Templar};
-use crate::vars::{Layer, Manager, RunVars, SharedInventory};
+use crate::vars::{ConnectionVars, Layer, Manager, RunVars, SharedInventory};
 use crate::vault;
 
 /// Playbooks and inventory, read and found right.
@@ -172,6 +172,13 @@ impl Prepared {
             skip_tags: settings.skip_tags.clone(),
             limit: settings.limit.clone(),
             inventory_sources: settings.inventory.clone(),
+            connection: ConnectionVars {
+                connection: settings.connection.clone(),
+                user: settings.user.clone(),
+                port: settings.port,
+                timeout: settings.timeout,
+                private_key: settings.private_key.as_ref().map(|path| path.display().to_string()),
+            },
             inject_facts: settings.inject_facts,
             merge_hashes: settings.merge_hashes,
             config_file: settings.config_file.as_ref().map(|path| path.display().to_string()),

@@ -77,7 +77,14 @@ pub struct Settings {
     pub connection: Option<String>,
     /// Seconds to wait for a connection.
     pub timeout: u64,
-    pub ssh_args: Vec<String>,
+    /// The login's password on hosts that have none of their own.
+    pub password: Option<Secret>,
+    pub ssh_executable: Option<String>,
+    pub ssh_args: Option<String>,
+    pub ssh_common_args: Option<String>,
+    pub ssh_extra_args: Option<String>,
+    /// How often a connection that failed is tried again.
+    pub ssh_retries: u64,
     pub host_key_checking: bool,
     pub become_: bool,
     pub become_method: Option<String>,

@@ -34,6 +34,7 @@ impl Batch<'_> {
             role: task.role.clone(),
             roles: self.roles.clone(),
             search: self.search(task),
+            keywords: Some(task.keywords.clone()),
         };
         self.run.manager.task_scope(host, vars, &layers)
     }

@@ -62,6 +62,13 @@ pub static ENTRIES: &[Entry] = &[
         "False",
     ),
     entry(
+        "AGNOSTIC_BECOME_PROMPT",
+        &["ANSIBLE_AGNOSTIC_BECOME_PROMPT"],
+        &[("privilege_escalation", "agnostic_become_prompt")],
+        Kind::Bool,
+        "True",
+    ),
+    entry(
         "ANY_ERRORS_FATAL",
         &["ANSIBLE_ANY_ERRORS_FATAL"],
         &[("defaults", "any_errors_fatal")],
@@ -585,6 +592,13 @@ pub static ENTRIES: &[Entry] = &[
         &[("ssh_connection", "ssh_common_args")],
         Kind::Text,
         "",
+    ),
+    entry(
+        "SSH_EXECUTABLE",
+        &["ANSIBLE_SSH_EXECUTABLE"],
+        &[("ssh_connection", "ssh_executable")],
+        Kind::Text,
+        "ssh",
     ),
     entry(
         "SSH_EXTRA_ARGS",

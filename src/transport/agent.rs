@@ -78,8 +78,16 @@ impl Agent {
         tokio::spawn(async move {
             read(channel.stdout, &reading).await;
             let asked_to = *close.borrow();
-            let why =
-                if asked_to { closed() } else { why_ended(&link, channel.process, &stderr).await };
+            let process = channel.process;
+            let why = match asked_to {
+                true => {
+                    drop(process);
+                    closed()
+                }
+                false => why_ended(&link, process, &stderr).await,
+            };
+            // Who waits for the end closes the connection next, and may end the program then.
+            drop(link);
             let mut state = reading.lock();
             state.dead = Some(why);
             // Dropping the senders wakes everyone who waits.

@@ -4,6 +4,7 @@
 //! ssh master per [`Endpoint`], one [`Agent`] per endpoint and [`Become`].
 
 mod agent;
+pub mod askpass;
 mod bootstrap;
 mod channel;
 mod payload;
@@ -31,10 +32,16 @@ pub struct Endpoint {
     /// None: whatever ssh's own configuration says.
     pub user: Option<String>,
     pub private_key: Option<PathBuf>,
+    /// For a host that takes none of ssh's keys.
+    pub password: Option<Secret>,
+    /// The ssh program: `ansible_ssh_executable`.
+    pub ssh: PathBuf,
     /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, split into words.
     pub ssh_args: Vec<String>,
     /// Seconds to wait for the connection.
     pub timeout: Duration,
+    /// How often a connection that failed is tried again.
+    pub retries: u32,
     pub host_key_checking: bool,
 }
 

@@ -25,23 +25,15 @@ const RUNTIME_PREFIX: &str = "kup-play-";
 const MAX_RUNTIME: usize = 50;
 
 /// What all connections have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The program that is the agent, for hosts of our own architecture; none: ourselves.
     /// Those for others stand beside it under the name `kup-play-ARCH` (as `uname -m` says it).
     pub executable: Option<PathBuf>,
-    /// The ssh program.
-    pub ssh: PathBuf,
     /// Where local connections work; none: where we were started. Ansible's is the playbook's folder.
     pub local_folder: Option<PathBuf>,
     /// Where the agent is kept compressed between runs; none: the user's cache folder.
     pub cache: Option<PathBuf>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { executable: None, ssh: PathBuf::from("ssh"), local_folder: None, cache: None }
-    }
 }
 
 /// The connections of a run: opened when first asked for, shared, and kept until
@@ -179,7 +171,7 @@ impl Pool {
             let runtime = self.runtime_folder();
             let runtime = runtime
                 .map_err(|e| unreachable(&format!("no folder for control sockets: {e}"), ""))?;
-            Master::open(endpoint, &self.settings.ssh, runtime).await
+            Master::open(endpoint, &self.askpass(), runtime).await
         };
         Ok(Link::Ssh(self.masters.get(endpoint, is_dead, open).await?))
     }
@@ -201,6 +193,12 @@ impl Pool {
     fn executable(&self) -> PathBuf {
         // Not its path: that may be another program by now.
         self.settings.executable.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
+    }
+
+    /// This program as ssh can call it: not by `/proc/self`, which is ssh then.
+    fn askpass(&self) -> PathBuf {
+        let own = || PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+        self.settings.executable.clone().unwrap_or_else(own)
     }
 
     fn executable_for(&self, arch: &str) -> Result<PathBuf, ConnectionError> {
@@ -344,8 +342,11 @@ mod tests {
             port: None,
             user: None,
             private_key: None,
+            password: None,
+            ssh: PathBuf::from("ssh"),
             ssh_args: Vec::new(),
             timeout: std::time::Duration::from_secs(10),
+            retries: 0,
             host_key_checking: true,
         };
         movable(pool.agent(&endpoint, None));

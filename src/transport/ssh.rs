@@ -11,14 +11,17 @@ use openssh::{ForwardType, Session, Socket};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::askpass::{Askpass, Heard};
 use super::{ConnectionError, Endpoint};
 
 /// What stands before ssh's own words, as in Ansible.
 const PREFIX: &str = "Failed to connect to the host via ssh: ";
 /// Over and above the endpoint's timeout, which bounds reaching it, for authentication.
 const AUTHENTICATION: Duration = Duration::from_secs(60);
-/// How often a connection that sshd turned away for being one of too many is tried.
-const ATTEMPTS: u32 = 4;
+/// How often a connection that sshd turned away for being one of too many is tried again.
+const TURNED_AWAY: u32 = 3;
+/// Seconds between two attempts of the operator's own `ansible_ssh_retries`.
+const LONGEST_PAUSE: u64 = 30;
 /// How much of ssh's own words is repeated.
 const WORDS: usize = 4096;
 
@@ -33,29 +36,33 @@ pub struct Master {
 }
 
 impl Master {
-    /// Connects. Control socket and log live in a folder of their own in `runtime`.
+    /// Connects. Control socket and log live in a folder of their own in `runtime`;
+    /// `executable` is this program, which gives ssh a password.
     pub async fn open(
         endpoint: &Endpoint,
-        program: &Path,
+        executable: &Path,
         runtime: Arc<TempDir>,
     ) -> Result<Self, ConnectionError> {
         if endpoint.address.is_empty() || endpoint.address.starts_with('-') {
             return Err(unreachable(&format!("'{}' is no host name", endpoint.address), ""));
         }
-        let mut attempt = 1;
+        let mut attempt = 0;
         loop {
-            let words = match connect(endpoint, program, &runtime).await? {
+            let failed = match connect(endpoint, executable, &runtime).await? {
                 Ok(master) => return Ok(master),
-                Err(words) => words,
+                Err(failed) => failed,
             };
-            // sshd drops connections at random while many are being made (MaxStartups).
-            let turned_away = words.contains("kex_exchange_identification")
-                || words.contains("Connection reset by peer");
-            if attempt == ATTEMPTS || !turned_away {
-                return Err(unreachable(&words, advice(&words, endpoint)));
-            }
-            let jitter = rand::random_range(0..400);
-            tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 300 + jitter)).await;
+            let pause = match failed.is_turned_away() {
+                true if attempt < TURNED_AWAY => {
+                    u64::from(attempt + 1) * 300 + rand::random_range(0..400)
+                }
+                // A wrong password is not tried again: that could lock the account.
+                _ if attempt < endpoint.retries && !failed.heard.given => {
+                    1000 * (2_u64.saturating_pow(attempt) - 1).min(LONGEST_PAUSE)
+                }
+                _ => return Err(failed.error(endpoint)),
+            };
+            tokio::time::sleep(Duration::from_millis(pause)).await;
             attempt += 1;
         }
     }
@@ -120,34 +127,85 @@ impl Master {
     }
 }
 
+/// An attempt in vain: what ssh said, and what it asked.
+struct Failed {
+    words: String,
+    heard: Heard,
+}
+
+impl Failed {
+    /// sshd drops connections at random while many are being made (MaxStartups).
+    fn is_turned_away(&self) -> bool {
+        let says = |part: &str| self.words.contains(part);
+        // A jump host that asked for a password will ask again.
+        let dropped = says("kex_exchange_identification") || says("Connection reset by peer");
+        dropped && self.heard.refused.is_none()
+    }
+
+    fn error(&self, endpoint: &Endpoint) -> ConnectionError {
+        if self.heard.given && self.words.contains(DENIED) {
+            return ConnectionError::Unreachable(format!(
+                "Invalid/incorrect password: {}\nCheck ansible_user and ansible_password, or what \
+                 was typed for -k. It was given once only, for the account not to be locked.",
+                self.words
+            ));
+        }
+        unreachable(&self.words, &advice(&self.words, endpoint, &self.heard))
+    }
+}
+
 /// One attempt; the inner error is what ssh said.
 async fn connect(
     endpoint: &Endpoint,
-    program: &Path,
+    executable: &Path,
     runtime: &Arc<TempDir>,
-) -> Result<Result<Master, String>, ConnectionError> {
+) -> Result<Result<Master, Failed>, ConnectionError> {
     let prepared = || {
         let folder =
             tempfile::Builder::new().prefix("s").rand_bytes(6).tempdir_in(runtime.path())?;
         let stderr = File::create(folder.path().join("stderr"))?;
-        Ok::<_, std::io::Error>((folder, stderr))
+        let asked = endpoint.password.as_ref();
+        let askpass = asked.map(|_| Askpass::new(folder.path(), executable)).transpose()?;
+        Ok::<_, std::io::Error>((folder, stderr, askpass))
     };
-    let (folder, stderr) = prepared()
+    let (folder, stderr, askpass) = prepared()
         .map_err(|e| unreachable(&format!("no folder for the control socket: {e}"), ""))?;
     let log = folder.path().join("log");
-    let mut ssh = command(endpoint, program, &folder, &log);
+    let mut ssh = command(endpoint, &folder, &log);
+    if let Some(askpass) = &askpass {
+        ssh.env("SSH_ASKPASS", askpass.program()).env("SSH_ASKPASS_REQUIRE", "force");
+    }
     ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     // Not in the terminal's foreground group: Ctrl-C must leave the connection to us, who may
     // still have to put a node back. Once connected, ssh is a daemon of its own anyway.
     ssh.process_group(0).kill_on_drop(true);
     let limit = endpoint.timeout + AUTHENTICATION;
-    let status = match tokio::time::timeout(limit, ssh.status()).await {
-        Err(_) => return Ok(Err(format!("no connection after {} seconds", limit.as_secs()))),
-        Ok(Err(error)) => {
-            let what = format!("{}: {error}", program.display());
-            return Err(unreachable(&what, "Install the OpenSSH client on this machine."));
+    let not_started = |error| {
+        let what = format!("{}: {error}", endpoint.ssh.display());
+        unreachable(&what, "Install the OpenSSH client on this machine.")
+    };
+    let mut ssh = ssh.spawn().map_err(not_started)?;
+    let pid = ssh.id();
+    let answer = async {
+        if let (Some(askpass), Some(password)) = (&askpass, &endpoint.password) {
+            askpass.answer(pid, password).await;
         }
-        Ok(Ok(status)) => status,
+        std::future::pending().await
+    };
+    let ended = tokio::time::timeout(limit, async {
+        tokio::select! {
+            status = ssh.wait() => status,
+            never = answer => never,
+        }
+    });
+    let ended = ended.await;
+    let failed = |words: String| {
+        let heard = askpass.as_ref().map(Askpass::heard).unwrap_or_default();
+        Ok(Err(Failed { words, heard }))
+    };
+    let status = match ended {
+        Err(_) => return failed(format!("no connection after {} seconds", limit.as_secs())),
+        Ok(status) => status.map_err(not_started)?,
     };
     if status.success() {
         let path = folder.path().to_owned();
@@ -157,18 +215,22 @@ async fn connect(
     }
     let words = [spoken(&log), spoken(&folder.path().join("stderr"))];
     let words = words.into_iter().find(|text| !text.is_empty());
-    Ok(Err(words.unwrap_or_else(|| format!("ssh ended with {status}"))))
+    failed(words.unwrap_or_else(|| format!("ssh ended with {status}")))
 }
 
 /// The first value that ssh sees for an option is the one it takes: ours that the
 /// multiplexing needs, then the inventory's as Ansible orders them, then the
 /// operator's arguments, then what we would like if nobody said otherwise.
-fn command(endpoint: &Endpoint, program: &Path, folder: &TempDir, log: &Path) -> Command {
-    let mut ssh = Command::new(program);
+fn command(endpoint: &Endpoint, folder: &TempDir, log: &Path) -> Command {
+    let mut ssh = Command::new(&endpoint.ssh);
     ssh.arg("-E").arg(log).arg("-S").arg(folder.path().join("master"));
     ssh.args(["-M", "-f", "-N", "-T"]);
     // A master whose controller was killed goes a minute after the last channel.
-    ssh.args(["-o", "ControlPersist=60s", "-o", "BatchMode=yes"]);
+    ssh.args(["-o", "ControlPersist=60s"]);
+    match endpoint.password {
+        None => ssh.args(["-o", "BatchMode=yes"]),
+        Some(_) => ssh.args(["-o", "BatchMode=no", "-o", "NumberOfPasswordPrompts=1"]),
+    };
     if !endpoint.host_key_checking {
         ssh.args(["-o", "StrictHostKeyChecking=no"]);
     }
@@ -209,9 +271,17 @@ pub fn unreachable(words: &str, advice: &str) -> ConnectionError {
     ConnectionError::Unreachable(format!("{PREFIX}{words}{newline}{advice}"))
 }
 
-fn advice(words: &str, endpoint: &Endpoint) -> &'static str {
+/// What ssh says when nothing that it has is accepted.
+const DENIED: &str = "Permission denied";
+
+fn advice(words: &str, endpoint: &Endpoint, heard: &Heard) -> String {
     let says = |part: &str| words.contains(part);
-    if says("IDENTIFICATION HAS CHANGED") {
+    if let (Some(question), false) = (&heard.refused, says("Host key verification failed")) {
+        return format!(
+            "The password was not given, for this host did not ask for it in this way: {question}"
+        );
+    }
+    let advice = if says("IDENTIFICATION HAS CHANGED") {
         "The host shows another key than known_hosts has: if it was set up anew, remove the old key \
          with ssh-keygen -R; if not, somebody may be listening in between."
     } else if says("Host key verification failed") || says("host key is known") {
@@ -219,8 +289,11 @@ fn advice(words: &str, endpoint: &Endpoint) -> &'static str {
          ssh-keyscan."
     } else if says("Connection refused") {
         "Nothing listens at that address and port: check ansible_host, ansible_port and sshd."
-    } else if says("Permission denied") || says("Too many authentication failures") {
-        if endpoint.private_key.as_ref().is_some_and(|key| !key.exists()) {
+    } else if says(DENIED) || says("Too many authentication failures") {
+        if endpoint.password.is_some() {
+            "The password was not asked for: sshd there, or ssh's configuration here, allows none \
+             (PasswordAuthentication)."
+        } else if endpoint.private_key.as_ref().is_some_and(|key| !key.exists()) {
             "The file of ansible_ssh_private_key_file does not exist."
         } else {
             "No key was accepted: check ansible_user, ansible_ssh_private_key_file and the host's \
@@ -238,5 +311,6 @@ fn advice(words: &str, endpoint: &Endpoint) -> &'static str {
          ansible_ssh_extra_args and ~/.ssh/config."
     } else {
         ""
-    }
+    };
+    advice.to_owned()
 }

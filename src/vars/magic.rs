@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use super::Manager;
 use super::scope::TaskScope;
+use super::{ConnectionVars, Manager};
 use crate::inventory::short_name;
 use crate::template::{Scope, Value, Variable};
 
@@ -20,6 +20,7 @@ pub struct RunVars {
     pub skip_tags: Vec<String>,
     pub limit: Option<String>,
     pub inventory_sources: Vec<String>,
+    pub connection: ConnectionVars,
     /// Facts are variables too, under names with `ansible_`.
     pub inject_facts: bool,
     /// Mappings of several levels are merged, not replaced.

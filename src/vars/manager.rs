@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::scope::TaskPlace;
 use super::{BatchVars, FactCache, Layer, RunVars, TaskScope};
 use crate::inventory::Inventory;
-use crate::playbook::Role;
+use crate::playbook::{Keywords, Role};
 use crate::template::{Templar, Value, Variable};
 
 /// The inventory as it is now; tasks may change it.
@@ -46,6 +46,8 @@ pub struct TaskLayers {
     pub roles: Vec<Arc<Role>>,
     /// Folders where the task's files are looked for, nearest first.
     pub search: Vec<PathBuf>,
+    /// Those of the task, which its connection follows.
+    pub keywords: Option<Arc<Keywords>>,
     /// Levels 12 to 14: play vars, prompts, vars_files; highest first.
     pub play: Vec<Arc<Layer>>,
     /// Levels 16 and 17: vars of blocks and of the task; highest first.
@@ -154,7 +156,11 @@ impl Manager {
         stack.extend(role.iter().flat_map(|role| role.default_layers()));
         stack.extend(layers.roles.iter().rev().flat_map(|role| role.default_layers()));
         stack.retain(|layer| !layer.is_empty());
-        let place = TaskPlace { role: role.cloned(), search: layers.search.clone() };
+        let place = TaskPlace {
+            role: role.cloned(),
+            search: layers.search.clone(),
+            keywords: layers.keywords.clone(),
+        };
         TaskScope::new(self.clone(), host, batch.clone(), place, stack)
     }
 

@@ -2,6 +2,7 @@
 //! magic ones. Levels are those of Ansible's "Understanding variable precedence".
 
 mod cache;
+mod connection;
 mod magic;
 mod manager;
 pub mod reserved;
@@ -10,6 +11,7 @@ mod scope;
 pub use crate::template::{Layer, layer_of};
 
 pub use cache::FactCache;
+pub use connection::ConnectionVars;
 pub use magic::{BatchVars, RunVars};
 pub use manager::{Manager, SharedInventory, TaskLayers};
 pub use scope::TaskScope;

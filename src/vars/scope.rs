@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{BatchVars, Layer, Manager, magic};
-use crate::playbook::Role;
+use super::{BatchVars, Layer, Manager, connection, magic};
+use crate::playbook::{Keywords, Role};
 use crate::template::{Scope, Value, Variable, merged, stacked};
 
 /// The variables of a task on a host, highest precedence first.
@@ -25,6 +25,8 @@ pub struct TaskPlace {
     pub role: Option<Arc<Role>>,
     /// Folders where its files are looked for, nearest first.
     pub search: Vec<PathBuf>,
+    /// None where no task runs.
+    pub keywords: Option<Arc<Keywords>>,
 }
 
 impl TaskScope {
@@ -72,20 +74,15 @@ impl TaskScope {
         &self.batch
     }
 
-    /// What a task knows of its connection though nothing says it; `hostvars` do not.
-    fn of_connection(&self, name: &str) -> Option<Value> {
-        let in_task = !self.place.search.is_empty();
-        match name {
-            "ansible_host" | "ansible_ssh_host" if in_task => Some(Value::from(&*self.host)),
-            "ansible_shell_executable" if in_task => Some(Value::from("/bin/sh")),
-            "ansible_pipelining" if in_task => Some(Value::from(false)),
-            _ => None,
-        }
+    /// The same scope without what only the connection of the task tells.
+    pub(super) fn outside_task(&self) -> Self {
+        let role = self.place.role.clone();
+        let place = TaskPlace { role, search: self.place.search.clone(), keywords: None };
+        Self { place: Arc::new(place), ..self.clone() }
     }
-}
 
-impl Scope for TaskScope {
-    fn lookup(&self, name: &str) -> Option<Variable> {
+    /// A variable that something sets.
+    pub(super) fn lookup_set(&self, name: &str) -> Option<Variable> {
         if let Some(local) = self.locals.get(name) {
             return Some(local.clone());
         }
@@ -93,13 +90,20 @@ impl Scope for TaskScope {
             return Some(Variable::Data(value));
         }
         let mut found = self.layers.iter().filter_map(|layer| layer.get(name));
-        let Some(first) = found.next().cloned() else {
-            return self.of_connection(name).map(Variable::Data);
-        };
+        let first = found.next()?.clone();
         if !self.manager.run().merge_hashes {
             return Some(first);
         }
         Some(found.fold(first, |high, low| merged(low, high)))
+    }
+}
+
+impl Scope for TaskScope {
+    fn lookup(&self, name: &str) -> Option<Variable> {
+        self.lookup_set(name).or_else(|| {
+            let keywords = self.place.keywords.as_ref()?;
+            connection::lookup(self, keywords, name)
+        })
     }
 
     fn names(&self) -> Vec<String> {

@@ -5,4 +5,5 @@ mod connecting;
 mod copying;
 mod elevating;
 mod losing;
+mod passwords;
 mod sshd;

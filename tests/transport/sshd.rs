@@ -47,17 +47,20 @@ impl Sshd {
         let key = fs::read_to_string(path.join("host.pub")).unwrap();
         fs::write(path.join("known_hosts"), format!("[127.0.0.*]:{port} {key}")).unwrap();
         let shown = path.display();
-        let set_env = if config.contains("SetEnv") {
-            String::new()
-        } else {
-            format!("SetEnv HOME={shown}/home\n")
-        };
+        // sshd takes the first value that it sees.
+        let defaults = [
+            ("SetEnv", format!("HOME={shown}/home")),
+            ("PasswordAuthentication", "no".to_owned()),
+            ("UsePAM", "no".to_owned()),
+        ];
+        let defaults = defaults.iter().filter(|(name, _)| !config.contains(name));
+        let defaults: String = defaults.map(|(name, value)| format!("{name} {value}\n")).collect();
         fs::write(
             path.join("sshd_config"),
             format!(
                 "Port {port}\nListenAddress 0.0.0.0\nHostKey {shown}/host\nAuthorizedKeysFile \
-                 {shown}/authorized_keys\nStrictModes no\nPasswordAuthentication no\nUsePAM no\n\
-                 PidFile none\nMaxStartups 500\nMaxSessions 100\n{set_env}{}\n",
+                 {shown}/authorized_keys\nStrictModes no\nPidFile none\nMaxStartups 500\n\
+                 MaxSessions 100\n{defaults}{}\n",
                 config.replace("$F", &shown.to_string())
             ),
         )
@@ -112,8 +115,11 @@ impl Sshd {
             port: Some(self.port),
             user: None,
             private_key: Some(self.path("user")),
+            password: None,
+            ssh: "ssh".into(),
             ssh_args,
             timeout: Duration::from_secs(10),
+            retries: 0,
             host_key_checking: true,
         }
     }
@@ -171,8 +177,11 @@ pub fn local() -> Endpoint {
         port: None,
         user: None,
         private_key: None,
+        password: None,
+        ssh: "ssh".into(),
         ssh_args: Vec::new(),
         timeout: Duration::from_secs(10),
+        retries: 0,
         host_key_checking: true,
     }
 }
