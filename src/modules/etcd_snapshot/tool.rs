@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::client::Status;
 use crate::modules::process::{Output, Process};
-use crate::modules::{Context, Failure, tools};
+use crate::modules::{Context, Failure, Version, tools};
 
 /// The container that a program of the image runs in.
 const CONTAINER: &str = "kup-play-etcd";
@@ -43,11 +43,16 @@ pub struct Wanted<'a> {
 }
 
 impl Tool {
-    /// One that puts revisions up if there is one, or else the first that restores at all.
+    /// One that puts revisions up if there is one, or else the first that restores at all;
+    /// none that is newer than etcd, which could not read what that has written.
     pub fn find(context: &Context, image: &str) -> Result<Self, Failure> {
+        let etcd = image.rsplit_once(':').and_then(|(_, tag)| Version::parse(tag));
         let mut first = None;
         for program in candidates(context, image) {
-            let Some(tool) = Self::of(program, context) else { continue };
+            let Some((tool, version)) = Self::of(program, context) else { continue };
+            if etcd.is_some_and(|etcd| (version.major, version.minor) > (etcd.major, etcd.minor)) {
+                continue;
+            }
             if tool.bumps {
                 return Ok(tool);
             }
@@ -56,20 +61,26 @@ impl Tool {
         first.ok_or_else(|| {
             let image = if image.is_empty() { "its image" } else { image };
             Failure::new(format!(
-                "there is no etcdutl on this host, no etcdctl that restores snapshots, and \
-                 neither was found in {image} with ctr: install etcd-client, or copy etcdutl to \
-                 /usr/local/bin"
+                "there is no etcdutl on this host that is not newer than etcd, no etcdctl that \
+                 restores snapshots, and neither was found in {image} with ctr: install \
+                 etcd-client, or copy etcdutl to /usr/local/bin"
             ))
         })
     }
 
     /// None if it is not there, or cannot restore (etcdctl from 3.6 on).
-    fn of(program: Program, context: &Context) -> Option<Self> {
-        let help = program.process(context, &[], &["snapshot", "restore", "--help"]);
-        let output = help.timeout(PATIENCE).run().ok()?;
-        let help = output.stdout + &output.stderr;
+    fn of(program: Program, context: &Context) -> Option<(Self, Version)> {
+        let ask = |words: &[&str]| {
+            let output = program.process(context, &[], words).timeout(PATIENCE).run().ok()?;
+            Some(output.stdout + &output.stderr)
+        };
+        let help = ask(&["snapshot", "restore", "--help"])?;
+        if !help.contains("--initial-advertise-peer-urls") {
+            return None;
+        }
         let bumps = help.contains("--bump-revision") && help.contains("--mark-compacted");
-        help.contains("--initial-advertise-peer-urls").then_some(Self { program, bumps })
+        let version = version_in(&ask(&["version"])?)?;
+        Some((Self { program, bumps }, version))
     }
 
     pub fn name(&self) -> String {
@@ -122,6 +133,11 @@ impl Tool {
         let done = self.program.process(context, &folders, &words).run()?;
         succeeded(done, &self.name(), "snapshot restore").map(drop)
     }
+}
+
+/// `etcdutl version: 3.5.16`, in its first line.
+fn version_in(text: &str) -> Option<Version> {
+    text.lines().next()?.rsplit(' ').next().and_then(Version::parse)
 }
 
 fn succeeded(output: Output, tool: &str, what: &str) -> Result<Output, Failure> {
@@ -215,12 +231,15 @@ mod tests {
 
     use super::*;
 
-    /// A folder for PATH with programs that print a help.
-    fn programs(helps: &[(&str, &str)]) -> (tempfile::TempDir, Context) {
+    /// A folder for PATH with programs that print a version and a help.
+    fn programs(programs: &[(&str, &str, &str)]) -> (tempfile::TempDir, Context) {
         let folder = tempfile::tempdir().expect("a folder");
-        for (name, help) in helps {
+        for (name, version, help) in programs {
             let path = folder.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\necho '{help}'\n")).expect("written");
+            let text = format!(
+                "#!/bin/sh\nif [ $1 = version ]; then echo '{name} version: {version}'; else echo '{help}'; fi\n"
+            );
+            fs::write(&path, text).expect("written");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
         }
         let path = folder.path().display().to_string();
@@ -233,18 +252,24 @@ mod tests {
 
     #[test]
     fn a_tool_that_puts_revisions_up_is_taken_before_one_that_does_not() {
-        let (_folder, context) = programs(&[("etcdctl", RESTORES), ("etcdutl", BUMPS)]);
-        let found: Vec<_> = candidates(&context, "")
-            .into_iter()
-            .filter_map(|program| Tool::of(program, &context))
-            .map(|tool| (tool.name(), tool.bumps))
-            .collect();
-        assert_eq!(found, [("etcdutl".to_owned(), true), ("etcdctl".to_owned(), false)]);
+        let (_folder, context) =
+            programs(&[("etcdctl", "3.5.16", BUMPS), ("etcdutl", "3.5.16", RESTORES)]);
+        let tool = Tool::find(&context, "registry.k8s.io/etcd:3.5.16-0").expect("a tool");
+        assert_eq!((tool.name().as_str(), tool.bumps), ("etcdctl", true));
+    }
+
+    #[test]
+    fn a_tool_that_is_newer_than_etcd_is_not_taken() {
+        let (_folder, context) =
+            programs(&[("etcdctl", "3.4.23", RESTORES), ("etcdutl", "3.5.16", BUMPS)]);
+        let tool = Tool::find(&context, "k8s.gcr.io/etcd:3.4.13-0").expect("a tool");
+        assert_eq!((tool.name().as_str(), tool.bumps), ("etcdctl", false));
     }
 
     #[test]
     fn an_etcdctl_that_does_not_restore_any_more_is_none() {
-        let (_folder, context) = programs(&[("etcdctl", "snapshot save | snapshot status")]);
-        assert!(Tool::of(Program::Host("etcdctl"), &context).is_none());
+        let (_folder, context) = programs(&[("etcdctl", "3.6.4", "save | status")]);
+        let failure = Tool::find(&context, "registry.k8s.io/etcd:3.6.4-0").expect_err("none");
+        assert!(failure.msg.contains("install etcd-client"), "{}", failure.msg);
     }
 }
