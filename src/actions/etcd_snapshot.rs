@@ -1,5 +1,5 @@
 //! `etcd_snapshot`: a snapshot taken on the host and, with `copied`, brought to
-//! the controller and proved there again.
+//! the controller and proved there again; or restored on the host.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use sha2::Sha256;
 
-use super::{Action, Context, Error, Failure, Outcome, fetch, files};
+use super::{Action, Context, Error, Failure, Outcome, fetch, files, guard};
 use crate::modules::files::digest_of;
 
-/// Takes, checks and copies snapshots of etcd.
+/// Takes, checks, copies and restores snapshots of etcd.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EtcdSnapshot {
@@ -19,8 +19,10 @@ pub struct EtcdSnapshot {
     /// The file on the controller, for state copied; mode 0600, its SHA-256 beside it
     /// in a file that ends in .sha256.
     dest: Option<String>,
-    /// The snapshot on the host, for state checked.
+    /// The snapshot on the host, for the states checked and restored.
     path: Option<String>,
+    /// The SHA-256 that it must have, for the states checked and restored.
+    sha256: Option<String>,
     /// The folder for snapshots on the host.
     folder: Option<String>,
     /// The member to ask.
@@ -29,6 +31,12 @@ pub struct EtcdSnapshot {
     pki: Option<String>,
     /// How many snapshots to leave on the host.
     keep: Option<Json>,
+    /// All members, `NAME=URL` each, for state restored.
+    initial_cluster: Option<Json>,
+    /// A name that no cluster before had, for state restored.
+    initial_cluster_token: Option<String>,
+    /// What the store had come to before the restore, for state advanced.
+    revision: Option<Json>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -40,6 +48,11 @@ enum State {
     Checked,
     /// Taken, proved, and copied to the controller.
     Copied,
+    /// In the place of the member's data, which are kept beside it. etcd must not run.
+    Restored,
+    /// Written to until the store is past `revision`, where the tool that restored it could
+    /// not put revisions up; those who watch the API read it anew then.
+    Advanced,
 }
 
 impl Action for EtcdSnapshot {
@@ -53,6 +66,9 @@ impl Action for EtcdSnapshot {
             }
             (_, _) => None,
         };
+        if matches!(self.state, State::Restored | State::Advanced) && !context.check {
+            guard::enter_if_known(context).await?;
+        }
         let outcome = context.module("etcd_snapshot", self.arguments(), Vec::new()).await?;
         let Some(dest) = dest.filter(|_| !context.check) else {
             return Ok(outcome);
@@ -84,21 +100,21 @@ impl EtcdSnapshot {
         let state = match self.state {
             State::Copied | State::Saved => "saved",
             State::Checked => "checked",
+            State::Restored => "restored",
+            State::Advanced => "advanced",
         };
-        let mut arguments = Map::from_iter([("state".to_owned(), json!(state))]);
-        for (name, value) in [
-            ("path", &self.path),
-            ("folder", &self.folder),
-            ("endpoint", &self.endpoint),
-            ("pki", &self.pki),
-        ] {
-            if let Some(value) = value {
-                arguments.insert(name.to_owned(), json!(value));
-            }
-        }
-        if let Some(keep) = &self.keep {
-            arguments.insert("keep".to_owned(), keep.clone());
-        }
-        arguments
+        let given = [
+            ("path", self.path.clone().map(Json::from)),
+            ("sha256", self.sha256.clone().map(Json::from)),
+            ("folder", self.folder.clone().map(Json::from)),
+            ("endpoint", self.endpoint.clone().map(Json::from)),
+            ("pki", self.pki.clone().map(Json::from)),
+            ("keep", self.keep.clone()),
+            ("initial_cluster", self.initial_cluster.clone()),
+            ("initial_cluster_token", self.initial_cluster_token.clone().map(Json::from)),
+            ("revision", self.revision.clone()),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.chain([("state".to_owned(), json!(state))]).collect()
     }
 }

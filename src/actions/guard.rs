@@ -22,6 +22,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// An apiserver that is gone at the end does not hold the run up.
 const RELEASE: Duration = Duration::from_secs(10);
 
+/// Host modules that change the cluster: the engine takes the lock before they run.
+pub const LOCKS: [&str; 2] = ["kubeadm", "static_pods"];
+
 /// Whether a lock of somebody else's may be broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BreakLock {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{Action, Context, Error, Outcome, cluster, files};
+use crate::kubernetes::objects::essence;
 use crate::kubernetes::{Api, Resource};
 use crate::modules::Diff;
 use crate::source;
@@ -150,18 +151,4 @@ impl K8s {
         }
         Ok((changed, after))
     }
-}
-
-/// An object without what changes by itself.
-fn essence(object: &Json) -> Json {
-    let mut object = object.clone();
-    if let Some(map) = object.as_object_mut() {
-        map.remove("status");
-    }
-    if let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut) {
-        for key in ["managedFields", "resourceVersion", "generation"] {
-            metadata.remove(key);
-        }
-    }
-    object
 }

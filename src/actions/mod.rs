@@ -21,6 +21,7 @@ mod include_vars;
 mod k8s;
 mod k8s_export;
 mod k8s_info;
+mod k8s_restore;
 mod kubectl_drain;
 mod pause;
 mod precheck;

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
-    fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, kubectl_drain,
+    fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, k8s_restore, kubectl_drain,
     pause, precheck, raw, reboot, script, set_fact, set_stats, synchronize, template, unarchive,
     upgrade_guard, uri, validate_argument_spec, wait_for_connection,
 };
@@ -103,6 +103,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<k8s::K8s>(),
     ActionSpec::of::<k8s_export::K8sExport>(),
     ActionSpec::of::<k8s_info::K8sInfo>(),
+    ActionSpec::of::<k8s_restore::K8sRestore>(),
     ActionSpec::of::<kubectl_drain::KubectlDrain>(),
     ActionSpec::of::<pause::Pause>(),
     ActionSpec::of::<precheck::Precheck>(),

@@ -9,7 +9,7 @@ use super::invoke::{self, Invocation};
 use super::loops;
 use super::recorder::Subject;
 use super::result;
-use crate::actions::{self, Context, Error, Failure, Remote};
+use crate::actions::{self, Context, Error, Failure, Remote, guard};
 use crate::agent::protocol::Request;
 use crate::playbook::LoopControl;
 use crate::template::{self, Scope, Value};
@@ -47,8 +47,8 @@ impl HostTask<'_> {
             && control.break_when.is_empty()
             && self.run.catalogue.is_host_module(&task.module)
             && self.run.recorder.lets_go_ahead(task)
-            // It first enters the cluster's lease.
-            && task.module != "kubeadm"
+            // They first take the cluster's lock.
+            && !guard::LOCKS.contains(&&*task.module)
     }
 
     /// Sends the items from `from` on, the first one in any case. Also tells whether it is

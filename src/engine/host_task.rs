@@ -400,7 +400,7 @@ impl HostTask<'_> {
             return Ok(());
         }
         let context = self.context(dynamic, once)?;
-        if self.task.module == "kubeadm" && !context.check {
+        if guard::LOCKS.contains(&&*self.task.module) && !context.check {
             guard::enter_if_known(&context).await?;
         }
         self.run.recorder.begin(key, subject, &invocation).await?;

@@ -296,7 +296,9 @@ fn pair((name, value): (&String, &Json)) -> (String, Json) {
 
 /// Names of modules that change a cluster's machines or nodes.
 pub fn is_for_clusters(task: &Task) -> bool {
-    matches!(task.module.as_str(), "kubectl_drain" | "kubeadm" | "etcd_snapshot" | "k8s")
+    let module = task.module.as_str();
+    matches!(module, "kubectl_drain" | "etcd_snapshot" | "k8s" | "k8s_restore")
+        || guard::LOCKS.contains(&module)
         || task.free_form.as_ref().and_then(Node::as_str).is_some_and(|text| {
             COMMANDS.contains(&task.module.as_str()) && text.trim_start().starts_with("kubeadm ")
         })

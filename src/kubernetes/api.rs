@@ -120,6 +120,13 @@ impl Api {
         self.patiently(Method::PATCH, &path, Some(("application/apply-patch+yaml", object))).await
     }
 
+    /// Makes an object what is given and nothing else; its `resourceVersion` says of which
+    /// state, so that it is safe to repeat.
+    pub async fn put(&self, path: &str, object: &Json, dry: bool) -> Result<Json, ApiError> {
+        let path = format!("{path}?fieldManager=kup-play{}", if dry { "&dryRun=All" } else { "" });
+        self.patiently(Method::PUT, &path, Some(("application/json", object))).await
+    }
+
     /// Sent once: the caller knows whether it may be repeated.
     pub async fn post(&self, path: &str, object: &Json) -> Result<Json, ApiError> {
         self.once(&Method::POST, path, Some(("application/json", object))).await

@@ -40,6 +40,17 @@ impl Resource {
         path
     }
 
+    /// What an export calls an object of this kind: `NAMESPACE/KIND.GROUP/NAME`, objects
+    /// without a namespace under `_cluster`.
+    pub fn name_of(&self, object: &Json) -> String {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str);
+        let group = self.api_version.split_once('/').map(|(group, _)| format!(".{group}"));
+        let namespace = text("/metadata/namespace").unwrap_or("_cluster");
+        // Names of RBAC objects hold colons, which are fine; a slash cannot be in a name.
+        let name = text("/metadata/name").unwrap_or("unnamed").replace('/', "_");
+        format!("{namespace}/{}{}/{name}", self.plural, group.unwrap_or_default())
+    }
+
     pub fn can(&self, verb: &str) -> bool {
         self.verbs.iter().any(|known| known == verb)
     }

@@ -44,22 +44,16 @@ pub async fn export(api: &Api, folder: &Path, secrets: bool) -> Result<usize, Ap
 }
 
 fn write(folder: &Path, resource: &Resource, object: &Json) -> Result<(), ApiError> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str);
-    let group = resource.api_version.split_once('/').map(|(group, _)| format!(".{group}"));
-    let kind = format!("{}{}", resource.plural, group.unwrap_or_default());
-    let namespace = text("/metadata/namespace").unwrap_or("_cluster");
-    // Names of RBAC objects hold colons, which are fine; a slash cannot be in a name.
-    let name = text("/metadata/name").unwrap_or("unnamed").replace('/', "_");
     let mut object = object.clone();
     if let Some(map) = object.as_object_mut() {
         // Objects in a list do not say what they are.
         map.insert("apiVersion".to_owned(), resource.api_version.clone().into());
         map.insert("kind".to_owned(), resource.kind.clone().into());
     }
-    let place = folder.join(namespace).join(kind);
-    let path = place.join(format!("{name}.yaml"));
+    let path = folder.join(format!("{}.yaml", resource.name_of(&object)));
+    let place = path.parent().unwrap_or(folder);
     let failed = |error: std::io::Error| ApiError::Other(format!("{}: {error}", path.display()));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&place).map_err(failed)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(place).map_err(failed)?;
     let yaml = serde_yaml::to_string(&object).map_err(|e| ApiError::Other(e.to_string()))?;
     let mut file = fs::OpenOptions::new()
         .write(true)

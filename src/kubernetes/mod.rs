@@ -4,13 +4,15 @@
 mod api;
 pub mod budget;
 mod connect;
-mod discovery;
+pub mod discovery;
 pub mod drain;
 pub mod export;
 pub mod lease;
 pub mod node;
+pub mod objects;
 pub mod pod;
 pub mod policy;
+pub mod restore;
 
 use serde_json::Value as Json;
 

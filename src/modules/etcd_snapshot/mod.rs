@@ -1,7 +1,11 @@
-//! `etcd_snapshot`, the host's half: a snapshot of etcd taken and proved whole.
+//! `etcd_snapshot`, the host's half: a snapshot of etcd taken and proved whole, or put in
+//! the place of a member's data.
 
+mod advance;
 mod client;
 mod member;
+mod restore;
+mod tool;
 mod verify;
 
 use std::fs;
@@ -10,26 +14,32 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use super::args::Number;
 use super::files::failed;
 use super::{Context, Failure, Module, Outcome};
 pub use client::Client;
+use client::Status;
 pub use member::Member as Place;
 use member::Member;
+use restore::{Restore, cluster_text};
+use tool::Tool;
 
 /// What the names of snapshots begin with; only these are ever removed.
 const PREFIX: &str = "etcd-snapshot-";
 /// Free space must be this many times the size of the database.
 const HEADROOM: u64 = 2;
 
-/// Takes a snapshot, or checks one.
+/// Takes a snapshot, checks one, or restores one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EtcdSnapshot {
     state: State,
-    /// The snapshot to check.
+    /// The snapshot to check or to restore.
     path: Option<PathBuf>,
+    /// The SHA-256 that the whole file must have.
+    sha256: Option<String>,
     /// The folder for snapshots on the host.
     #[serde(default = "backup_folder")]
     folder: PathBuf,
@@ -39,6 +49,14 @@ pub struct EtcdSnapshot {
     pki: Option<PathBuf>,
     /// How many snapshots of this module's to leave in the folder.
     keep: Option<Number>,
+    /// The members of the cluster that is restored, `NAME=URL` each: all of them, with the
+    /// addresses that they reach each other at.
+    initial_cluster: Option<Json>,
+    /// A name for that cluster which no other had: members of the cluster before do not
+    /// mix with it. With the token that it has already a member is not restored again.
+    initial_cluster_token: Option<String>,
+    /// What the store had come to before it was restored, for state advanced.
+    revision: Option<Number>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -46,6 +64,10 @@ pub struct EtcdSnapshot {
 enum State {
     Saved,
     Checked,
+    /// The member's data are those of the snapshot; what they were is kept beside them.
+    Restored,
+    /// The store is past `revision`, and all before that is compacted.
+    Advanced,
 }
 
 fn backup_folder() -> PathBuf {
@@ -58,25 +80,66 @@ impl Module for EtcdSnapshot {
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         match self.state {
             State::Saved => self.save(context),
-            State::Checked => {
-                let path = self
-                    .path
-                    .as_deref()
-                    .ok_or_else(|| Failure::new("state checked needs the path of a snapshot"))?;
-                let client = self.client(context)?;
-                self.described(Outcome::default(), path, &client, context)
+            State::Checked => self.check(context),
+            State::Restored => self.restore(context),
+            State::Advanced => {
+                let revision = self.revision.ok_or_else(|| {
+                    Failure::new("state advanced needs the revision from before the restore")
+                })?;
+                advance::advance(&self.member(), revision.0, context)
             }
         }
     }
 }
 
 impl EtcdSnapshot {
-    fn client(&self, context: &Context) -> Result<Client, Failure> {
-        Client::find(context, &Member::find(self.endpoint.clone(), self.pki.clone()))
+    fn member(&self) -> Member {
+        Member::find(self.endpoint.clone(), self.pki.clone())
+    }
+
+    fn path(&self) -> Result<&Path, Failure> {
+        self.path.as_deref().ok_or_else(|| Failure::new("this state needs the path of a snapshot"))
+    }
+
+    /// Also where etcd does not run.
+    fn check(&self, context: &Context) -> Result<Outcome, Failure> {
+        let (path, member) = (self.path()?, self.member());
+        let status = match Tool::find(context, &member.image) {
+            Ok(tool) => tool.status(context, path)?,
+            Err(none) => {
+                Client::find(context, &member).map_err(|_| none)?.status(context, path)?
+            }
+        };
+        let outcome = described(Outcome::default(), path, &status)?;
+        match (&self.sha256, outcome.result.get("sha256").and_then(Json::as_str)) {
+            (Some(wanted), Some(is)) if !wanted.eq_ignore_ascii_case(is) => {
+                let path = path.display();
+                Err(Failure::new(format!("{path} has the SHA-256 {is}, not {wanted}")))
+            }
+            _ => Ok(outcome),
+        }
+    }
+
+    fn restore(&self, context: &Context) -> Result<Outcome, Failure> {
+        let (Some(cluster), Some(token)) = (&self.initial_cluster, &self.initial_cluster_token)
+        else {
+            return Err(Failure::new(
+                "state restored needs initial_cluster and initial_cluster_token, the same ones \
+                 on every member",
+            ));
+        };
+        let restore = Restore {
+            snapshot: self.path()?,
+            sha256: self.sha256.as_deref(),
+            member: &self.member(),
+            cluster: &cluster_text(cluster)?,
+            token,
+        };
+        restore.run(context)
     }
 
     fn save(&self, context: &Context) -> Result<Outcome, Failure> {
-        let client = self.client(context)?;
+        let client = Client::find(context, &self.member())?;
         let database = client.database_size(context)?;
         require_space(&self.folder, database)?;
         if let Some(shared) = client.shared_folder() {
@@ -96,7 +159,7 @@ impl EtcdSnapshot {
         let saved = client.save(context, &partial).and_then(|()| {
             fs::set_permissions(&partial, fs::Permissions::from_mode(0o600))
                 .map_err(|error| failed("cannot be made private", &partial, &error))?;
-            self.described(Outcome::changed(true), &partial, &client, context)
+            described(Outcome::changed(true), &partial, &client.status(context, &partial)?)
         });
         let outcome = match saved {
             Ok(outcome) => outcome,
@@ -110,27 +173,6 @@ impl EtcdSnapshot {
         fs::rename(&partial, &path).map_err(|error| failed("cannot be named", &path, &error))?;
         let removed = self.remove_old()?;
         Ok(outcome.with("path", path.display().to_string()).with("removed", removed))
-    }
-
-    /// The snapshot's own check sum, and what etcd says of it.
-    fn described(
-        &self,
-        outcome: Outcome,
-        path: &Path,
-        client: &Client,
-        context: &Context,
-    ) -> Result<Outcome, Failure> {
-        let sha256 = verify::verify(path)?;
-        let status = client.status(context, path)?;
-        let size =
-            fs::metadata(path).map_err(|error| failed("cannot be read", path, &error))?.len();
-        Ok(outcome
-            .with("path", path.display().to_string())
-            .with("sha256", sha256)
-            .with("hash", status.hash)
-            .with("revision", status.revision)
-            .with("total_keys", status.total_key)
-            .with("size", size))
     }
 
     /// Removes the oldest snapshots beyond `keep`; their names sort by time.
@@ -160,6 +202,19 @@ impl EtcdSnapshot {
     }
 }
 
+/// The snapshot's own check sum, and what etcd says of it.
+fn described(outcome: Outcome, path: &Path, status: &Status) -> Result<Outcome, Failure> {
+    let sha256 = verify::verify(path)?;
+    let size = fs::metadata(path).map_err(|error| failed("cannot be read", path, &error))?.len();
+    Ok(outcome
+        .with("path", path.display().to_string())
+        .with("sha256", sha256)
+        .with("hash", status.hash)
+        .with("revision", status.revision)
+        .with("total_keys", status.total_key)
+        .with("size", size))
+}
+
 /// Asks the file system of the folder, or of the one that it will be made in.
 fn require_space(folder: &Path, database: u64) -> Result<(), Failure> {
     let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
@@ -170,8 +225,8 @@ fn require_space(folder: &Path, database: u64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(format!(
-            "{} has {} MB free; a snapshot of etcd's database of {} MB wants {HEADROOM} times its size: \
-             make room, or name another folder",
+            "{} has {} MB free; etcd's database of {} MB wants {HEADROOM} times its size: make room, \
+             or name another folder",
             existing.display(),
             free >> 20,
             database >> 20

@@ -1,10 +1,10 @@
 //! An upgrade that runs already: one whose kup-play is gone goes on to its end.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::modules::Failure;
+use crate::modules::processes::{self, is_program};
 use crate::modules::process::stop_requested;
 
 /// Waits until no `kubeadm upgrade apply` or `node` runs on this host.
@@ -22,23 +22,14 @@ pub fn wait(seconds: i64) -> Result<(), Failure> {
     Ok(())
 }
 
-fn find() -> Option<String> {
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        name.parse::<u32>().ok()?;
-        let command = fs::read(entry.path().join("cmdline")).ok()?;
-        upgrades(&command).then_some(name)
-    })
+fn find() -> Option<u32> {
+    processes::all().find(|(_, words)| upgrades(words)).map(|(number, _)| number)
 }
 
-/// The words of a command, each with a zero byte behind it.
 fn upgrades(command: &[u8]) -> bool {
     let words: Vec<_> = command.split(|byte| *byte == 0).collect();
-    matches!(
-        words.as_slice(),
-        [program, b"upgrade", b"apply" | b"node", ..]
-            if *program == b"kubeadm" || program.ends_with(b"/kubeadm")
-    )
+    matches!(words.as_slice(), [_, b"upgrade", b"apply" | b"node", ..])
+        && is_program(command, "kubeadm")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Version;
 use crate::modules::process::Process;
-use crate::modules::{Context, Failure};
+use crate::modules::{Context, Failure, static_pods};
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const COMPONENTS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
@@ -72,6 +72,19 @@ fn image_tag(manifest: &str, component: &str) -> Option<String> {
         })
         .and_then(tag_of)
         .map(str::to_owned)
+}
+
+/// The tags of all static pods of the control plane that this host has, stopped or not.
+pub fn component_tags() -> BTreeMap<String, String> {
+    let tag = |name: &str| image_tag(&fs::read_to_string(static_pods::manifest(name)?).ok()?, name);
+    let names = COMPONENTS.iter().chain(&["etcd"]);
+    names.filter_map(|name| Some(((*name).to_owned(), tag(name)?))).collect()
+}
+
+/// None where there is no kubeadm, or it does not say.
+pub fn program_version(context: &Context) -> Option<Version> {
+    let asked = Process::new("kubeadm").in_context(context).args(["version", "-o", "short"]).run();
+    Version::parse(asked.ok()?.stdout.trim())
 }
 
 pub fn kubelet_version(context: &Context) -> Result<Option<Version>, Failure> {

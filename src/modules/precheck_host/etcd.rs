@@ -74,6 +74,9 @@ fn of_member(member: &Json, health: &[Json], status: &[Json]) -> Member {
         database: status
             .and_then(|answer| answer.pointer("/Status/dbSize")?.as_u64())
             .unwrap_or_default(),
+        revision: status
+            .and_then(|answer| answer.pointer("/Status/header/revision")?.as_i64())
+            .unwrap_or_default(),
     }
 }
 
@@ -109,12 +112,13 @@ mod tests {
             {"endpoint": "https://10.0.0.2:2379", "health": false, "error": "context deadline exceeded"},
         ]);
         let status = json!([
-            {"Endpoint": "https://10.0.0.1:2379", "Status": {"version": "3.4.13", "dbSize": 4096}},
+            {"Endpoint": "https://10.0.0.1:2379", "Status": {"header": {"revision": 7}, "version": "3.4.13", "dbSize": 4096}},
         ]);
         let alarms = json!({"alarms": [{"memberID": 11, "alarm": 1}]});
         let etcd = read(&members, &health, &status, &alarms);
         let [first, second, third] = etcd.members.as_slice() else { panic!("{etcd:?}") };
         assert!(first.healthy && first.version == "3.4.13" && first.database == 4096);
+        assert_eq!((first.revision, second.revision), (7, 0));
         assert!(!second.healthy && second.error == "context deadline exceeded");
         assert!(third.learner && third.error.contains("not started"));
         assert_eq!(etcd.alarms, ["NOSPACE of member b"]);

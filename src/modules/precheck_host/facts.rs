@@ -99,4 +99,6 @@ pub struct Member {
     pub learner: bool,
     pub version: String,
     pub database: u64,
+    /// The revision of its store; it is the same on all members when nothing is written.
+    pub revision: i64,
 }
