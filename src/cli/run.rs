@@ -115,9 +115,9 @@ fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
     let mut settings = options.common.settings(config)?;
     settings.task_timeout = options.task_timeout.or(settings.task_timeout);
     let extra = extra_vars::parse(&options.common.extra_vars)?;
-    let here = PathBuf::from(".");
-    let directory = options.playbook_dir.as_ref().unwrap_or(&here);
-    Prepared::ad_hoc(&playbook(options).to_string(), directory, settings, extra)
+    let folder = options.playbook_dir.clone().or_else(|| config.path("PLAYBOOK_DIR"));
+    let directory = folder.unwrap_or_else(|| PathBuf::from("."));
+    Prepared::ad_hoc(&playbook(options).to_string(), &directory, settings, extra)
 }
 
 /// The play that does it; JSON is YAML too.
