@@ -117,8 +117,8 @@ fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
     let mut settings = options.common.settings(config, passwords)?;
     settings.task_timeout = options.task_timeout.or(settings.task_timeout);
     let extra = extra_vars::parse(&options.common.extra_vars)?;
-    let directory = options.playbook_dir.clone().or_else(|| config.path("PLAYBOOK_DIR"));
-    let directory = directory.unwrap_or_else(|| PathBuf::from("."));
+    let folder = options.playbook_dir.clone().or_else(|| config.path("PLAYBOOK_DIR"));
+    let directory = folder.unwrap_or_else(|| PathBuf::from("."));
     Prepared::ad_hoc(&playbook(options).to_string(), &directory, settings, extra)
 }
 

@@ -36,12 +36,51 @@ all:
   vars: {version: 1.21.2}
   hosts: {lonely: {ansible_port: 2222}}
   children:
-    cp: {hosts: {'cp[1:3]': null, 7: {x: !unsafe '{{ y }}'}}}
+    cp: {hosts: {'cp[1:3]': null, '7': {x: !unsafe '{{ y }}'}}}
     workers:
       hosts:
         w-[a:c].example.com:2222:
           labels: {a: [1, 2]}
       children: {far: }
+";
+
+const TOML: &str = "\
+[all.vars]
+version = \"1.21.2\"
+[cp]
+children = [\"far\"]
+vars = { list = [1, \"two\", {three = 3.0}], day = 2024-01-02 }
+[cp.hosts]
+\"cp[1:3]\" = { ansible_port = 0x16 }
+[far.hosts.f1]
+x = '{{ y }}'
+";
+
+const CONSTRUCTED: &str = "\
+plugin: constructed
+strict: true
+use_vars_plugins: true
+leading_separator: no
+compose:
+  label: inventory_hostname ~ '-' ~ x | default(version)
+groups:
+  cps: \"'cp' in group_names\"
+  labelled: label is defined
+keyed_groups:
+  - {key: label, prefix: l, parent_group: \"{{ label }}\"}
+  - {key: labels, separator: '', default_value: none}
+  - {key: list, prefix: 5, trailing_separator: false}
+";
+
+const GENERATOR: &str = "\
+plugin: generator
+layers: {app: [web, db], stage: [prod, test]}
+hosts:
+  name: '{{ app }}-{{ stage }}'
+  parents:
+    - name: '{{ app }}'
+      vars: {app: '{{ app }}'}
+      parents: [{name: apps}]
 ";
 
 static LOADED: LazyLock<Inventory> =
@@ -88,6 +127,26 @@ proptest! {
     #[test]
     fn any_text_is_a_yaml_inventory_or_an_error_at_its_place(text in mutated(vec![YAML.to_owned()])) {
         check(&text, "hosts.yml");
+    }
+
+    #[test]
+    fn any_text_is_a_toml_inventory_or_an_error_at_its_place(text in mutated(vec![TOML.to_owned()])) {
+        check(&text, "hosts.toml");
+    }
+
+    #[test]
+    fn any_configuration_of_a_plugin_is_applied_or_an_error_at_its_place(text in mutated(vec![CONSTRUCTED.to_owned(), GENERATOR.to_owned()])) {
+        // Lookups of conditions may act on this machine.
+        prop_assume!(!text.contains("pipe") && !text.contains("password"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("1.yml"), YAML).expect("a file");
+        std::fs::write(path("2.yml"), &text).expect("a file");
+        watched(&text, || {
+            if let Err(error) = read(&[path("1.yml"), path("2.yml")]) {
+                assert_right_place(&error);
+            }
+        });
     }
 
     #[test]
