@@ -41,7 +41,7 @@ fn dispatch(request: Request, scratch: PathBuf) -> Map<String, Json> {
         Some(spec) => (spec.run)(arguments, &context),
         None => Err(Failure::new(format!("this agent has no module {}", request.module))),
     };
-    outcome.map_or_else(failed, |outcome| succeeded(outcome))
+    outcome.map_or_else(failed, succeeded)
 }
 
 fn succeeded(outcome: Outcome) -> Map<String, Json> {

@@ -218,12 +218,12 @@ impl Work<'_> {
             .is_some_and(|alternative| !family.is_empty() && alternative.family == family);
         if self.task.state == State::Selected && !same_path && !same_family {
             let target = path.unwrap_or_else(|| family.to_owned());
-            self.execute(&["--set", &self.name().to_owned(), &target])?;
+            self.execute(&["--set", self.name(), &target])?;
             self.messages.push(format!("Set alternative '{target}' for '{}'.", self.name()));
             self.after.insert("state".to_owned(), json!("selected"));
         }
         if self.task.state == State::Auto && self.current.mode.as_deref() == Some("manual") {
-            self.execute(&["--auto", &self.name().to_owned()])?;
+            self.execute(&["--auto", self.name()])?;
             self.messages.push(format!("Set alternative to auto for '{}'.", self.name()));
             self.after.insert("state".to_owned(), json!("present"));
         }

@@ -347,12 +347,11 @@ impl Rule {
 
     /// A value that begins with `!` is negated.
     fn add(&mut self, value: &Option<Text>, option: &str) {
-        match value.as_ref().map(|value| value.0.as_str()) {
-            Some(value) => match value.strip_prefix('!') {
+        if let Some(value) = value.as_ref().map(|value| value.0.as_str()) {
+            match value.strip_prefix('!') {
                 Some(rest) => self.words(&["!", option, rest]),
                 None => self.words(&[option, value]),
-            },
-            None => {}
+            }
         }
     }
 

@@ -60,10 +60,8 @@ impl Module for StaticPods {
         }
         if !context.check {
             for name in &self.names.0 {
-                self.wait(name, context).map_err(|failure| Failure {
-                    changed: !moved.is_empty(),
-                    ..failure
-                })?;
+                self.wait(name, context)
+                    .map_err(|failure| Failure { changed: !moved.is_empty(), ..failure })?;
             }
         }
         Ok(Outcome::changed(!moved.is_empty()).with("moved", moved))

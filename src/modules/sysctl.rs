@@ -169,8 +169,8 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
 
 /// The last value that a text has.
 fn setting(text: &str, name: &str) -> Option<String> {
-    let all = text.lines().filter_map(|line| assignment(line.trim()));
-    all.filter(|(key, _)| *key == name).last().map(|(_, value)| value.to_owned())
+    let mut all = text.lines().filter_map(|line| assignment(line.trim()));
+    all.rfind(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
 /// The same words, however far apart.

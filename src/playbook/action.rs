@@ -365,8 +365,9 @@ fn add_defaults(action: &mut Action, defaults: &[Node]) {
         return;
     }
     let last = |is_wanted: &dyn Fn(&str) -> bool| {
-        let entries = defaults.iter().flat_map(|defaults| defaults.as_map().unwrap_or_default());
-        entries.filter(|(key, _)| key.as_str().is_some_and(is_wanted)).last()
+        let mut entries =
+            defaults.iter().flat_map(|defaults| defaults.as_map().unwrap_or_default());
+        entries.rfind(|(key, _)| key.as_str().is_some_and(is_wanted))
     };
     let own = last(&|name| normalise(name) == action.module);
     let of_group = |(names, modules): &(&[&str], &[&str])| {

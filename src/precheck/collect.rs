@@ -82,7 +82,7 @@ async fn written(api: &Api, minor: u32, unread: &mut Unread) -> Vec<Written> {
     let reads = removals.into_iter().filter_map(|(plural, removals)| {
         let versions = removals.iter().filter_map(|r| r.instead);
         let versions = versions.chain(removals.iter().map(|r| r.api_version));
-        let version = versions.into_iter().find(|v| served.contains(&(*v).to_owned()))?.to_owned();
+        let version = versions.into_iter().find(|v| served.iter().any(|s| s == v))?.to_owned();
         Some(async move {
             let objects = api.list(&format!("/apis/{version}/{plural}"), "").await;
             (plural, removals, objects)

@@ -120,10 +120,13 @@ impl Module for Cron {
             true => self.put_variable(&mut table)?,
             false => self.put_job(&mut table, &mut warnings),
         };
-        if changed && self.state == State::Absent && !self.env.0 && table.is_empty() {
-            if let Some(path) = &file {
-                return self.remove_file(path, &table, context);
-            }
+        if changed
+            && self.state == State::Absent
+            && !self.env.0
+            && table.is_empty()
+            && let Some(path) = &file
+        {
+            return self.remove_file(path, &table, context);
         }
         // A last line without its end is put right.
         changed |= !table.existing.is_empty() && !table.existing.ends_with(['\r', '\n']);

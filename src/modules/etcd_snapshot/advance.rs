@@ -105,9 +105,9 @@ impl Etcd {
         };
         thread::scope(|scope| {
             let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-            let ended = threads.into_iter().map(|thread| thread.join());
+            let mut ended = threads.into_iter().map(|thread| thread.join());
             let stuck = |_| Failure::new("a writer ended badly");
-            ended.map(|end| end.map_err(stuck).and_then(|done| done)).collect()
+            ended.try_for_each(|end| end.map_err(stuck).and_then(|done| done))
         })
     }
 }
@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn the_revision_is_in_the_header_of_every_answer() {
-        let answer = r#"{"header":{"cluster_id":"1","member_id":"2","revision":"4711","raft_term":"3"}}"#;
+        let answer =
+            r#"{"header":{"cluster_id":"1","member_id":"2","revision":"4711","raft_term":"3"}}"#;
         assert_eq!(revision_of(answer), Ok(4711));
         let refused = r#"{"error":"etcdserver: permission denied","code":7}"#;
         assert!(revision_of(refused).is_err_and(|why| why.contains("permission denied")));

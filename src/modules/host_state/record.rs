@@ -75,7 +75,8 @@ fn packages(context: &Context) -> Result<(BTreeMap<String, String>, Vec<String>)
         return Ok(Default::default());
     }
     let format = "%{NAME} %{VERSION}-%{RELEASE}\n";
-    let asked = tools::command(context, "rpm")?.args(["-q", "--qf", format]).args(PACKAGES).run()?;
+    let asked =
+        tools::command(context, "rpm")?.args(["-q", "--qf", format]).args(PACKAGES).run()?;
     // Of what is not installed it says so, in a line of more words.
     let lines = asked.stdout.lines().filter_map(|line| line.split_once(' '));
     let installed = lines
