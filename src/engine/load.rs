@@ -76,7 +76,7 @@ impl From<source::Error> for LoadError {
 impl Prepared {
     /// The tags of a task, filled in.
     pub fn tags_of<'a>(&self, play: &Play, task: &'a Task) -> Cow<'a, [String]> {
-        let scope = || super::plays::scope_of(&self.manager, play);
+        let scope = || super::plays::scope_of(&self.manager, play, None);
         super::tags::templated(task.tags(), self.manager.templar(), scope)
     }
 
