@@ -58,3 +58,18 @@ fn which_file_is_used_is_said_with_v() {
     assert!(error(&view).contains("Invalid or no config file was supplied"), "{}", error(&view));
     assert_eq!(view.status.code(), Some(1));
 }
+
+#[test]
+fn a_variable_of_a_wrong_type_is_refused_with_code_5() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_kup-play"))
+        .args(["config", "dump"])
+        .current_dir(folder.path())
+        .env("ANSIBLE_TIMEOUT", "lola")
+        .output()
+        .expect("a run");
+    let message = "Invalid type for configuration option setting: DEFAULT_TIMEOUT \
+                   (from env: ANSIBLE_TIMEOUT)";
+    assert!(error(&output).contains(message), "{}", error(&output));
+    assert_eq!(output.status.code(), Some(5));
+}

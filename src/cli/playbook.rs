@@ -75,7 +75,7 @@ pub fn run(options: Options) -> u8 {
 
 /// As [`run`], going on with what a journal tells of.
 pub fn run_recorded(options: Options, resumed: Option<Recording>) -> u8 {
-    let loaded = Config::load().map_err(engine::LoadError::from).and_then(|config| {
+    let loaded = Config::load().map_err(engine::LoadError::of_settings).and_then(|config| {
         options.common.vault.install(&config)?;
         let settings = settings(&options, &config)?;
         let extra = extra_vars::parse(&options.common.extra_vars)?;

@@ -50,6 +50,11 @@ impl LoadError {
         Self { error: source::Error::new(message), code: exit::ERROR }
     }
 
+    /// An ansible.cfg or a variable ANSIBLE_… that is wrong.
+    pub fn of_settings(error: source::Error) -> Self {
+        Self { error, code: exit::OPTIONS }
+    }
+
     /// The same, ending with another exit code.
     pub fn with_code(self, code: u8) -> Self {
         Self { code, ..self }
