@@ -88,3 +88,55 @@ fn under_the_name_of_ansible_it_is_that_program() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.starts_with("a | SUCCESS => {"), "{text}");
 }
+
+#[test]
+fn the_folder_of_the_playbook_is_typed_or_set() {
+    let (folder, hosts) = inventory();
+    let shown = |output: Output| lines(&output).concat();
+    let task = ["a", "-i", &hosts, "-m", "debug", "-a", "var=playbook_dir"];
+    let typed = run(&[task.as_slice(), &["--playbook-dir", "/nowhere/a"]].concat());
+    assert!(shown(typed).contains("\"playbook_dir\": \"/nowhere/a\""));
+
+    let settings = folder.path().join("set.cfg");
+    fs::write(&settings, "[defaults]\nplaybook_dir = /nowhere/b\n").expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
+    command.arg("run").args(task).env("ANSIBLE_CONFIG", settings);
+    let set = command.output().expect("a run");
+    assert!(shown(set).contains("\"playbook_dir\": \"/nowhere/b\""));
+}
+
+#[test]
+fn extra_variables_that_are_none_end_with_code_5() {
+    let (_folder, hosts) = inventory();
+    for (typed, message) in [
+        ("./vars.yml", "Please prepend extra_vars filename './vars.yml' with '@'"),
+        ("[1, 2]", "must hold a mapping"),
+    ] {
+        let output = run(&["a", "-i", &hosts, "-m", "ping", "-e", typed]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(message), "{error}");
+        assert_eq!(output.status.code(), Some(5));
+    }
+}
+
+#[test]
+fn what_is_shown_goes_into_the_log_file_with_its_level() {
+    let (folder, hosts) = inventory();
+    let log = folder.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
+    command.args(["run", "a:nobody", "-i", &hosts, "-m", "ping"]).env("ANSIBLE_LOG_PATH", &log);
+    command.env("LOGNAME", "me").output().expect("a run");
+    let text = fs::read_to_string(log).expect("a log");
+    let messages: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split_once(" u=me n=ansible "))
+        .map(|(_, message)| message)
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "WARNING| [WARNING]: Could not match supplied host pattern, ignoring: nobody",
+            "INFO| a | SUCCESS => {"
+        ]
+    );
+}

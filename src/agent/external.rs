@@ -27,6 +27,9 @@ struct External {
     executable: PathBuf,
     /// What runs a module whose first line names Python.
     python: Option<String>,
+    /// It is Python even where it has no first line that says so.
+    #[serde(default)]
+    is_python: bool,
     /// What the module is to get.
     #[serde(default)]
     arguments: Map<String, Json>,
@@ -43,7 +46,8 @@ pub fn run(arguments: Json, context: &Context) -> Result<Map<String, Json>, Fail
     let output = prepare(&module, context)
         .map_err(|error| Failure::new(format!("cannot prepare module {}: {error}", module.name)))
         .and_then(|(executable, file)| {
-            let process = match python_for(&executable) {
+            let named = if module.is_python { Some("python3") } else { None };
+            let process = match python_for(&executable).or(named) {
                 Some(python) => {
                     Process::new(module.python.as_deref().unwrap_or(python)).arg(executable)
                 }

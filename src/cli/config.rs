@@ -63,7 +63,7 @@ pub fn run(options: Options) -> u8 {
 /// The settings with the file that is named, or the one that is found.
 fn load(named: Option<&Path>) -> Result<Config, LoadError> {
     let Some(path) = named else {
-        return Ok(Config::load()?);
+        return Config::load().map_err(LoadError::of_settings);
     };
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if std::fs::File::open(&path).is_err() {
@@ -82,7 +82,7 @@ fn load(named: Option<&Path>) -> Result<Config, LoadError> {
         ))
         .with_code(exit::OPTIONS));
     }
-    Ok(Config::of_file(&path)?)
+    Config::of_file(&path).map_err(LoadError::of_settings)
 }
 
 fn dump(config: &Config, only_changed: bool) {

@@ -84,7 +84,7 @@ pub fn run(options: Options) -> u8 {
 
 /// As [`run`], going on with what a journal tells of.
 pub fn run_recorded(options: Options, resumed: Option<Recording>) -> u8 {
-    let loaded = Config::load().map_err(engine::LoadError::from).and_then(|config| {
+    let loaded = Config::load().map_err(engine::LoadError::of_settings).and_then(|config| {
         // What only looks at the playbooks asks for nothing.
         let passwords = match options.is_listing() {
             true => Passwords::default(),

@@ -51,7 +51,7 @@ fn version(text: &str) -> Result<Version, String> {
 
 /// Runs the check; returns the exit code.
 pub fn run(options: Options) -> u8 {
-    let loaded = Config::load().map_err(LoadError::from).and_then(|config| {
+    let loaded = Config::load().map_err(LoadError::of_settings).and_then(|config| {
         let prepared = prepare(&options, &config)?;
         Ok((config, prepared))
     });

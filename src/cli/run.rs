@@ -67,7 +67,7 @@ pub fn run(options: Options) -> u8 {
         eprintln!("ERROR! No argument passed to {} module{hint}", options.module_name);
         return exit::OPTIONS;
     }
-    let loaded = Config::load().map_err(LoadError::from).and_then(|config| {
+    let loaded = Config::load().map_err(LoadError::of_settings).and_then(|config| {
         let prepared = prepare(&options, &config)?;
         Ok((config, prepared))
     });

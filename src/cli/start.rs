@@ -1,12 +1,13 @@
 //! From prepared plays to the run and its output.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use super::common::Common;
 use super::exit;
 use crate::engine::{self, Prepared};
 use crate::events::Event;
-use crate::report::{self, Look, Reporter, Settings, Watchers};
+use crate::report::{self, Log, Look, Reporter, Settings, Watchers};
 use crate::settings::Config;
 
 /// Runs to the end; returns the exit code.
@@ -51,5 +52,19 @@ fn report_settings(common: &Common, config: &Config, look: Look) -> Settings {
         columns: common.columns(),
         live: terminal,
         look,
+        log: config.path("DEFAULT_LOG_PATH").and_then(|path| log(&path)),
+    }
+}
+
+fn log(path: &Path) -> Option<Log> {
+    match Log::open(path) {
+        Ok(log) => Some(log),
+        Err(error) => {
+            let path = path.display();
+            eprintln!(
+                "[WARNING]: log file at '{path}' cannot be written ({error}), going on without"
+            );
+            None
+        }
     }
 }

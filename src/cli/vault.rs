@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use super::exit;
 use super::passwords::ask;
 use super::vault_options::{VaultOptions, load};
+use crate::engine::LoadError;
 use crate::secret::Secret;
 use crate::settings::Config;
 use crate::vault::{Asked, Envelope, Sources, Vault, is_vault};
@@ -136,11 +137,11 @@ impl From<String> for Failed {
 
 /// Runs the command; returns the exit code.
 pub fn run(options: Options) -> u8 {
-    let config = match Config::load() {
+    let config = match Config::load().map_err(LoadError::of_settings) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("ERROR! {error}");
-            return exit::ERROR;
+            return error.exit_code();
         }
     };
     if options.verbose > 0 {

@@ -126,12 +126,19 @@ fn executables(folder: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// An executable, or a script by its first line: Ansible does not ask for the mode either.
+/// Whether a module is in Python by its name; it needs no first line that says so.
+pub fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py")
+}
+
+/// An executable, a script by its first line, or one in Python by its name: Ansible does
+/// not ask for the mode either.
 fn is_program(path: &Path) -> bool {
     let Ok(metadata) = path.metadata() else { return false };
     let mut start = [0; 2];
     metadata.is_file()
         && (metadata.permissions().mode() & 0o111 != 0
+            || is_python(path)
             || File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
                 && start == *b"#!")
 }

@@ -300,7 +300,10 @@ pub fn request(invocation: &Invocation) -> Option<HostRequest> {
     match invocation {
         Invocation::Module { spec, arguments } => Some((spec.name, arguments.clone(), Vec::new())),
         Invocation::External { name, path, python, arguments } => {
-            let request = json!({"name": name, "python": python, "arguments": arguments});
+            let is_python = catalogue::is_python(path);
+            let request = json!({
+                "name": name, "python": python, "is_python": is_python, "arguments": arguments
+            });
             let Json::Object(arguments) = request else { return None };
             let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];
             Some(("external", arguments, files))

@@ -50,6 +50,11 @@ impl LoadError {
         Self { error: source::Error::new(message), code: exit::ERROR }
     }
 
+    /// An ansible.cfg or a variable ANSIBLE_… that is wrong.
+    pub fn of_settings(error: source::Error) -> Self {
+        Self { error, code: exit::OPTIONS }
+    }
+
     /// The same, ending with another exit code.
     pub fn with_code(self, code: u8) -> Self {
         Self { code, ..self }
@@ -76,7 +81,7 @@ impl From<source::Error> for LoadError {
 impl Prepared {
     /// The tags of a task, filled in.
     pub fn tags_of<'a>(&self, play: &Play, task: &'a Task) -> Cow<'a, [String]> {
-        let scope = || super::plays::scope_of(&self.manager, play);
+        let scope = || super::plays::scope_of(&self.manager, play, None);
         super::tags::templated(task.tags(), self.manager.templar(), scope)
     }
 

@@ -21,7 +21,7 @@ use crate::report::Events;
 use crate::source::Node;
 use crate::template::Scope;
 use crate::transport::{Pool, Settings as PoolSettings};
-use crate::vars::{BatchVars, Manager, TaskLayers, reserved};
+use crate::vars::{BatchVars, Layer, Manager, TaskLayers, reserved};
 
 /// Playbooks with their paths.
 pub type Playbooks = Vec<(PathBuf, Vec<Play>)>;
@@ -94,7 +94,9 @@ impl Run {
         if self.interrupt.requested() {
             return Err(Stop::Interrupted);
         }
-        let scope = self.play_scope(play);
+        // Its hosts may be what is asked for.
+        let prompted = Arc::new(self.prompts(play, &self.play_scope(play)).await?);
+        let scope = scope_of(&self.manager, play, Some(prompted.clone()));
         let name = self.play_name(play, &scope);
         let hosts = self.play_hosts(play, &scope)?;
         let started = |hosts: Vec<String>| Event::PlayStarted {
@@ -112,7 +114,6 @@ impl Run {
         for host in &hosts {
             self.warn_of_names(&self.manager.inventory().names(host));
         }
-        let prompted = Arc::new(self.prompts(play, &scope).await?);
         let Ok(first_task) = self.stepping.first_task(play) else {
             self.events.emit(started(hosts));
             return Ok(true);
@@ -162,7 +163,7 @@ impl Run {
 
     /// What can be seen before a host is chosen: extra variables and the play's own.
     pub(super) fn play_scope(&self, play: &Play) -> Arc<dyn Scope> {
-        scope_of(&self.manager, play)
+        scope_of(&self.manager, play, None)
     }
     fn play_name(&self, play: &Play, scope: &Arc<dyn Scope>) -> String {
         let rendered = self.templar().render_text(&play.name, None, scope);
@@ -221,8 +222,14 @@ impl Run {
     }
 }
 
-pub(super) fn scope_of(manager: &Arc<Manager>, play: &Play) -> Arc<dyn Scope> {
-    let layers = TaskLayers { play: vec![play.vars.clone()], ..TaskLayers::default() };
+/// The variables of a play itself: extra ones, what was asked for, and its own.
+pub(super) fn scope_of(
+    manager: &Arc<Manager>,
+    play: &Play,
+    prompted: Option<Arc<Layer>>,
+) -> Arc<dyn Scope> {
+    let own = prompted.into_iter().chain([play.vars.clone()]).collect();
+    let layers = TaskLayers { play: own, ..TaskLayers::default() };
     let batch = BatchVars {
         play_name: play.name.clone(),
         playbook_dir: play.directory().display().to_string(),
@@ -233,7 +240,7 @@ pub(super) fn scope_of(manager: &Arc<Manager>, play: &Play) -> Arc<dyn Scope> {
 
 /// The hosts that a play would run on, without running it, and what is to be warned of.
 pub fn play_hosts(prepared: &Prepared, play: &Play) -> Result<(Vec<String>, Vec<String>), String> {
-    let scope = scope_of(&prepared.manager, play);
+    let scope = scope_of(&prepared.manager, play, None);
     select(&prepared.manager, &play.hosts, &prepared.settings.limit, &scope).map_err(|stop| {
         match stop {
             Stop::Error(text) | Stop::Parse(text) => text,

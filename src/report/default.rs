@@ -91,9 +91,7 @@ impl DefaultReporter {
                 _ => {}
             }
         }
-        for warning in strings(outcome.result.get("warnings")) {
-            self.screen.warning(warning);
-        }
+        self.screen.warnings(&outcome.result);
     }
 
     /// The last line of what a module broke off with; all of it with `-vvv`.
@@ -368,8 +366,4 @@ fn explanation(result: &Map<String, Json>) -> Option<&str> {
     let text = |key: &str| result.get(key).and_then(Json::as_str);
     let with_place = |key| text(key).filter(|text| text.contains("\n  --> "));
     text(EXPLANATION).or_else(|| with_place("msg")).or_else(|| with_place("reason"))
-}
-
-fn strings(list: Option<&Json>) -> impl Iterator<Item = &str> {
-    list.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
 }

@@ -45,6 +45,7 @@ impl MinimalReporter {
             format!("{host} | {state}{mark} => {}", self.dump(outcome))
         };
         self.screen.line(colour, &text);
+        self.screen.warnings(&outcome.result);
     }
 
     fn dump(&self, outcome: &HostResult) -> String {

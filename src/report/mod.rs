@@ -6,6 +6,7 @@ mod diff;
 mod document;
 mod dump;
 mod json;
+mod log;
 mod minimal;
 mod oneline;
 mod options;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::events::Event;
 
+pub use log::Log;
 pub use options::{Callback, Format, Look};
 pub use screen::warning;
 
@@ -35,6 +37,8 @@ pub struct Settings {
     /// Show the live line (stdout is a terminal).
     pub live: bool,
     pub look: Look,
+    /// Where what is shown is written to as well.
+    pub log: Option<Log>,
 }
 
 /// The reporter that the settings ask for.

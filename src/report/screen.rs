@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::{Map, Value as Json};
+
 use super::Settings;
 use super::colour::{Colour, Palette};
+use super::log::{Level, Log};
 use super::progress::Progress;
 use crate::events::Event;
 
@@ -14,6 +17,7 @@ pub struct Screen {
     pub palette: Palette,
     columns: usize,
     progress: Option<Progress>,
+    log: Option<Log>,
     /// The warnings that have been told.
     told: Mutex<BTreeSet<String>>,
 }
@@ -24,6 +28,7 @@ impl Screen {
             palette: Palette { enabled: settings.colour },
             columns: settings.columns,
             progress: settings.live.then(Progress::new),
+            log: settings.log.clone(),
             told: Mutex::default(),
         }
     }
@@ -41,6 +46,7 @@ impl Screen {
     }
 
     pub fn out(&self, text: &str) {
+        self.log(Level::Info, text);
         // A closed pipe (`| head`) is no reason to stop an upgrade half-way.
         self.above(|| {
             let mut stdout = io::stdout().lock();
@@ -48,7 +54,19 @@ impl Screen {
         });
     }
 
+    /// On stderr: a mistake, or what goes with one.
     pub fn err(&self, colour: Colour, text: &str) {
+        self.tell(Level::Error, colour, text);
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        if let Some(log) = &self.log {
+            log.write(level, text);
+        }
+    }
+
+    fn tell(&self, level: Level, colour: Colour, text: &str) {
+        self.log(level, text);
         let text = self.palette.paint(colour, text);
         self.above(|| {
             let _ = writeln!(io::stderr(), "{text}");
@@ -89,7 +107,13 @@ impl Screen {
             return;
         }
         drop(told);
-        self.err(Colour::Warning, &warning(text, self.columns));
+        self.tell(Level::Warning, Colour::Warning, &warning(text, self.columns));
+    }
+
+    /// What a module warns of.
+    pub fn warnings(&self, result: &Map<String, Json>) {
+        let warnings = result.get("warnings").and_then(Json::as_array).into_iter().flatten();
+        warnings.filter_map(Json::as_str).for_each(|text| self.warning(text));
     }
 
     fn above(&self, print: impl FnOnce()) {

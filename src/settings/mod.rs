@@ -45,7 +45,10 @@ impl Config {
         let mut config = Self::default();
         let here = std::env::current_dir().unwrap_or_default();
         match config.find(&here) {
-            None => Ok(config),
+            None => {
+                config.check_all()?;
+                Ok(config)
+            }
             Some(path) => Ok(Self { warnings: config.warnings, ..Self::of_file(&path)? }),
         }
     }
@@ -54,10 +57,12 @@ impl Config {
     pub fn of_file(path: &Path) -> Result<Self, Error> {
         let sections = ini::parse(&source::read(path)?, path)?;
         let config = Self { file: Some(path.to_owned()), sections, warnings: Vec::new() };
-        for entry in ENTRIES {
-            config.check(entry)?;
-        }
+        config.check_all()?;
         Ok(config)
+    }
+
+    fn check_all(&self) -> Result<(), Error> {
+        ENTRIES.iter().try_for_each(|entry| self.check(entry))
     }
 
     fn find(&mut self, here: &Path) -> Option<PathBuf> {
@@ -114,7 +119,7 @@ impl Config {
         }
         let wanted = if entry.kind == Kind::Int { "a whole number" } else { "a boolean" };
         let error = Error::new(format!(
-            "Invalid value supplied for '{}' ({origin}): '{text}' is not {wanted}",
+            "Invalid type for configuration option setting: {} (from {origin}): '{text}' is not {wanted}",
             entry.name
         ));
         let written = matches!(origin, Origin::File(_)).then(|| self.written(entry)).flatten();
