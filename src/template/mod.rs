@@ -44,6 +44,7 @@ use crate::source::{Node, Yaml};
 
 pub use error::TemplateError;
 pub use file::FileOptions;
+pub use filters::paths::normal as normal_path;
 pub use json::{from_json, merge_json, to_json};
 pub use lookups::asked as lookups_asked;
 pub use omit::is_omit;
