@@ -45,6 +45,7 @@ pub enum Event {
     /// `until` was not met; the task is tried again.
     Retrying {
         host: String,
+        delegated_to: Option<Delegate>,
         task: Arc<TaskInfo>,
         left: u64,
         result: Map<String, Json>,
@@ -61,6 +62,8 @@ pub enum Event {
     Progress {
         host: String,
         message: String,
+        /// Where no live line shows it: how many -v show it.
+        verbosity: u8,
     },
     /// A question on the terminal; the answer stands on the same line.
     Asked {
@@ -70,7 +73,6 @@ pub enum Event {
     Message {
         text: String,
     },
-    /// A meta task took effect (shown from -vv on).
     /// A task with `async` was asked after and goes on.
     AsyncPoll {
         host: String,
@@ -86,6 +88,7 @@ pub enum Event {
         host: String,
         jid: String,
     },
+    /// A meta task took effect (shown from -vv on).
     Meta {
         text: String,
     },
@@ -143,7 +146,7 @@ pub struct HostResult {
     pub task: Arc<TaskInfo>,
     pub host: String,
     /// The host that the task ran on when it was delegated.
-    pub delegated_to: Option<String>,
+    pub delegated_to: Option<Delegate>,
     pub status: Status,
     /// What the item is called in the output (`loop_control.label`, as Python prints it).
     pub item: Option<String>,
@@ -152,6 +155,23 @@ pub struct HostResult {
     /// The module's result; censored when the task has `no_log`.
     pub result: Map<String, Json>,
     pub duration: Duration,
+}
+
+/// The host that a task was delegated to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Delegate {
+    pub name: String,
+    /// Its `ansible_host`, once the task has run there, if that is another name.
+    pub address: Option<String>,
+}
+
+impl std::fmt::Display for Delegate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.address {
+            Some(address) if *address != self.name => write!(f, "{}({address})", self.name),
+            _ => f.write_str(&self.name),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,13 +11,15 @@ use super::{Error, Failure, Outcome};
 use crate::agent::protocol::{Job, Request};
 use crate::events::Event;
 use crate::modules::Diff;
-use crate::template::{Scope, Templar, Variable};
+use crate::template::{Scope, Templar, Variable, python_text};
 use crate::transport::{Become, ConnectionError, Endpoint, FileSource, Pending, Pool};
 
 /// One run of an action, for one host.
 pub struct Context {
     /// The host that the task is for (`inventory_hostname`).
     pub host: String,
+    /// What the task is called in the output.
+    pub task: String,
     /// Change nothing; say what would change.
     pub check: bool,
     pub diff: bool,
@@ -69,6 +71,7 @@ impl Context {
     #[allow(clippy::too_many_arguments)] // One place builds it, and every part is needed.
     pub fn new(
         host: String,
+        task: String,
         flags: Flags,
         environment: BTreeMap<String, String>,
         scope: Arc<dyn Scope>,
@@ -81,6 +84,7 @@ impl Context {
         let effects = Mutex::default();
         Self {
             host,
+            task,
             check,
             diff,
             verbosity,
@@ -95,6 +99,18 @@ impl Context {
         }
     }
 
+    /// Variables whose names may be templates.
+    pub fn with_names(&self, variables: Map<String, Json>) -> Result<Map<String, Json>, Error> {
+        let named = variables.into_iter().map(|(name, value)| {
+            let name = match self.templar.is_template(&name) {
+                true => python_text(&self.templar.render_text(&name, None, &self.scope)?),
+                false => name,
+            };
+            Ok((name, value))
+        });
+        named.collect()
+    }
+
     pub fn effect(&self, effect: Effect) {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
     }
@@ -105,7 +121,16 @@ impl Context {
 
     /// Says what the task is waiting for.
     pub fn progress(&self, message: impl Into<String>) {
-        let event = Event::Progress { host: self.host.clone(), message: message.into() };
+        self.tell(message.into(), 1);
+    }
+
+    /// The same for what Ansible says with -vvv only.
+    pub fn detail(&self, message: impl Into<String>) {
+        self.tell(message.into(), 3);
+    }
+
+    fn tell(&self, message: String, verbosity: u8) {
+        let event = Event::Progress { host: self.host.clone(), message, verbosity };
         self.session.events.emit(event);
     }
 

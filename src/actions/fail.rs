@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Context, Error, Outcome};
+use super::{Action, Context, Error, Failure, Outcome};
 
 /// Fails with a message.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -22,9 +22,10 @@ impl Action for Fail {
     const NAME: &'static str = "fail";
 
     async fn run(self, _: &Context) -> Result<Outcome, Error> {
-        Err(Error::failed(match self.msg {
-            serde_json::Value::String(text) => text,
+        let text = match &self.msg {
+            serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
-        }))
+        };
+        Err(Failure::new(text).with("msg", self.msg).into())
     }
 }

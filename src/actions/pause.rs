@@ -15,14 +15,14 @@ use crate::modules::args::Flag;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pause {
-    /// Minutes to wait.
+    /// Minutes to wait, a whole number.
     minutes: Option<f64>,
-    /// Seconds to wait.
+    /// Seconds to wait, a whole number.
     seconds: Option<f64>,
     /// What to ask the operator; without a time, Enter goes on.
     prompt: Option<String>,
     /// Whether what is typed is shown.
-    #[serde(default)]
+    #[serde(default = "Flag::yes")]
     echo: Flag,
 }
 
@@ -34,27 +34,30 @@ impl Action for Pause {
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let started = ZonedDateTime::now();
         let clock = Instant::now();
-        let seconds = self.minutes.map(|minutes| minutes * 60.0).or(self.seconds);
+        if self.minutes.is_some() && self.seconds.is_some() {
+            return Err(Error::failed("parameters are mutually exclusive: minutes|seconds"));
+        }
+        let seconds = self.minutes.map(|minutes| minutes.trunc() * 60.0).or(self.seconds);
         let mut input = String::new();
         match seconds {
             Some(seconds) => {
-                let wait = Duration::try_from_secs_f64(seconds)
+                let wait = Duration::try_from_secs_f64(seconds.trunc().max(1.0))
                     .map_err(|_| Error::failed(format!("{seconds} is not a time to wait")))?;
-                let text = match &self.prompt {
-                    Some(prompt) => format!("[{}]\n{prompt}:", context.host),
-                    None => format!("Pausing for {} seconds", wait.as_secs()),
-                };
+                let text = format!("Pausing for {} seconds{}", wait.as_secs(), self.hidden());
                 context.session.events.emit(Event::Message { text });
-                if !context.check {
-                    tokio::time::sleep(wait).await;
+                if self.prompt.is_some() && stdin().is_terminal() {
+                    context.session.events.emit(Event::Message { text: self.question(context) });
                 }
+                tokio::time::sleep(wait).await;
             }
             None => input = self.ask(context).await?,
         }
         let waited = clock.elapsed().as_secs_f64();
-        let stdout = match self.minutes {
-            Some(_) => format!("Paused for {:.2} minutes", waited / 60.0),
-            None => format!("Paused for {waited:.2} seconds"),
+        // As Python prints a number that is rounded to two places.
+        let rounded = |number: f64| (number * 100.0).round() / 100.0;
+        let stdout = match self.seconds {
+            None => format!("Paused for {:?} minutes", rounded(waited / 60.0)),
+            Some(_) => format!("Paused for {:?} seconds", rounded(waited)),
         };
         let format = "%Y-%m-%d %H:%M:%S%.6f";
         Ok(Outcome::default()
@@ -70,16 +73,23 @@ impl Action for Pause {
 }
 
 impl Pause {
+    fn hidden(&self) -> &'static str {
+        if self.echo.0 { "" } else { " (output is hidden)" }
+    }
+
+    fn question(&self, context: &Context) -> String {
+        let otherwise = "Press enter to continue, Ctrl+C to interrupt";
+        let question = self.prompt.as_deref().unwrap_or(otherwise);
+        format!("[{}]\n{question}{}:", context.task, self.hidden())
+    }
+
     async fn ask(&self, context: &Context) -> Result<String, Error> {
-        let question =
-            self.prompt.as_deref().unwrap_or("Press enter to continue, Ctrl+C to interrupt");
-        let text = format!("[{}]\n{question}:", context.host);
-        context.session.events.emit(Event::Message { text });
         if !stdin().is_terminal() {
             let text = "Not waiting for response to prompt as stdin is not interactive".to_owned();
             context.session.events.emit(Event::Warning { text });
             return Ok(String::new());
         }
+        context.session.events.emit(Event::Message { text: self.question(context) });
         let echo = self.echo.0;
         let answer = tokio::task::spawn_blocking(move || {
             let terminal = console::Term::stderr();

@@ -180,7 +180,7 @@ impl Reboot {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     let last = error.lines().last().unwrap_or_default().to_owned();
-                    context.progress(format!("reboot: {what}: {last}"));
+                    context.detail(format!("reboot: {what}: {last}"));
                 }
             }
             let reset = async {

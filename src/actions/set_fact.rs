@@ -23,8 +23,11 @@ impl Action for SetFact {
 
     async fn run(mut self, context: &Context) -> Result<Outcome, Error> {
         if self.variables.keys().all(|name| name == "_raw_params") {
-            return Err(Error::failed("No key/value pairs provided, at least one is required"));
+            return Err(Error::failed(
+                "No key/value pairs provided, at least one is required for this action to succeed",
+            ));
         }
+        self.variables = context.with_names(self.variables)?;
         if let Some(name) = self.variables.keys().find(|name| !is_identifier(name)) {
             return Err(Error::failed(format!(
                 "The variable name '{name}' is not valid. Variables must start with a letter or \

@@ -27,9 +27,9 @@ pub struct SetStats {
 impl Action for SetStats {
     const NAME: &'static str = "set_stats";
 
-    async fn run(self, _: &Context) -> Result<Outcome, Error> {
+    async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let data = match self.data {
-            Json::Object(data) => data,
+            Json::Object(data) => context.with_names(data)?,
             Json::Null => Map::new(),
             _ => return Err(Error::failed("The 'data' option needs to be a dictionary/hash")),
         };

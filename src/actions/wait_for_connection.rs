@@ -70,7 +70,7 @@ impl Action for WaitForConnection {
                 Ok(Err(error)) => last = error,
                 Err(_) => last = "no answer in time".to_owned(),
             }
-            context.progress(format!("waiting for the connection: {last}"));
+            context.detail(format!("waiting for the connection: {last}"));
             sleep(seconds(self.sleep)).await;
         }
         let msg = format!("timed out waiting for ping module test: {last}");

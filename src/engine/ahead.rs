@@ -12,9 +12,10 @@ use super::result;
 use crate::actions::{self, Context, Error, Failure, Remote, guard};
 use crate::agent::protocol::Request;
 use crate::playbook::LoopControl;
-use crate::template::{self, Scope, Value};
+use crate::source::Node;
+use crate::template::{self, Scope, Value, Variable};
 use crate::transport::Pending;
-use crate::vars::TaskScope;
+use crate::vars::{Layer, TaskScope};
 
 /// How many items are sent at once.
 const WINDOW: usize = 256;
@@ -24,7 +25,7 @@ pub(super) struct Ahead {
     index: usize,
     once: Once,
     /// None when it needs nothing of the host: its condition is false, or it failed before.
-    answer: Option<Result<Pending, Error>>,
+    answer: Option<(Invocation, Result<Pending, Error>)>,
 }
 
 /// An item as it would be sent.
@@ -45,10 +46,29 @@ impl HostTask<'_> {
             && task.async_.is_none()
             && control.pause.is_none()
             && control.break_when.is_empty()
+            && !self.asks_for_own_result()
             && self.run.catalogue.is_host_module(&task.module)
             && self.run.recorder.lets_go_ahead(task)
             // They first take the cluster's lock.
             && !guard::LOCKS.contains(&&*task.module)
+    }
+
+    /// Whether the task names the variable that it registers: an item sees there what came
+    /// of the one before.
+    fn asks_for_own_result(&self) -> bool {
+        let Some(name) = &self.task.register else { return false };
+        let task = self.task;
+        let keywords = &task.keywords;
+        let nodes = [&task.arguments, &task.free_form, &task.loop_control.label];
+        let nodes = nodes.into_iter().chain([&keywords.delegate_to, &keywords.become_user]);
+        let mut nodes = nodes.flatten().chain(&keywords.when).chain(&keywords.environment);
+        let of_layer = |layer: &Layer| {
+            layer.values().any(|variable| match variable {
+                Variable::Source(node) => mentions(node, name),
+                Variable::Data(_) => false,
+            })
+        };
+        nodes.any(|node| mentions(node, name)) || keywords.vars.iter().any(|l| of_layer(l))
     }
 
     /// Sends the items from `from` on, the first one in any case. Also tells whether it is
@@ -118,6 +138,7 @@ impl HostTask<'_> {
             once.result = result::skipped(&condition);
             return Ok(None);
         }
+        self.delegate(scope, once)?;
         let invocation = Invocation::of(self.run, self.task, self.run.templar(), scope)?;
         let context: Context = self.context(scope, once)?;
         Ok(match invoke::request(&invocation) {
@@ -133,7 +154,7 @@ impl HostTask<'_> {
         let subject = Subject { task: self.task, info: &self.info, no_log };
         let (mut requests, mut remote) = (Vec::new(), None);
         let mut ahead: VecDeque<Ahead> = VecDeque::with_capacity(prepared.len());
-        let mut asking = Vec::new();
+        let (mut asking, mut invocations) = (Vec::new(), Vec::new());
         for (place, Prepared { index, mut once, request }) in prepared.into_iter().enumerate() {
             if let Some((to, request, invocation)) = request {
                 let key = self.key(Some(index));
@@ -142,6 +163,7 @@ impl HostTask<'_> {
                         remote.get_or_insert(to);
                         requests.push(request);
                         asking.push(place);
+                        invocations.push(invocation);
                     }
                     Err(failure) => once.result = result::of_failure(failure),
                 }
@@ -154,9 +176,9 @@ impl HostTask<'_> {
             Ok(pending) => pending.into_iter().map(Ok).collect(),
             Err(error) => (0..count).map(|_| Err(error.clone().into())).collect(),
         };
-        for (index, answer) in asking.into_iter().zip(answers) {
+        for (index, sent) in asking.into_iter().zip(invocations.into_iter().zip(answers)) {
             if let Some(item) = ahead.get_mut(index) {
-                item.answer = Some(answer);
+                item.answer = Some(sent);
             }
         }
         ahead
@@ -165,8 +187,11 @@ impl HostTask<'_> {
     /// What came of an item that was sent ahead, once its turn has come.
     pub(super) async fn arrived(&self, ahead: Ahead, scope: &TaskScope, no_log: bool) -> Once {
         let Ahead { index, mut once, answer } = ahead;
-        if let Some(answer) = answer {
-            once.result = self.answered(answer, &self.with_delegate(scope)).await;
+        if let Some((invocation, answer)) = answer {
+            once.result = self.answered(&invocation, answer, &self.with_delegate(scope)).await;
+        }
+        if result::flag(&once.result, "unreachable") {
+            once.address = None;
         }
         let subject = Subject { task: self.task, info: &self.info, no_log };
         let (key, delegated_to) = (self.key(Some(index)), once.delegated_to.as_ref());
@@ -176,7 +201,12 @@ impl HostTask<'_> {
         once
     }
 
-    async fn answered(&self, answer: Result<Pending, Error>, scope: &TaskScope) -> result::Result {
+    async fn answered(
+        &self,
+        invocation: &Invocation,
+        answer: Result<Pending, Error>,
+        scope: &TaskScope,
+    ) -> result::Result {
         let outcome = match answer {
             Ok(pending) => match pending.response().await {
                 Ok(response) => actions::outcome(response.result),
@@ -184,10 +214,12 @@ impl HostTask<'_> {
             },
             Err(error) => Err(error),
         };
-        let raw = match outcome {
-            Ok(outcome) => result::of_outcome(outcome),
-            Err(error) => result::of_error(error),
-        };
+        let mut raw = invoke::result_of(invocation, outcome);
+        result::say_whether_failed(&mut raw);
         self.judge(raw, scope).unwrap_or_else(result::of_failure)
     }
+}
+
+fn mentions(node: &Node, name: &str) -> bool {
+    node.to_json().to_string().contains(name)
 }

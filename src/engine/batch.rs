@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::connection::Resolver;
+use super::failures::Broke;
 use super::handlers::Handlers;
 use super::host_task::{Finished, HostTask};
 use super::keywords::{flag_of, number_of};
@@ -15,11 +16,11 @@ use super::result;
 use super::stepping::is_named;
 use super::{Lost, Run, Stop, meta};
 use crate::actions::Effect;
-use crate::events::{Event, HostResult, Status, TaskInfo};
+use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
 use crate::playbook::{Block, Item, Play, Role, RoleTasks, Task};
 use crate::source::Node;
 use crate::template::{self, Scope, Variable};
-use crate::vars::{Layer, TaskLayers};
+use crate::vars::Layer;
 
 /// The state of a batch while its play runs.
 pub struct Batch<'a> {
@@ -30,6 +31,8 @@ pub struct Batch<'a> {
     pub handlers: Handlers,
     /// Roles whose variables all tasks see.
     pub roles: Vec<Arc<Role>>,
+    /// Roles that `ansible_play_role_names` names: those of the play, and included ones.
+    pub named_roles: Vec<Arc<Role>>,
     /// Of which role a task was not skipped on which host.
     ran: HashSet<(String, String)>,
     /// Which role has run to its end on which host.
@@ -42,7 +45,9 @@ pub struct Batch<'a> {
     pub failed: HashSet<String>,
     pub unreachable: HashSet<String>,
     /// Failed hosts that do what a block always does.
-    excused: HashSet<String>,
+    pub excused: HashSet<String>,
+    /// Hosts whose handlers are over, as one of them failed.
+    pub handler_failed: HashSet<String>,
     /// Hosts that `meta: end_host` took out.
     ended: HashSet<String>,
     /// What `meta: end_batch` or `end_play` has ended, for all hosts of the batch.
@@ -59,19 +64,26 @@ pub struct Batch<'a> {
     pub debugs: bool,
     /// The answers of `vars_prompt`.
     pub prompted: Arc<Layer>,
-    /// Too many hosts failed, or one that all depend on: no further play runs.
-    pub broken: bool,
+    /// Hosts that no later play has: those that failed for good, and those that failed with
+    /// another one, whatever rescued them.
+    pub out: HashSet<String>,
+    /// Hosts that the block right around does not take up again when it ends.
+    pub spent: HashSet<String>,
 }
 
 /// Where in the play a list of tasks stands.
 #[derive(Clone, Default)]
 pub struct Place {
     /// A block around has a rescue that would take a failure.
-    rescuable: bool,
+    pub rescuable: bool,
+    /// What a block around does always is still to come.
+    pub has_always: bool,
     /// Variables of the includes around; highest first.
     pub includes: Vec<Arc<Layer>>,
     /// The role around.
-    role: Option<Arc<Role>>,
+    pub role: Option<Arc<Role>>,
+    /// They are handlers: what they notify runs at once.
+    pub of_handlers: bool,
 }
 
 impl Place {
@@ -101,6 +113,7 @@ impl<'a> Batch<'a> {
             play,
             handlers: Handlers::of(play),
             roles: play.roles.clone(),
+            named_roles: play.roles.clone(),
             ran: HashSet::new(),
             completed: HashSet::new(),
             ended_roles: HashSet::new(),
@@ -109,10 +122,12 @@ impl<'a> Batch<'a> {
             failed: HashSet::new(),
             unreachable: HashSet::new(),
             excused: HashSet::new(),
+            handler_failed: HashSet::new(),
             ended: HashSet::new(),
             end: Arc::default(),
             told: false,
-            broken: false,
+            out: HashSet::new(),
+            spent: HashSet::new(),
             everyone: hosts.clone(),
             apart: false,
             first_task: None,
@@ -136,6 +151,7 @@ impl<'a> Batch<'a> {
             hosts: vec![host.to_owned()],
             handlers: Handlers::of(self.play),
             roles: self.roles.clone(),
+            named_roles: self.named_roles.clone(),
             ran: HashSet::new(),
             completed: HashSet::new(),
             ended_roles: HashSet::new(),
@@ -144,6 +160,7 @@ impl<'a> Batch<'a> {
             failed: HashSet::new(),
             unreachable: HashSet::new(),
             excused: HashSet::new(),
+            handler_failed: HashSet::new(),
             ended: HashSet::new(),
             end: self.end.clone(),
             told: false,
@@ -152,7 +169,8 @@ impl<'a> Batch<'a> {
             first_task: self.first_task.clone(),
             debugs: self.debugs,
             prompted: self.prompted.clone(),
-            broken: false,
+            out: HashSet::new(),
+            spent: HashSet::new(),
         }
     }
 
@@ -166,8 +184,10 @@ impl<'a> Batch<'a> {
     /// Runs a section of the play (pre_tasks, tasks, post_tasks) and the handlers that it notified.
     pub async fn section(&mut self, items: &[Item]) -> Result<(), Stop> {
         let hosts = self.alive();
+        self.spent.clear();
         self.items(items, hosts, Place::default()).await?;
-        self.flush_handlers().await
+        let hosts = self.hosts.clone();
+        self.flush_handlers(&hosts, false).await
     }
 
     /// The hosts that still take part.
@@ -175,7 +195,7 @@ impl<'a> Batch<'a> {
         self.hosts.iter().filter(|host| self.is_alive(host)).cloned().collect()
     }
 
-    fn is_alive(&self, host: &str) -> bool {
+    pub fn is_alive(&self, host: &str) -> bool {
         (!self.failed.contains(host) || self.excused.contains(host))
             && !self.unreachable.contains(host)
             && !self.ended.contains(host)
@@ -185,11 +205,6 @@ impl<'a> Batch<'a> {
     pub fn lost(&self) -> impl Iterator<Item = (String, Lost)> {
         let failed = self.failed.iter().map(|host| (host.clone(), Lost::Failed));
         failed.chain(self.unreachable.iter().map(|host| (host.clone(), Lost::Unreachable)))
-    }
-
-    /// Whether every host of the batch failed or was unreachable.
-    pub fn failed_all(&self) -> bool {
-        self.hosts.iter().all(|host| self.failed.contains(host) || self.unreachable.contains(host))
     }
 
     pub fn end_host(&mut self, host: &str) {
@@ -203,7 +218,7 @@ impl<'a> Batch<'a> {
         self.ended.extend(out);
         self.ended.extend(self.unreachable.drain());
         self.failed.clear();
-        self.broken = false;
+        self.out.clear();
         self.run.regain(&self.play_hosts_all);
     }
 
@@ -278,6 +293,7 @@ impl<'a> Batch<'a> {
                 settings: &self.run.settings,
                 templar: self.run.templar(),
                 scope: &scope,
+                of_task: &scope,
                 keywords: Some(&task.keywords),
             };
             let pool = &self.run.session.pool;
@@ -300,23 +316,32 @@ impl<'a> Batch<'a> {
         hosts: Vec<String>,
         place: &Place,
     ) -> Result<(), Stop> {
-        let inner =
-            Place { rescuable: place.rescuable || !block.rescue.is_empty(), ..place.clone() };
+        let has_rescue = !block.rescue.is_empty();
+        let has_always = place.has_always || !block.always.is_empty();
+        let rescuable = place.rescuable || has_rescue;
+        let inner = Place { rescuable, has_always, ..place.clone() };
         self.items(&block.block, hosts.clone(), inner).await?;
-        if !block.rescue.is_empty() {
+        let spent = std::mem::take(&mut self.spent);
+        if has_rescue {
+            let failed = hosts.iter().filter(|host| !spent.contains(*host));
             let rescued: Vec<_> =
-                hosts.iter().filter(|host| self.failed.remove(*host)).cloned().collect();
+                failed.filter(|host| self.failed.remove(*host)).cloned().collect();
             if !rescued.is_empty() {
-                self.broken = false;
-                self.items(&block.rescue, rescued, place.clone()).await?;
+                let inner = Place { has_always, ..place.clone() };
+                self.items(&block.rescue, rescued, inner).await?;
             }
         }
+        let spent_twice = std::mem::take(&mut self.spent);
         if !block.always.is_empty() {
             // A failed host does what always has to be done, and stays failed.
             let excused = self.excused.clone();
-            self.excused.extend(hosts.iter().filter(|host| self.failed.contains(*host)).cloned());
+            let failed = hosts.iter().filter(|host| self.failed.contains(*host));
+            let does = failed.filter(|host| has_rescue || !spent.contains(*host));
+            let does = does.filter(|host| !spent_twice.contains(*host));
+            self.excused.extend(does.cloned());
             let result = self.items(&block.always, hosts, place.clone()).await;
             self.excused = excused;
+            self.spent.clear();
             result?;
         }
         Ok(())
@@ -356,7 +381,6 @@ impl<'a> Batch<'a> {
         if task.module == "meta" {
             return meta::run(self, task, &hosts, place).await;
         }
-        let everyone = hosts.clone();
         // A host that goes by itself runs what would run once, as in Ansible.
         let once = !self.apart
             && (self.flag(task.keywords.run_once.as_ref(), &scope)?
@@ -372,10 +396,14 @@ impl<'a> Batch<'a> {
         }
         let finished = self.on_hosts(task, &info, hosts, place, &scope, once).await?;
         let mut includes = Vec::new();
-        let mut any_failed = false;
+        let mut broke = Broke::default();
         for done in finished {
             let mut done = self.debugged(task, &info, done, place, once).await?;
-            any_failed |= matches!(done.status, Status::Failed | Status::Unreachable);
+            match done.status {
+                Status::Failed => broke.failed.push(done.host.clone()),
+                Status::Unreachable => broke.unreachable.push(done.host.clone()),
+                _ => {}
+            }
             let wanted = std::mem::take(&mut done.includes);
             let targets = if once { self.reached() } else { vec![done.host.clone()] };
             if !wanted.is_empty() {
@@ -383,7 +411,7 @@ impl<'a> Batch<'a> {
             }
             self.keep(task, &done, &targets, place)?;
         }
-        self.after(task, &everyone, once && any_failed, any_failed, &scope)?;
+        self.after(task, &broke, once, &scope)?;
         self.included(task, includes, place).await
     }
 
@@ -466,7 +494,10 @@ impl<'a> Batch<'a> {
         self.run.events.emit(Event::HostFinished(HostResult {
             task: info.clone(),
             host: done.host.clone(),
-            delegated_to: done.delegated_to.clone(),
+            delegated_to: done.delegated_to.clone().map(|name| {
+                let address = done.address.clone();
+                Delegate { name, address }
+            }),
             status: done.status,
             item: None,
             rescued: place.rescuable,
@@ -491,10 +522,14 @@ impl<'a> Batch<'a> {
                 manager.set(host, [(name.clone(), value.clone())]);
             }
         }
-        let learning = self.learning(task, done, targets)?;
-        self.keep_facts(done, &learning);
-        for effect in &done.effects {
-            self.apply(effect, &learning);
+        let delegates = self.delegates_facts(task, done)?;
+        let learning = |delegated: &Option<String>| match delegated {
+            Some(host) if delegates => vec![host.clone()],
+            _ => targets.to_vec(),
+        };
+        self.keep_facts(done, &learning(&done.delegated_to));
+        for (delegated, effect) in &done.effects {
+            self.apply(effect, &learning(delegated));
         }
         if done.status == Status::Changed && !task.notify.is_empty() {
             self.notify(task, done, place)?;
@@ -514,44 +549,14 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Of a loop each item that changed something notifies.
-    fn notify(&mut self, task: &Task, done: &Finished, place: &Place) -> Result<(), Stop> {
-        let scope = self.scope(&done.host, task, place);
-        let scopes: Vec<Arc<dyn Scope>> = match done.changed_items.as_slice() {
-            [] => vec![Arc::new(scope)],
-            items => {
-                let each = items.iter().map(|locals| scope.with_locals(locals.clone()));
-                each.map(|scope| Arc::new(scope) as Arc<dyn Scope>).collect()
-            }
-        };
-        let strict = self.run.settings.error_on_missing_handler;
-        for scope in scopes {
-            for node in &task.notify {
-                let templar = self.run.templar();
-                let missing = self.handlers.notify(templar, node, &done.host, &scope, strict)?;
-                for text in missing {
-                    self.run.events.emit(Event::Warning { text });
-                }
-            }
+    /// Whether facts and variables of the task are those of the host that it was delegated to.
+    fn delegates_facts(&self, task: &Task, done: &Finished) -> Result<bool, Stop> {
+        let node = task.keywords.delegate_facts.as_ref();
+        if done.delegated_to.is_none() || node.is_none() {
+            return Ok(false);
         }
-        Ok(())
-    }
-
-    /// Whom the facts and variables of a result are of: with `delegate_facts` of the host
-    /// that the task was delegated to.
-    fn learning(
-        &self,
-        task: &Task,
-        done: &Finished,
-        targets: &[String],
-    ) -> Result<Vec<String>, Stop> {
-        if let Some(delegated) = &done.delegated_to {
-            let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, &Place::default()));
-            if self.flag(task.keywords.delegate_facts.as_ref(), &scope)? {
-                return Ok(vec![delegated.clone()]);
-            }
-        }
-        Ok(targets.to_vec())
+        let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, &Place::default()));
+        self.flag(node, &scope)
     }
 
     fn keep_facts(&self, done: &Finished, hosts: &[String]) {
@@ -592,135 +597,6 @@ impl<'a> Batch<'a> {
             // Done where the task ran, which says whether it changed something.
             Effect::AddHost { .. } | Effect::GroupBy { .. } => {}
         }
-    }
-
-    /// Counts a result for the recap and takes a failed host out.
-    pub fn count(&mut self, task: &Task, done: &Finished, place: &Place) {
-        let rescuable = place.rescuable;
-        self.run.count(&done.host, |stats| match done.status {
-            // An include is counted by the tasks that it brings.
-            Status::Ok if matches!(task.module.as_str(), "include_tasks" | "include_role") => {}
-            Status::Ok => stats.ok += 1,
-            Status::Changed => {
-                stats.ok += 1;
-                stats.changed += 1;
-            }
-            Status::Skipped => stats.skipped += 1,
-            Status::Failed if rescuable => stats.rescued += 1,
-            Status::Failed => stats.failed += 1,
-            Status::FailedIgnored => {
-                stats.ok += 1;
-                stats.ignored += 1;
-                if result::flag(&done.result, "changed") {
-                    stats.changed += 1;
-                }
-            }
-            Status::Unreachable => stats.unreachable += 1,
-            Status::UnreachableIgnored => stats.ignored += 1,
-        });
-        match done.status {
-            Status::Failed => {
-                self.failed.insert(done.host.clone());
-                self.excused.remove(&done.host);
-                self.remember_failure(task, done);
-            }
-            Status::Unreachable => {
-                self.unreachable.insert(done.host.clone());
-            }
-            _ => {}
-        }
-    }
-
-    /// What a rescue can ask about: ansible_failed_task and ansible_failed_result.
-    fn remember_failure(&self, task: &Task, done: &Finished) {
-        let result = template::from_json(&result::registered(&done.result));
-        let task = template::from_json(&json!({
-            "name": task.name.as_ref().map(Node::to_json).unwrap_or_default(),
-            "action": task.module,
-        }));
-        self.run.manager.set(
-            &done.host,
-            [
-                ("ansible_failed_result".to_owned(), Variable::Data(result)),
-                ("ansible_failed_task".to_owned(), Variable::Data(task)),
-            ],
-        );
-    }
-
-    /// What failures do to the other hosts of the batch.
-    pub fn after(
-        &mut self,
-        task: &Task,
-        hosts: &[String],
-        once_failed: bool,
-        any_failed: bool,
-        scope: &Arc<dyn Scope>,
-    ) -> Result<(), Stop> {
-        if !any_failed {
-            return Ok(());
-        }
-        let fatal = match &task.keywords.any_errors_fatal {
-            _ if once_failed => true,
-            Some(node) => self.flag(Some(node), scope)?,
-            None => self.run.settings.any_errors_fatal,
-        };
-        if fatal {
-            self.failed.extend(
-                hosts.iter().filter(|host| self.is_alive(host)).cloned().collect::<Vec<_>>(),
-            );
-            self.broken = true;
-            return Ok(());
-        }
-        if let Some(node) = &self.play.max_fail_percentage {
-            let limit = number_of(self.run.templar(), node, scope, "max_fail_percentage")
-                .map_err(Stop::of_failure)?;
-            let out = self.failed.len() + self.unreachable.len();
-            if out as f64 * 100.0 / self.hosts.len().max(1) as f64 > limit {
-                self.failed.extend(self.alive());
-                self.broken = true;
-                self.told = true;
-                self.run.events.emit(Event::NoMoreHosts);
-            }
-        }
-        Ok(())
-    }
-
-    pub async fn flush_handlers(&mut self) -> Result<(), Stop> {
-        for index in 0..self.handlers.len() {
-            let hosts = self.handlers.take(index);
-            let force = self.run.settings.force_handlers || self.play_forces_handlers()?;
-            let runs: Vec<String> = self
-                .hosts
-                .iter()
-                .filter(|host| hosts.contains(*host))
-                .filter(|host| {
-                    self.is_alive(host)
-                        || (force && self.failed.contains(*host) && self.end.get().is_none())
-                })
-                .cloned()
-                .collect();
-            if runs.is_empty() {
-                continue;
-            }
-            let Some(handler) = self.handlers.get(index) else {
-                continue;
-            };
-            self.task(&handler, runs, &Place::default()).await?;
-        }
-        Ok(())
-    }
-
-    fn play_forces_handlers(&self) -> Result<bool, Stop> {
-        let Some(node) = &self.play.force_handlers else {
-            return Ok(false);
-        };
-        let Some(host) = self.hosts.first() else {
-            return Ok(false);
-        };
-        let layers = TaskLayers { play: self.layers_of(host), ..TaskLayers::default() };
-        let scope = self.run.manager.task_scope(host, &self.vars(), &layers);
-        let scope: Arc<dyn Scope> = Arc::new(scope);
-        self.flag(Some(node), &scope)
     }
 
     pub fn flag(&self, node: Option<&Node>, scope: &Arc<dyn Scope>) -> Result<bool, Stop> {

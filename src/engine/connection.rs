@@ -19,6 +19,8 @@ pub struct Resolver<'a> {
     pub templar: &'a Templar,
     /// The variables of the host that is connected to.
     pub scope: &'a Arc<dyn Scope>,
+    /// The variables that the task's keywords see.
+    pub of_task: &'a Arc<dyn Scope>,
     /// The task's keywords; none when the host is reached outside of a task.
     pub keywords: Option<&'a Keywords>,
 }
@@ -117,7 +119,7 @@ impl Resolver<'_> {
         let wanted = match self.variable(&["ansible_become"])? {
             Some(value) => truth(&value),
             None => match self.keywords.and_then(|k| k.become_.as_ref()) {
-                Some(node) => flag_of(self.templar, node, self.scope)?,
+                Some(node) => flag_of(self.templar, node, self.of_task)?,
                 None => self.settings.become_,
             },
         };
@@ -152,7 +154,7 @@ impl Resolver<'_> {
         field: impl Fn(&Keywords) -> Option<&crate::source::Node>,
     ) -> Result<Option<String>, Failure> {
         match self.keywords.and_then(field) {
-            Some(node) => text_of(self.templar, node, self.scope),
+            Some(node) => text_of(self.templar, node, self.of_task),
             None => Ok(None),
         }
     }

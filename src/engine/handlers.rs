@@ -1,130 +1,136 @@
-//! Handlers: who was notified, and in what order they run.
+//! Handlers: what was notified, and in what order they run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Stop;
-use super::keywords::value_of;
+use indexmap::IndexSet;
+
 use crate::playbook::{Item, Play, Task};
-use crate::source::Node;
-use crate::template::{self, Scope, Templar};
+use crate::vars::Layer;
+
+/// The names of handlers, those that can be told.
+pub type Titles = [Option<String>];
 
 /// The handlers of a play, in the order in which they run.
 pub struct Handlers {
     entries: Vec<Entry>,
+    /// What hosts have notified since their handlers ran last. Which handlers these names
+    /// mean is seen when they are flushed: an include may bring other ones meanwhile.
+    notifications: HashMap<String, IndexSet<String>>,
 }
 
 struct Entry {
     task: Arc<Task>,
-    /// Which of the times that handlers were taken in brought it.
-    brought: usize,
+    includes: Vec<Arc<Layer>>,
+    /// The list that it came in: the play's own, or that of a role, at one of the times that
+    /// handlers were taken in.
+    list: usize,
     notified: HashSet<String>,
 }
 
 impl Handlers {
     pub fn of(play: &Play) -> Self {
-        let mut handlers = Self { entries: Vec::new() };
-        handlers.add(&play.handlers);
+        let mut handlers = Self { entries: Vec::new(), notifications: HashMap::new() };
+        handlers.add(&play.handlers, &[]);
         handlers
     }
 
-    /// Takes in what an include brings.
-    pub fn add(&mut self, items: &[Item]) {
-        let brought = self.entries.last().map_or(0, |last| last.brought + 1);
-        let tasks = items.iter().flat_map(|item| item.tasks(false));
-        let entry =
-            |task: &Arc<Task>| Entry { task: task.clone(), brought, notified: HashSet::new() };
-        self.entries.extend(tasks.map(entry));
-    }
-
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub fn get(&self, index: usize) -> Option<Arc<Task>> {
-        self.entries.get(index).map(|entry| entry.task.clone())
-    }
-
-    /// The hosts that notified this handler; they are forgotten with this.
-    pub fn take(&mut self, index: usize) -> HashSet<String> {
-        self.entries.get_mut(index).map(|e| std::mem::take(&mut e.notified)).unwrap_or_default()
-    }
-
-    /// Notes that `host` wants the handlers of this name, or that listen to it. Names that
-    /// no handler has are an error, or returned when it is not `strict`.
-    pub fn notify(
-        &mut self,
-        templar: &Templar,
-        node: &Node,
-        host: &str,
-        scope: &Arc<dyn Scope>,
-        strict: bool,
-    ) -> Result<Vec<String>, Stop> {
-        let mut missing = Vec::new();
-        let value = value_of(templar, node, scope).map_err(Stop::of_failure)?;
-        let names: Vec<String> = match value.kind() {
-            minijinja::value::ValueKind::Seq => value
-                .try_iter()
-                .map(|items| items.map(|item| template::python_text(&item)).collect())
-                .unwrap_or_default(),
-            _ => vec![template::python_text(&value)],
-        };
-        for name in names {
-            if !self.notify_name(templar, &name, host, scope) {
-                let error = node.span.error(format!(
-                    "The requested handler '{name}' was not found in either the main handlers \
-                     list nor in the listening handlers list"
-                ));
-                if !strict {
-                    missing.push(error.message);
-                    continue;
-                }
-                return Err(Stop::Error(error.to_string()));
+    /// Takes in what an include brings, with the variables that it gives.
+    pub fn add(&mut self, items: &[Item], includes: &[Arc<Layer>]) {
+        let role = |task: &Task| task.role.as_ref().map(|role| role.identity.clone());
+        let mut list = self.entries.last().map_or(0, |last| last.list + 1);
+        let mut last = None;
+        for task in items.iter().flat_map(|item| item.tasks(false)) {
+            if last.replace(role(task)).is_some_and(|before| before != role(task)) {
+                list += 1;
             }
+            self.entries.push(Entry {
+                task: task.clone(),
+                includes: includes.to_vec(),
+                list,
+                notified: HashSet::new(),
+            });
         }
-        Ok(missing)
     }
 
-    fn notify_name(
-        &mut self,
-        templar: &Templar,
-        name: &str,
-        host: &str,
-        scope: &Arc<dyn Scope>,
-    ) -> bool {
-        let mut found = false;
-        let is_named = |entry: &Entry| {
-            let Some(node) = &entry.task.name else {
-                return false;
-            };
-            let plain = match &entry.task.role {
-                // `role : name` names the handler of that role.
-                Some(role) => name.strip_prefix(&format!("{} : ", role.body.name)).unwrap_or(name),
-                None => name,
-            };
-            let is = |text: &str| text == name || text == plain;
-            node.as_str().is_some_and(is)
-                || templar.render(node, scope).is_ok_and(|v| is(&template::python_text(&v)))
-        };
-        // Of the lists of the play and of its roles the last one that has the name counts,
-        // and in it the first handler.
-        let list = |entry: &Entry| {
-            (entry.brought, entry.task.role.as_ref().map(|role| role.body.path.clone()))
-        };
-        let named = self.entries.iter().rposition(is_named).and_then(|last| {
-            let wanted = self.entries.get(last).map(list);
-            self.entries.iter().position(|entry| Some(list(entry)) == wanted && is_named(entry))
-        });
-        if let Some(entry) = named.and_then(|index| self.entries.get_mut(index)) {
-            entry.notified.insert(host.to_owned());
-            found = true;
+    /// A handler, and the variables of the includes that brought it.
+    pub fn get(&self, index: usize) -> Option<(Arc<Task>, Vec<Arc<Layer>>)> {
+        self.entries.get(index).map(|entry| (entry.task.clone(), entry.includes.clone()))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (&Task, &[Arc<Layer>])> {
+        self.entries.iter().map(|entry| (&*entry.task, entry.includes.as_slice()))
+    }
+
+    /// Notes that `host` wants what has this name or listens to it; false when nothing does.
+    /// While handlers run it is for this time, else for the next. `titles` are the names of
+    /// the handlers as the host sees them.
+    pub fn notify(&mut self, name: &str, host: &str, running: bool, titles: &Titles) -> bool {
+        let wanted = self.resolve(name, titles);
+        if running {
+            self.mark(&wanted, host);
+        } else if !wanted.is_empty() {
+            self.notifications.entry(host.to_owned()).or_default().insert(name.to_owned());
         }
-        for entry in &mut self.entries {
-            if entry.task.listen.iter().any(|topic| topic == name) {
+        !wanted.is_empty()
+    }
+
+    /// The handlers are about to run for this host: what it has notified is settled.
+    pub fn settle(&mut self, host: &str, titles: &Titles) {
+        for name in self.notifications.remove(host).unwrap_or_default() {
+            let wanted = self.resolve(&name, titles);
+            self.mark(&wanted, host);
+        }
+    }
+
+    pub fn is_notified(&self, index: usize, host: &str) -> bool {
+        self.entries.get(index).is_some_and(|entry| entry.notified.contains(host))
+    }
+
+    /// The handler runs for this host now.
+    pub fn take(&mut self, index: usize, host: &str) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.notified.remove(host);
+        }
+    }
+
+    fn mark(&mut self, wanted: &[usize], host: &str) {
+        for index in wanted {
+            if let Some(entry) = self.entries.get_mut(*index) {
                 entry.notified.insert(host.to_owned());
-                found = true;
             }
         }
-        found
+    }
+
+    /// The one that has the name, and those that listen to it. Of several lists the last one
+    /// counts, and in it the first handler; of listening handlers of one name as well.
+    fn resolve(&self, name: &str, titles: &Titles) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.entries.len()).collect();
+        order.sort_by_key(|index| {
+            let list = self.entries.get(*index).map_or(0, |entry| entry.list);
+            (std::cmp::Reverse(list), *index)
+        });
+        let entries = || order.iter().filter_map(|index| Some((*index, self.entries.get(*index)?)));
+        let title_of = |index: usize| titles.get(index)?.as_ref();
+        let is_named = |index: usize, entry: &Entry| {
+            let Some(title) = title_of(index) else { return false };
+            title == name
+                || entry.task.role.as_ref().is_some_and(|role| {
+                    // `role : name` names the handler of that role.
+                    name.strip_suffix(title.as_str())
+                        .is_some_and(|rest| rest.strip_suffix(" : ") == Some(&role.body.name))
+                })
+        };
+        let named =
+            entries().find(|(index, entry)| is_named(*index, entry)).map(|(index, _)| index);
+        let mut wanted: Vec<usize> = named.into_iter().collect();
+        let mut seen = HashSet::new();
+        for (index, entry) in entries() {
+            let listens = entry.task.listen.iter().any(|topic| topic == name);
+            if listens && title_of(index).is_none_or(|title| seen.insert(title)) {
+                wanted.push(index);
+            }
+        }
+        wanted
     }
 }

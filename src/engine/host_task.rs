@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value as Json, json};
 use tokio::sync::Semaphore;
 
-use super::connection::Resolver;
+use super::connection::{Resolver, text_variable};
 use super::invoke::{self, Invocation, Target};
 use super::keywords::{flag_of, number_of, text_of, value_of};
 use super::recorder::{self, Subject};
@@ -15,7 +15,7 @@ use super::result::{self, Result as TaskResult};
 use super::{Run, loops};
 use crate::actions::guard;
 use crate::actions::{Context, Effect, Failure, Flags, Remote};
-use crate::events::{Event, HostResult, Status, TaskInfo};
+use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
 use crate::journal::Key;
 use crate::playbook::Task;
 use crate::source::Node;
@@ -45,7 +45,10 @@ pub struct Finished {
     /// The whole result, uncensored: for `register` and the rescue variables.
     pub result: TaskResult,
     pub delegated_to: Option<String>,
-    pub effects: Vec<Effect>,
+    /// The delegate's `ansible_host`.
+    pub address: Option<String>,
+    /// Each with the host that its item was delegated to.
+    pub effects: Vec<(Option<String>, Effect)>,
     /// Files that include_tasks asks for, one per item that was not skipped.
     pub includes: Vec<Include>,
     /// The loop's variables of the items that changed something.
@@ -80,9 +83,27 @@ pub(super) struct Once {
     pub result: TaskResult,
     effects: Vec<Effect>,
     pub delegated_to: Option<String>,
+    /// The delegate's `ansible_host`, for what has run there.
+    pub address: Option<String>,
     include: Option<Include>,
     /// Done before the run was resumed.
     resumed: bool,
+}
+
+impl Once {
+    fn delegate(&self) -> Option<Delegate> {
+        let address = self.address.clone();
+        self.delegated_to.clone().map(|name| Delegate { name, address })
+    }
+}
+
+/// A name as the playbook has it.
+fn written(node: &Node) -> String {
+    node.as_str().map_or_else(|| node.to_json().to_string(), str::to_owned)
+}
+
+fn of_host(effects: Vec<Effect>, host: Option<&String>) -> Vec<(Option<String>, Effect)> {
+    effects.into_iter().map(|effect| (host.cloned(), effect)).collect()
 }
 
 impl HostTask<'_> {
@@ -101,6 +122,7 @@ impl HostTask<'_> {
             status: Status::Ok,
             result: Map::new(),
             delegated_to: None,
+            address: None,
             effects: Vec::new(),
             includes: Vec::new(),
             changed_items: Vec::new(),
@@ -114,8 +136,9 @@ impl HostTask<'_> {
                 let once = self.recorded(&self.scope, None, no_log).await;
                 finished.result = once.result;
                 finished.resumed = once.resumed;
-                finished.effects = once.effects;
+                finished.effects = of_host(once.effects, once.delegated_to.as_ref());
                 finished.delegated_to = once.delegated_to;
+                finished.address = once.address;
                 finished.includes.extend(once.include);
             }
             Ok(Some(items)) => self.run_loop(items, &mut finished).await,
@@ -169,6 +192,10 @@ impl HostTask<'_> {
             let scope = self.scope.with_locals(learned.clone()).with_locals(locals.clone());
             let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
             let label = loops::label(self.run.templar(), control, item, &dynamic);
+            let (label, unlabelled) = match label {
+                Ok(label) => (label, None),
+                Err(failure) => ("None".to_owned(), Some(failure)),
+            };
             let started = Instant::now();
             let item_of = Item { index, locals: &locals, label: &label };
             if goes_ahead && ahead.is_empty() && !self.is_done(index) {
@@ -179,14 +206,21 @@ impl HostTask<'_> {
                 Some(sent) => self.arrived(sent, &scope, finished.no_log).await,
                 None => self.recorded(&scope, Some(item_of), finished.no_log).await,
             };
+            if let Some(failure) = unlabelled.filter(|_| !once.resumed) {
+                once.result = result::of_failure(failure);
+            }
             finished.resumed &= once.resumed;
             self.name_item(&mut once.result, control, index, item);
             if once.include.is_none() && !once.resumed {
                 self.emit_item(finished, &once, label, &dynamic, started.elapsed());
             }
             learned.extend(once.effects.iter().flat_map(Effect::variables));
-            finished.effects.append(&mut once.effects);
-            finished.delegated_to = once.delegated_to.or(finished.delegated_to.take());
+            if let Some(name) = &self.task.register {
+                let value = template::from_json(&result::registered(&once.result));
+                learned.insert(name.clone(), Variable::Data(value));
+            }
+            let effects = std::mem::take(&mut once.effects);
+            finished.effects.extend(of_host(effects, once.delegated_to.as_ref()));
             finished.includes.extend(once.include);
             let result = once.result;
             if result::flag(&result, "changed") {
@@ -210,6 +244,8 @@ impl HostTask<'_> {
             }
         }
         finished.result = result::of_loop(results);
+        // Its items had hosts of their own: of the whole Ansible knows what is written alone.
+        finished.delegated_to = self.task.keywords.delegate_to.as_ref().map(written);
     }
 
     /// Whether `break_when` ends the loop after this item.
@@ -258,7 +294,7 @@ impl HostTask<'_> {
         self.run.events.emit(Event::ItemFinished(HostResult {
             task: self.info.clone(),
             host: finished.host.clone(),
-            delegated_to: once.delegated_to.clone(),
+            delegated_to: once.delegate(),
             status: self.status(&once.result, scope),
             item: Some(label),
             rescued: false,
@@ -321,6 +357,7 @@ impl HostTask<'_> {
                 result: done.result.clone(),
                 effects: recorder::effects_of(done),
                 delegated_to: done.delegated_to.clone(),
+                address: None,
                 include: None,
                 resumed: true,
             };
@@ -351,6 +388,7 @@ impl HostTask<'_> {
                 return once;
             }
             Err(failure) => {
+                once.delegated_to = self.task.keywords.delegate_to.as_ref().map(written);
                 once.result = result::of_failure(failure);
                 return once;
             }
@@ -358,7 +396,18 @@ impl HostTask<'_> {
         if let Err(failure) = self.prepared(scope, &dynamic, item, key, subject, &mut once).await {
             once.result = result::of_failure(failure);
         }
+        if result::flag(&once.result, "unreachable") {
+            once.address = None;
+        }
         once
+    }
+
+    /// Whom the task is delegated to; a name that cannot be told is shown as it is written.
+    pub(super) fn delegate(&self, scope: &Arc<dyn Scope>, once: &mut Once) -> Result<(), Failure> {
+        let Some(node) = &self.task.keywords.delegate_to else { return Ok(()) };
+        once.delegated_to = Some(written(node));
+        once.delegated_to = text_of(self.run.templar(), node, scope)?;
+        Ok(())
     }
 
     /// `ansible_delegated_vars`: the variables of the host that the task is delegated to.
@@ -371,10 +420,7 @@ impl HostTask<'_> {
         let Ok(Some(target)) = text_of(self.run.templar(), node, &dynamic) else {
             return scope.clone();
         };
-        let variables = self.run.scope_of(&target).as_value();
-        let delegated = Value::from_pairs([(target, variables)]);
-        let name = "ansible_delegated_vars".to_owned();
-        scope.with_locals(Layer::from_iter([(name, Variable::Data(delegated))]))
+        scope.delegated(self.run.scope_of(&target))
     }
 
     async fn prepared(
@@ -387,6 +433,7 @@ impl HostTask<'_> {
         once: &mut Once,
     ) -> Result<(), Failure> {
         let templar = self.run.templar();
+        self.delegate(dynamic, once)?;
         let invocation = Invocation::of(self.run, self.task, templar, dynamic)?;
         if let Invocation::Include(target) = &invocation {
             once.include = Some(Include {
@@ -395,8 +442,13 @@ impl HostTask<'_> {
                 item: item.map(|item| item.label.to_owned()),
             });
             once.result.insert("changed".to_owned(), json!(false));
-            let (Target::Tasks(name) | Target::Role { name, .. }) = target;
+            let (Target::Tasks(name) | Target::Role { name, .. }) = &target;
             once.result.insert("include".to_owned(), json!(name));
+            let arguments = match target {
+                Target::Tasks(_) => Map::new(),
+                Target::Role { arguments, .. } => arguments.clone(),
+            };
+            once.result.insert("include_args".to_owned(), Json::Object(arguments));
             return Ok(());
         }
         let context = self.context(dynamic, once)?;
@@ -404,7 +456,7 @@ impl HostTask<'_> {
             guard::enter_if_known(&context).await?;
         }
         self.run.recorder.begin(key, subject, &invocation).await?;
-        once.result = self.attempts(&invocation, &context, scope).await?;
+        once.result = self.attempts(&invocation, &context, scope, once).await?;
         once.effects = context.take_effects();
         Ok(())
     }
@@ -417,6 +469,7 @@ impl HostTask<'_> {
         let remote = self.remote(scope, once)?;
         Ok(Context::new(
             self.scope.host().to_owned(),
+            self.info.name.clone(),
             self.flags(scope)?,
             self.environment(scope)?,
             scope.clone(),
@@ -431,18 +484,15 @@ impl HostTask<'_> {
         let templar = self.run.templar();
         let settings = &self.run.settings;
         let keywords = Some(&*self.task.keywords);
-        let delegate = match &self.task.keywords.delegate_to {
-            Some(node) => text_of(templar, node, scope)?,
-            None => None,
+        let pool = &self.run.session.pool;
+        let Some(target) = once.delegated_to.clone() else {
+            return Resolver { settings, templar, scope, of_task: scope, keywords }
+                .remote(self.scope.host(), pool);
         };
-        let Some(target) = delegate else {
-            return Resolver { settings, templar, scope, keywords }
-                .remote(self.scope.host(), &self.run.session.pool);
-        };
-        once.delegated_to = Some(target.clone());
         let other: Arc<dyn Scope> = Arc::new(self.run.scope_of(&target));
-        Resolver { settings, templar, scope: &other, keywords }
-            .remote(&target, &self.run.session.pool)
+        once.address = text_variable(templar, &other, &["ansible_host"])?;
+        Resolver { settings, templar, scope: &other, of_task: scope, keywords }
+            .remote(&target, pool)
     }
 
     fn flags(&self, scope: &Arc<dyn Scope>) -> Result<Flags, Failure> {
@@ -518,35 +568,45 @@ impl HostTask<'_> {
         invocation: &Invocation,
         context: &Context,
         scope: &TaskScope,
+        once: &Once,
     ) -> Result<TaskResult, Failure> {
         let templar = self.run.templar();
-        let retrying = !self.task.until.is_empty() || self.task.retries.is_some();
-        if !retrying {
-            let result = self.attempt(invocation, context).await;
-            return self.judge(result, scope);
-        }
         let number = |node: &Option<Node>, default: f64, keyword: &str| match node {
             Some(node) => number_of(templar, node, &context.scope, keyword),
             None => Ok(default),
         };
-        let retries = number(&self.task.retries, 3.0, "retries")?.max(0.0) as u64;
+        let retrying = !self.task.until.is_empty() || self.task.retries.is_some();
+        let retries = match retrying {
+            true => number(&self.task.retries, 3.0, "retries")?.max(0.0) as u64,
+            false => 0,
+        };
+        if retries == 0 {
+            let result = self.attempt(invocation, context).await;
+            return self.judge(result, scope);
+        }
         let delay = number(&self.task.delay, 5.0, "delay")?;
         for attempt in 1..=retries + 1 {
             let mut raw = self.attempt(invocation, context).await;
             raw.insert("attempts".to_owned(), json!(attempt));
             let mut result = self.judge(raw, scope)?;
+            if result::flag(&result, "unreachable") {
+                result.shift_remove("attempts");
+                return Ok(result);
+            }
             if self.until(&result, scope)? {
                 return Ok(result);
             }
             if attempt > retries || self.run.interrupt.requested() {
-                result.insert("attempts".to_owned(), json!(retries.max(1)));
+                result.insert("attempts".to_owned(), json!(retries));
                 result.insert("failed".to_owned(), json!(true));
                 return Ok(result);
             }
-            let shown =
+            let mut shown =
                 if self.no_log(&context.scope) { result::censored(&result) } else { result };
+            shown.insert("retries".to_owned(), json!(retries + 1));
             self.run.events.emit(Event::Retrying {
                 host: context.host.clone(),
+                delegated_to: once.delegate().map(|to| Delegate { address: None, ..to }),
                 task: self.info.clone(),
                 left: retries + 1 - attempt,
                 result: shown,
@@ -557,14 +617,16 @@ impl HostTask<'_> {
     }
 
     async fn attempt(&self, invocation: &Invocation, context: &Context) -> TaskResult {
-        match self.background(context) {
+        let mut result = match self.background(context) {
             Ok(Some(background)) => self.in_background(&background, invocation, context).await,
             Ok(None) => {
                 let result = invoke::run(invocation, context, &self.run.interrupt).await;
                 self.changed_inventory(context, result)
             }
             Err(failure) => result::of_failure(failure),
-        }
+        };
+        result::say_whether_failed(&mut result);
+        result
     }
 
     /// Does what the task wants of the inventory, at once: only then is known whether
@@ -591,9 +653,6 @@ impl HostTask<'_> {
     }
 
     fn until(&self, result: &TaskResult, scope: &TaskScope) -> Result<bool, Failure> {
-        if result::flag(result, "unreachable") {
-            return Ok(true);
-        }
         if self.task.until.is_empty() {
             return Ok(!result::flag(result, "failed"));
         }

@@ -28,7 +28,8 @@ impl Hosts for Directory {
             .scope(host)
             .ok_or_else(|| Failure::new(format!("{host} is not a host of the inventory")))?;
         let templar = self.manager.templar();
-        Resolver { settings: &self.settings, templar, scope: &scope, keywords: None }
+        let (settings, of_task) = (&self.settings, &scope);
+        Resolver { settings, templar, scope: &scope, of_task, keywords: None }
             .remote(host, &self.pool)
     }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::batch::{Batch, Place};
+use super::failures::Broke;
 use super::host_task::{Finished, Include};
 use super::invoke::Target;
 use super::{Stop, result};
 use crate::actions::Failure;
 use crate::events::{EXPLANATION, Event, Status};
-use crate::playbook::{Brought, Task};
+use crate::playbook::{Brought, Item, Task};
 use crate::source::Error;
-use crate::template::Scope;
+use crate::template::{Scope, normal_path};
 
 impl Batch<'_> {
     /// Runs the files that include_tasks asked for: each file once, with all the
@@ -59,11 +60,19 @@ impl Batch<'_> {
             }
         }
         // A handler that several of them bring is the last one's.
-        for (_, _, brought) in &ready {
-            self.handlers.add(&brought.handlers);
+        let within = |include: &Include| {
+            let mut inner = place.clone();
+            // What the include itself sets wins over what its loop's item brings.
+            inner.includes.insert(0, Arc::new(include.locals.clone()));
+            let own = task.keywords.vars.iter().skip(task.outer.vars.len());
+            own.for_each(|layer| inner.includes.insert(0, layer.clone()));
+            inner
+        };
+        for (include, _, brought) in &ready {
+            self.handlers.add(&brought.handlers, &within(include).includes);
         }
         for (include, hosts, brought) in ready {
-            self.include(task, &include, brought, hosts, place).await?;
+            self.include(within(&include), brought, hosts).await?;
         }
         Ok(())
     }
@@ -87,19 +96,16 @@ impl Batch<'_> {
 
     async fn include(
         &mut self,
-        task: &Task,
-        include: &Include,
+        place: Place,
         brought: Brought,
         hosts: Vec<String>,
-        place: &Place,
     ) -> Result<(), Stop> {
-        let mut inner = place.clone();
-        // What the include itself sets wins over what its loop's item brings.
-        inner.includes.insert(0, Arc::new(include.locals.clone()));
-        let own = task.keywords.vars.iter().skip(task.outer.vars.len());
-        own.for_each(|layer| inner.includes.insert(0, layer.clone()));
         self.roles.extend(brought.roles);
-        self.items(&brought.items, hosts, inner).await
+        self.named_roles.extend(brought.items.iter().filter_map(Item::role).cloned());
+        self.items(&brought.items, hosts, place).await?;
+        // The tasks of the include are a block of their own.
+        self.spent.clear();
+        Ok(())
     }
 
     /// What an include names, read; and what it is called.
@@ -150,7 +156,8 @@ impl Batch<'_> {
             return Ok(());
         };
         let scope: Arc<dyn Scope> = Arc::new(self.scope(first, task, place));
-        self.after(task, &self.alive(), false, true, &scope)
+        let broke = Broke { failed: hosts.to_vec(), ..Broke::default() };
+        self.after(task, &broke, false, &scope)
     }
 
     /// Beside the including file first, then beside the playbook, in `tasks/` too.
@@ -162,7 +169,9 @@ impl Batch<'_> {
             let bases = own.into_iter().chain(self.search(task));
             bases.flat_map(|base| [base.join(file), base.join("tasks").join(file)]).collect()
         };
-        candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+        let found = candidates.iter().find(|path| path.is_file());
+        let found = found.map(|path| PathBuf::from(normal_path(&path.to_string_lossy())));
+        found.ok_or_else(|| {
             let place = candidates.first().map(|path| path.display().to_string());
             Error::new(format!(
                 "Could not find or access '{}' on the Ansible Controller.",
@@ -179,6 +188,7 @@ impl Finished {
             status: Status::Failed,
             result,
             delegated_to: None,
+            address: None,
             effects: Vec::new(),
             includes: Vec::new(),
             changed_items: Vec::new(),

@@ -239,6 +239,14 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
             }
         }
     };
+    result_of(invocation, outcome)
+}
+
+/// What came of it, with what it was asked to do.
+pub fn result_of(
+    invocation: &Invocation,
+    outcome: Result<actions::Outcome, actions::Error>,
+) -> TaskResult {
     let mut result = match outcome {
         Ok(outcome) => result::of_outcome(outcome),
         Err(error) => result::of_error(error),

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use minijinja::value::ValueKind;
+
 use super::Run;
 use super::connection::truth;
 use crate::actions::Failure;
 use crate::playbook::Keywords;
 use crate::source::{Node, boolean};
-use crate::template::{Scope, Templar, Value};
+use crate::template::{Scope, Templar, Value, python_text};
 
 /// A keyword's value; its template's error names the place in the playbook.
 pub fn value_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result<Value, Failure> {
@@ -25,14 +27,14 @@ pub fn flag_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result
 }
 
 impl Run {
-    /// Whether what has these keywords runs in check mode; one that cannot be told yet
-    /// does as the run does.
     /// Whether a task shows what it changes.
     pub(super) fn shows_changes(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
         let own = keywords.diff.as_ref();
         own.and_then(|node| flag_of(self.templar(), node, scope).ok()).unwrap_or(self.settings.diff)
     }
 
+    /// Whether what has these keywords runs in check mode; one that cannot be told yet
+    /// does as the run does.
     pub(super) fn checks(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
         let own = keywords.check_mode.as_ref();
         own.and_then(|node| flag_of(self.templar(), node, scope).ok())
@@ -51,6 +53,20 @@ pub fn text_of(
         return Ok(None);
     }
     Ok(Some(value.to_string()).filter(|text| !text.is_empty()))
+}
+
+/// Text, or each text of a list.
+pub fn texts_of(
+    templar: &Templar,
+    node: &Node,
+    scope: &Arc<dyn Scope>,
+) -> Result<Vec<String>, Failure> {
+    let value = value_of(templar, node, scope)?;
+    let items = match value.kind() {
+        ValueKind::Seq => value.try_iter().map(Iterator::collect).unwrap_or_default(),
+        _ => vec![value],
+    };
+    Ok(items.iter().map(python_text).collect())
 }
 
 /// A number of a whole kind, for retries, delay, throttle and the like.

@@ -29,12 +29,13 @@ pub fn items(
     let refuse = |text: &str| Err(TemplateError::new(text).at(Some(&looping.node.span)).into());
     match looping.kind.as_str() {
         "loop" => list(&value).ok_or_else(|| {
-            let error = looping.node.span.error(format!(
-                "Invalid data passed to 'loop', it requires a list, got this instead: {value}. \
-                 Hint: If you passed a list/dict of just one element, try adding wantlist=True to \
-                 your lookup invocation or use q/query instead of lookup."
-            ));
-            Failure::new(error.to_string())
+            let text = format!(
+                "Invalid data passed to 'loop', it requires a list, got this instead: {}. Hint: If \
+                 you passed a list/dict of just one element, try adding wantlist=True to your \
+                 lookup invocation or use q/query instead of lookup.",
+                python_text(&value)
+            );
+            TemplateError::new(&text).at(Some(&looping.node.span)).into()
         }),
         "list" if value.kind() == minijinja::value::ValueKind::Map => {
             refuse("with_list expects a list")
@@ -125,7 +126,10 @@ pub fn label(
     control: &LoopControl,
     item: &Value,
     scope: &Arc<dyn Scope>,
-) -> String {
-    let labelled = control.label.as_ref().and_then(|node| templar.render(node, scope).ok());
-    crate::template::python_text(labelled.as_ref().unwrap_or(item))
+) -> Result<String, Failure> {
+    let Some(node) = &control.label else { return Ok(python_text(item)) };
+    let labelled = templar.render(node, scope).map_err(|error| {
+        Failure::new(format!("Failed to template loop_control.label: {}", error.message))
+    });
+    labelled.map(|value| python_text(&value))
 }

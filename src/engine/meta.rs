@@ -63,7 +63,7 @@ async fn act(
     place: &Place,
 ) -> Result<(), Stop> {
     match name {
-        "flush_handlers" => batch.flush_handlers().await?,
+        "flush_handlers" => batch.flush_handlers(wanted, place.rescuable).await?,
         "noop" => {}
         "end_host" => wanted.iter().for_each(|host| batch.end_host(host)),
         "end_role" => wanted.iter().for_each(|host| batch.end_role(host, place)),

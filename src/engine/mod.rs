@@ -7,6 +7,7 @@ mod catalogue;
 mod connection;
 mod custom_stats;
 mod debugger;
+mod failures;
 mod gather;
 mod handlers;
 mod host_task;
@@ -18,6 +19,7 @@ mod keywords;
 mod load;
 mod loops;
 mod meta;
+mod notifying;
 mod plays;
 mod prompts;
 mod recorder;
@@ -27,8 +29,9 @@ mod stepping;
 mod strategy;
 mod tags;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
@@ -167,6 +170,10 @@ pub struct Run {
     custom_stats: Mutex<CustomStats>,
     /// Hosts that failed or were unreachable in an earlier play.
     lost: Mutex<HashMap<String, Lost>>,
+    /// Hosts that are lost as soon as another batch begins.
+    condemned: Mutex<HashSet<String>>,
+    /// More hosts failed than max_fail_percentage allows.
+    broke_off: AtomicBool,
     recorder: Recorder,
 }
 
@@ -358,6 +365,18 @@ impl Run {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn condemned(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another batch begins: hosts that only failed with others do not come back.
+    fn condemn(&self) {
+        let mut lost = self.lost();
+        for host in self.condemned().drain() {
+            lost.entry(host).or_insert(Lost::Failed);
+        }
+    }
+
     fn is_lost(&self, host: &str) -> bool {
         self.lost().contains_key(host)
     }
@@ -369,6 +388,7 @@ impl Run {
     /// `meta: clear_host_errors` brings back what earlier plays have lost, too.
     fn regain(&self, hosts: &[String]) {
         self.lost().retain(|host, _| !hosts.contains(host));
+        self.condemned().retain(|host| !hosts.contains(host));
     }
 
     /// Hosts that were lost, for `--limit @FILE`.
@@ -416,6 +436,7 @@ impl Run {
                 self.events.emit(Event::Interrupted);
                 exit::INTERRUPTED
             }
+            Ok(()) if self.broke_off.load(Ordering::Relaxed) => exit::FAILED,
             Ok(()) if self.lost().values().any(|lost| *lost == Lost::Unreachable) => exit::PARSE,
             Ok(()) if self.lost_any() => exit::FAILED,
             Ok(()) => 0,

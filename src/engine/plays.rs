@@ -1,6 +1,7 @@
 //! Playbooks and their plays, one after the other.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
@@ -60,6 +61,8 @@ impl Run {
             stats,
             custom_stats: Mutex::default(),
             lost,
+            condemned: Mutex::default(),
+            broke_off: AtomicBool::new(false),
             recorder,
         };
         (run, playbooks)
@@ -119,11 +122,17 @@ impl Run {
             return Ok(true);
         };
         let strategy = self.strategy(play, &scope)?;
-        let everyone = hosts.clone();
-        let hosts: Vec<_> = hosts.into_iter().filter(|host| !self.is_lost(host)).collect();
-        let sizes = self.batch_sizes(play, &scope, hosts.len())?;
-        for batch in serial::batches(&hosts, &sizes) {
+        // Hosts that earlier plays have lost have their places in the batches, as in Ansible.
+        let everyone = hosts;
+        let sizes = self.batch_sizes(play, &scope, everyone.len())?;
+        for batch in serial::batches(&everyone, &sizes) {
+            self.condemn();
+            let size = batch.len();
+            let batch: Vec<_> = batch.into_iter().filter(|host| !self.is_lost(host)).collect();
             self.events.emit(started(batch.clone()));
+            if batch.is_empty() {
+                continue;
+            }
             self.recorder.put(|| Record::Play {
                 at: journal::now(),
                 name: name.clone(),
@@ -137,13 +146,15 @@ impl Run {
                 apart => self.independent(play, &mut batch, apart).await,
             };
             self.lost().extend(batch.lost());
-            let nobody_left = batch.failed_all();
+            self.condemned().extend(batch.condemned());
+            let has_lost_all = batch.count_lost() == size;
             ran?;
-            if batch.broken || nobody_left {
+            if batch.told {
                 // Ansible says it once for the task and once for the play.
-                if batch.told {
-                    self.events.emit(Event::NoMoreHosts);
-                }
+                self.events.emit(Event::NoMoreHosts);
+                self.broke_off.store(true, Ordering::Relaxed);
+            }
+            if batch.told || has_lost_all {
                 return Ok(false);
             }
             if batch.end.get() == Some(&End::Play) {
@@ -231,6 +242,7 @@ pub(super) fn scope_of(
     let own = prompted.into_iter().chain([play.vars.clone()]).collect();
     let layers = TaskLayers { play: own, ..TaskLayers::default() };
     let batch = BatchVars {
+        of_play: true,
         play_name: play.name.clone(),
         playbook_dir: play.directory().display().to_string(),
         ..BatchVars::default()

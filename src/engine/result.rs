@@ -42,6 +42,13 @@ pub fn unreachable(msg: &str) -> Result {
     ])
 }
 
+/// What ran has `failed` to ask for, whichever way it went.
+pub fn say_whether_failed(result: &mut Result) {
+    if !flag(result, "unreachable") {
+        result.entry("failed").or_insert_with(|| json!(false));
+    }
+}
+
 /// A task that was not run because this condition is false.
 pub fn skipped(condition: &Json) -> Result {
     Map::from_iter([
@@ -66,23 +73,19 @@ pub fn of_loop(results: Vec<Result>) -> Result {
     let any = |key: &str| results.iter().any(|result| flag(result, key));
     let all_skipped = results.iter().all(|result| flag(result, "skipped"));
     let changed = any("changed");
-    let failed = any("failed") || any("unreachable");
+    let (failed, unreachable) = (any("failed"), any("unreachable"));
     let msg = match (failed, all_skipped) {
         (true, _) => "One or more items failed",
         (false, true) => "All items skipped",
         (false, false) => "All items completed",
     };
-    let unreachable = !results.is_empty() && results.iter().all(|r| flag(r, "unreachable"));
     let mut whole = Map::from_iter([
         ("changed".to_owned(), json!(changed)),
         ("msg".to_owned(), json!(msg)),
         ("results".to_owned(), results.into_iter().map(Json::Object).collect()),
     ]);
-    for (key, set) in [
-        ("failed", failed && !unreachable),
-        ("skipped", all_skipped && !failed),
-        ("unreachable", unreachable),
-    ] {
+    whole.insert("skipped".to_owned(), json!(all_skipped && !failed));
+    for (key, set) in [("failed", failed), ("unreachable", unreachable)] {
         if set {
             whole.insert(key.to_owned(), json!(true));
         }
@@ -123,19 +126,17 @@ pub fn censored(result: &Result) -> Result {
     shown
 }
 
-/// The result as `register` keeps it: `failed` is always there to ask for.
+/// The result as `register` keeps it.
 pub fn registered(result: &Result) -> Json {
     let mut kept: Result =
         result.iter().filter(|(key, _)| !is_internal(key)).map(clone_pair).collect();
     // Of a loop's items it stays.
     kept.shift_remove("invocation");
-    kept.entry("failed").or_insert_with(|| json!(false));
     kept.entry("changed").or_insert_with(|| json!(false));
     if let Some(Json::Array(results)) = kept.get_mut("results") {
         for item in results {
             if let Json::Object(item) = item {
                 item.retain(|key, _| !is_internal(key));
-                item.entry("failed").or_insert_with(|| json!(false));
             }
         }
     }

@@ -51,14 +51,15 @@ impl Batch<'_> {
                 && !self.run.is_lost(host)
         };
         Arc::new(BatchVars {
+            of_play: true,
             play_name: self.play.name.clone(),
             playbook_dir: self.play.directory().display().to_string(),
             play_hosts: self.play_hosts_all.iter().filter(alive).cloned().collect(),
             play_hosts_all: self.play_hosts_all.clone(),
             batch: self.everyone.iter().filter(alive).cloned().collect(),
-            role_names: self.roles.iter().map(|role| role.body.name.clone()).collect(),
+            role_names: self.named_roles.iter().map(|role| role.body.name.clone()).collect(),
             dependent_role_names: self
-                .roles
+                .named_roles
                 .iter()
                 .flat_map(|role| &role.dependencies)
                 .map(|role| role.body.name.clone())

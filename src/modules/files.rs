@@ -205,7 +205,7 @@ pub fn describe(outcome: Outcome, path: &Path) -> Outcome {
     let (uid, gid) = (metadata.uid(), metadata.gid());
     let mut fields = Map::from_iter([
         ("state".to_owned(), json!(state)),
-        ("mode".to_owned(), json!(format!("{:04o}", metadata.mode() & 0o7777))),
+        ("mode".to_owned(), json!(format!("0{:03o}", metadata.mode() & 0o7777))),
         ("uid".to_owned(), json!(uid)),
         ("gid".to_owned(), json!(gid)),
         ("size".to_owned(), json!(metadata.len())),

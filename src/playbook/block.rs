@@ -46,6 +46,11 @@ impl Loader<'_> {
                 continue;
             }
             let action = self.action(entry, place)?;
+            if place.handler && matches!(action.module.as_str(), "include_role" | "import_role") {
+                let written = &action.written;
+                let message = format!("Using '{written}' as a handler is not supported.");
+                return Err(entry.span.error(message));
+            }
             if action.module == "import_tasks" {
                 items.extend(self.import_tasks(entry, &action, place)?);
             } else if action.module == "import_role" {

@@ -58,6 +58,8 @@ impl Loader<'_> {
         self.found.take();
         let mut roles =
             node.get("roles").map_or(Ok(Vec::new()), |list| self.roles(list, &place))?;
+        // Those of roles run before the play's own, and those of imported roles after them.
+        let mut handlers = std::mem::take(&mut self.found.borrow_mut().handlers);
         let section = |name: &str| -> Result<Vec<Item>, Error> {
             let place = Place { handler: name == "handlers", ..place.clone() };
             node.get(name).map_or(Ok(Vec::new()), |items| self.items(items, name, &place))
@@ -65,9 +67,9 @@ impl Loader<'_> {
         let pre_tasks = section("pre_tasks")?;
         roles.extend(section("tasks")?);
         let post_tasks = section("post_tasks")?;
-        let own_handlers = section("handlers")?;
-        let Found { roles: seen, mut handlers } = self.found.take();
-        handlers.extend(own_handlers);
+        handlers.extend(section("handlers")?);
+        let Found { roles: seen, handlers: of_imports } = self.found.take();
+        handlers.extend(of_imports);
         let keyword = |name: &str| node.get(name).filter(|node| node.value != Yaml::Null).cloned();
         let play = Play {
             name: match node.get("name").and_then(Node::as_str) {

@@ -119,7 +119,7 @@ impl Loader<'_> {
                 if !expected {
                     self.names.check_template(value)?;
                 }
-                let found = self.looping(key, lookup, value)?;
+                let found = self.looping(key, lookup, value, expected)?;
                 if let Some(other) = looping.replace(found) {
                     let error =
                         format!("duplicate loop in task: {} and {name}", written(&other.kind));
@@ -134,13 +134,20 @@ impl Loader<'_> {
         Ok(looping)
     }
 
-    fn looping(&self, key: &Node, lookup: Option<&str>, value: &Node) -> Result<Loop, Error> {
+    /// `expected`: what is wrong with the value is a failure when it runs.
+    fn looping(
+        &self,
+        key: &Node,
+        lookup: Option<&str>,
+        value: &Node,
+        expected: bool,
+    ) -> Result<Loop, Error> {
         let name = key.as_str().unwrap_or_default();
         if value.value == Yaml::Null {
             return Err(key.span.error(format!("you must specify a value when using {name}")));
         }
         match lookup {
-            None if !is_template(value) && value.as_seq().is_none() => {
+            None if !expected && !is_template(value) && value.as_seq().is_none() => {
                 return Err(value.span.error(format!(
                     "Invalid data passed to 'loop', it requires a list, got {} instead",
                     value.kind()

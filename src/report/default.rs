@@ -10,7 +10,9 @@ use super::dump::{self, Form, is_set};
 use super::options::{Callback, Format};
 use super::screen::Screen;
 use super::{Reporter, Settings, diff, json};
-use crate::events::{CustomStats, EXPLANATION, Event, HostResult, RUN, Stats, Status, TaskInfo};
+use crate::events::{
+    CustomStats, Delegate, EXPLANATION, Event, HostResult, RUN, Stats, Status, TaskInfo,
+};
 
 /// Writes what `ansible-playbook` writes: results to stdout, warnings to stderr.
 pub struct DefaultReporter {
@@ -156,10 +158,7 @@ impl DefaultReporter {
     }
 
     fn result_line(&self, outcome: &HostResult, is_item: bool) -> (Option<String>, Colour) {
-        let host = match &outcome.delegated_to {
-            Some(to) if *to != outcome.host => format!("{} -> {to}", outcome.host),
-            _ => outcome.host.clone(),
-        };
+        let host = labelled(&outcome.host, outcome.delegated_to.as_ref());
         let item = outcome.item.as_deref().unwrap_or_default();
         // A loop's items have been shown one by one.
         let summary = !is_item && outcome.task.looped && outcome.result.contains_key("results");
@@ -190,6 +189,10 @@ impl DefaultReporter {
             Status::Failed | Status::FailedIgnored => {
                 (Some(format!("fatal: [{host}]: FAILED! => {}", self.dump(outcome))), Colour::Error)
             }
+            Status::Unreachable | Status::UnreachableIgnored if is_item => (
+                Some(format!("failed: [{host}] (item={item}) => {}", self.dump(outcome))),
+                Colour::Error,
+            ),
             Status::Unreachable | Status::UnreachableIgnored => (
                 Some(format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(outcome))),
                 Colour::Unreachable,
@@ -211,7 +214,8 @@ impl DefaultReporter {
 
     fn dump(&self, outcome: &HostResult) -> String {
         let mut shown = dump::shown(outcome, self.settings.verbosity);
-        if outcome.task.looped {
+        let lost = matches!(outcome.status, Status::Unreachable | Status::UnreachableIgnored);
+        if outcome.task.looped && !lost {
             // They have been shown one by one.
             shown.remove("results");
         }
@@ -253,9 +257,11 @@ impl DefaultReporter {
     }
 
     fn retrying(&self, host: &str, task: &TaskInfo, left: u64, result: &Map<String, Json>) {
+        let always = is_set(result, "_ansible_verbose_always");
         let mut text = format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", task.name);
-        if self.settings.verbosity > 2 {
-            text += &format!("Result was: {}", json::pretty(&Json::Object(result.clone())));
+        if self.settings.verbosity > 2 || always {
+            let shown = dump::public(result, self.settings.verbosity);
+            text += &format!("Result was: {}", json::pretty(&Json::Object(shown)));
         }
         self.screen.line(Colour::Debug, &text);
     }
@@ -339,8 +345,8 @@ impl Reporter for DefaultReporter {
             Event::HostStarted { task, host } => self.host_started(task, host),
             Event::ItemFinished(outcome) => self.result(outcome, true),
             Event::HostFinished(outcome) => self.result(outcome, false),
-            Event::Retrying { host, task, left, result } => {
-                self.retrying(host, task, *left, result);
+            Event::Retrying { host, delegated_to, task, left, result } => {
+                self.retrying(&labelled(host, delegated_to.as_ref()), task, *left, result);
             }
             Event::Included { file, hosts, item, .. } => {
                 self.included(file, hosts, item.as_deref())
@@ -351,13 +357,21 @@ impl Reporter for DefaultReporter {
             }
             Event::NoMoreHosts => self.screen.banner("NO MORE HOSTS LEFT"),
             Event::Recap { stats, custom } => self.recap(stats, custom),
-            Event::Progress { host, message }
-                if !self.screen.is_live() && self.settings.verbosity >= 1 =>
+            Event::Progress { host, message, verbosity }
+                if !self.screen.is_live() && self.settings.verbosity >= *verbosity =>
             {
                 self.screen.line(Colour::Debug, &format!("[{host}] {message}"));
             }
             _ => {}
         }
+    }
+}
+
+/// A host, and whom its task was delegated to.
+fn labelled(host: &str, delegated_to: Option<&Delegate>) -> String {
+    match delegated_to {
+        Some(to) if to.name != host => format!("{host} -> {to}"),
+        _ => host.to_owned(),
     }
 }
 

@@ -107,22 +107,18 @@ pub fn shown(outcome: &HostResult, verbosity: u8) -> Map<String, Json> {
             !(debug && matches!(key, "changed" | "failed" | "skipped" | "skip_reason"))
         }
     };
-    public(outcome, verbosity).into_iter().filter(|(key, _)| of_debug(key)).collect()
+    public(&outcome.result, verbosity).into_iter().filter(|(key, _)| of_debug(key)).collect()
 }
 
 /// The result without internal keys.
-pub fn public(outcome: &HostResult, verbosity: u8) -> Map<String, Json> {
+pub fn public(result: &Map<String, Json>, verbosity: u8) -> Map<String, Json> {
     let hidden = |key: &str| {
         key.starts_with("_ansible_")
             || (verbosity < 3 && matches!(key, "invocation" | "diff"))
             || matches!(key, "failed" | "skipped" | "warnings" | "deprecations" | "exception")
     };
-    outcome
-        .result
-        .iter()
-        .filter(|(key, _)| !hidden(key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    let shown = result.iter().filter(|(key, _)| !hidden(key));
+    shown.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Whether a key of a result is there and true.

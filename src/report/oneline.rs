@@ -47,7 +47,7 @@ impl OnelineReporter {
     }
 
     fn dump(&self, outcome: &HostResult) -> String {
-        let shown = Json::Object(dump::public(outcome, self.settings.verbosity));
+        let shown = Json::Object(dump::public(&outcome.result, self.settings.verbosity));
         if is_set(&outcome.result, "_ansible_verbose_always") {
             json::pretty(&shown).replace('\n', "")
         } else {

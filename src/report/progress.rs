@@ -41,7 +41,7 @@ impl Progress {
                 self.bar.reset_elapsed();
             }
             Event::HostFinished(_) => self.done += 1,
-            Event::Progress { host, message } => self.note = format!("[{host}] {message}"),
+            Event::Progress { host, message, .. } => self.note = format!("[{host}] {message}"),
             Event::Recap { .. } | Event::Interrupted => {
                 self.bar.finish_and_clear();
                 return;

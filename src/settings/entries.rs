@@ -5,9 +5,9 @@
 #[derive(Debug)]
 pub struct Entry {
     pub name: &'static str,
-    /// Earlier ones win.
+    /// Later ones win.
     pub environment: &'static [&'static str],
-    /// Section and key; earlier ones win.
+    /// Section and key; later ones win.
     pub ini: &'static [(&'static str, &'static str)],
     pub kind: Kind,
     /// Empty: none.
@@ -323,7 +323,13 @@ pub static ENTRIES: &[Entry] = &[
         Kind::Text,
         "linear",
     ),
-    entry("DEFAULT_TIMEOUT", &["ANSIBLE_TIMEOUT"], &[("defaults", "timeout")], Kind::Int, "10"),
+    entry(
+        "DEFAULT_TIMEOUT",
+        &["ANSIBLE_TIMEOUT", "ANSIBLE_SSH_TIMEOUT"],
+        &[("defaults", "timeout"), ("ssh_connection", "timeout")],
+        Kind::Int,
+        "10",
+    ),
     entry(
         "DEFAULT_TRANSPORT",
         &["ANSIBLE_TRANSPORT"],
@@ -447,8 +453,8 @@ pub static ENTRIES: &[Entry] = &[
     ),
     entry(
         "HOST_KEY_CHECKING",
-        &["ANSIBLE_HOST_KEY_CHECKING"],
-        &[("defaults", "host_key_checking")],
+        &["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"],
+        &[("defaults", "host_key_checking"), ("ssh_connection", "host_key_checking")],
         Kind::Bool,
         "True",
     ),

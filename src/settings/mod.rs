@@ -128,13 +128,13 @@ impl Config {
 
     /// The value that the file has for a setting.
     fn written(&self, entry: &Entry) -> Option<&Written> {
-        let mut places = entry.ini.iter();
+        let mut places = entry.ini.iter().rev();
         places.find_map(|(section, key)| self.sections.get(*section)?.get(*key))
     }
 
     /// The value as written, and its origin.
     pub fn text_of(&self, entry: &Entry) -> (String, Origin) {
-        for name in entry.environment {
+        for name in entry.environment.iter().rev() {
             // A variable that is set to nothing is not taken for a wish, but for lists.
             if let Ok(value) = std::env::var(name)
                 && (!value.is_empty() || entry.kind == Kind::Text)

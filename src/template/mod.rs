@@ -46,6 +46,7 @@ use crate::source::{Node, Yaml};
 
 pub use error::TemplateError;
 pub use file::FileOptions;
+pub use filters::paths::normal as normal_path;
 pub use json::{JsonStyle, from_json, merge_json, to_json, write_json};
 pub use layers::{Layers, put, stacked};
 pub use lookups::asked as lookups_asked;

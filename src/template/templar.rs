@@ -299,7 +299,12 @@ impl Templar {
             ),
             Yaml::Map(entries) => {
                 let entries = entries.iter().map(|(key, value)| {
-                    Ok((self.render_in(key, context)?, self.render_in(value, context)?))
+                    // Keys are what is written, as in Ansible.
+                    let key = match &key.value {
+                        Yaml::Str(text) => Value::from(text.as_str()),
+                        _ => self.render_in(key, context)?,
+                    };
+                    Ok((key, self.render_in(value, context)?))
                 });
                 Value::from_pairs(entries.collect::<Result<Vec<_>, TemplateError>>()?)
             }

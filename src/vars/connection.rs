@@ -29,14 +29,38 @@ const ALIASES: &[(&str, &str)] = &[
     ("ansible_pipelining", "ansible_ssh_pipelining"),
 ];
 
-/// The value of a variable that is set nowhere; `hostvars` do not have it.
+/// All that a connection tells.
+const NAMES: &[&str] = &[
+    "ansible_connection",
+    "ansible_connection_user",
+    "ansible_host",
+    "ansible_pipelining",
+    "ansible_port",
+    "ansible_private_key_file",
+    "ansible_shell_executable",
+    "ansible_ssh_host",
+    "ansible_ssh_pipelining",
+    "ansible_ssh_port",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_timeout",
+    "ansible_ssh_user",
+    "ansible_timeout",
+    "ansible_user",
+];
+
+/// The value of a variable that is not set; `hostvars` do not have it.
 pub fn lookup(scope: &TaskScope, keywords: &Arc<Keywords>, name: &str) -> Option<Variable> {
+    if !NAMES.contains(&name) {
+        return None;
+    }
     let other = ALIASES.iter().find_map(|(one, other)| match name {
         name if name == *one => Some(*other),
         name if name == *other => Some(*one),
         _ => None,
     });
-    if let Some(set) = other.and_then(|other| scope.lookup_set(other)) {
+    let target = scope.target();
+    let names = [Some(name), other];
+    if let Some(set) = names.into_iter().flatten().find_map(|name| target.lookup_set(name)) {
         return Some(set);
     }
     let run = &scope.manager().run().connection;
@@ -49,7 +73,7 @@ pub fn lookup(scope: &TaskScope, keywords: &Arc<Keywords>, name: &str) -> Option
     let value = match name {
         "ansible_connection" => keyword(&keywords.connection)
             .unwrap_or_else(|| Value::from(run.connection.as_deref().unwrap_or("ssh"))),
-        "ansible_host" | "ansible_ssh_host" => Value::from(scope.host()),
+        "ansible_host" | "ansible_ssh_host" => Value::from(target.host()),
         "ansible_user" | "ansible_ssh_user" => match keyword(&keywords.remote_user) {
             Some(user) => user,
             None => Value::from(run.user.clone()?),

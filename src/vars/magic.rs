@@ -32,6 +32,8 @@ pub struct RunVars {
 /// What holds for a play's batch of hosts.
 #[derive(Clone, Debug, Default)]
 pub struct BatchVars {
+    /// False for what `hostvars` give: those know nothing of the play.
+    pub of_play: bool,
     pub play_name: String,
     pub playbook_dir: String,
     /// All hosts of the play.
@@ -74,6 +76,7 @@ const NAMES: &[&str] = &[
     "playbook_dir",
     "role_name",
     "role_path",
+    "ansible_collection_name",
     "ansible_role_name",
     "ansible_parent_role_names",
     "ansible_parent_role_paths",
@@ -102,6 +105,19 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
         "hostvars" => Value::from_object(HostVars { manager: manager.clone() }),
         "vars" => lazy(manager, scope.clone()),
         "ansible_facts" => facts(manager, host),
+        "ansible_play_name"
+        | "ansible_play_hosts_all"
+        | "ansible_play_hosts"
+        | "play_hosts"
+        | "ansible_play_batch"
+        | "role_names"
+        | "ansible_play_role_names"
+        | "ansible_dependent_role_names"
+        | "ansible_role_names"
+            if !batch.of_play =>
+        {
+            return None;
+        }
         "ansible_play_name" => Value::from(batch.play_name.clone()),
         "ansible_play_hosts_all" => list(&batch.play_hosts_all),
         "ansible_play_hosts" | "play_hosts" => list(&batch.play_hosts),
@@ -140,8 +156,11 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
 fn of_role(scope: &TaskScope, name: &str) -> Option<Value> {
     let role = scope.place().role.as_ref()?;
     Some(match name {
-        // A role knows itself by the last part of a full name.
-        "role_name" => Value::from(role.body.name.rsplit('.').next().unwrap_or_default()),
+        // A role of a collection knows itself by the last part of its full name.
+        "role_name" => Value::from(in_collection(&role.body.name).1),
+        "ansible_collection_name" => {
+            in_collection(&role.body.name).0.map_or(().into(), Value::from)
+        }
         "ansible_role_name" => Value::from(role.body.name.as_str()),
         "role_path" => Value::from(role.body.path.display().to_string()),
         "ansible_parent_role_names" if role.from_include && !role.parents.is_empty() => {
@@ -153,6 +172,20 @@ fn of_role(scope: &TaskScope, name: &str) -> Option<Value> {
         }
         _ => return None,
     })
+}
+
+/// The collection of a role, if its name names one, and the rest of the name.
+fn in_collection(name: &str) -> (Option<&str>, &str) {
+    let is_word = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+    match (dots.get(1), dots.last()) {
+        (Some(second), Some(last)) if name.split('.').all(is_word) => {
+            (name.get(..*second), name.get(last + 1..).unwrap_or_default())
+        }
+        _ => (None, name),
+    }
 }
 
 /// A scope as a value, resolved when it is looked at.

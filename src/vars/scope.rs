@@ -17,6 +17,8 @@ pub struct TaskScope {
     locals: Arc<Layer>,
     place: Arc<TaskPlace>,
     layers: Vec<Arc<Layer>>,
+    /// The host that the task is delegated to.
+    delegate: Option<Arc<Self>>,
 }
 
 /// Where a task stands.
@@ -38,7 +40,25 @@ impl TaskScope {
         layers: Vec<Arc<Layer>>,
     ) -> Self {
         let place = Arc::new(place);
-        Self { manager, host: Arc::from(host), batch, locals: Arc::default(), place, layers }
+        let (host, locals) = (Arc::from(host), Arc::default());
+        Self { manager, host, batch, locals, place, layers, delegate: None }
+    }
+
+    /// The same scope for a task that is delegated to the host of another one:
+    /// `ansible_delegated_vars` has its variables.
+    pub fn delegated(&self, to: Self) -> Self {
+        // They are looked at from the task: it stays the host that it is for.
+        let name = Variable::Data(Value::from(&*self.host));
+        let seen = to.with_locals(Layer::from_iter([("inventory_hostname".to_owned(), name)]));
+        let variables = Value::from_pairs([(to.host.to_string(), seen.as_value())]);
+        let variables = ("ansible_delegated_vars".to_owned(), Variable::Data(variables));
+        let scope = self.with_locals(Layer::from_iter([variables]));
+        Self { delegate: Some(Arc::new(to)), ..scope }
+    }
+
+    /// Where the task is done.
+    pub(super) fn target(&self) -> &Self {
+        self.delegate.as_deref().unwrap_or(self)
     }
 
     /// The same scope with these variables on top.

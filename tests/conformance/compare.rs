@@ -154,6 +154,8 @@ const WORDED: &[&str] = &[
     "Could not find or access",
     "unable to convert",
     "Unable to",
+    "Failed to connect to the host via ssh",
+    "An unhandled exception occurred while templating",
 ];
 
 fn same_complaint(ours: &Json, theirs: &Json) -> bool {

@@ -1,0 +1,118 @@
+//! The handlers of a batch: notified by its tasks, run when they are flushed.
+
+use std::sync::Arc;
+
+use super::Stop;
+use super::batch::{Batch, Place};
+use super::host_task::Finished;
+use super::keywords::texts_of;
+use crate::events::Event;
+use crate::playbook::Task;
+use crate::source::Node;
+use crate::template::{self, Scope};
+use crate::vars::{Layer, TaskLayers};
+
+impl Batch<'_> {
+    /// Of a loop each item that changed something notifies.
+    pub(super) fn notify(
+        &mut self,
+        task: &Task,
+        done: &Finished,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let scope = self.scope(&done.host, task, place);
+        let scopes: Vec<Arc<dyn Scope>> = match done.changed_items.as_slice() {
+            [] => vec![Arc::new(scope)],
+            items => {
+                let each = items.iter().map(|locals| scope.with_locals(locals.clone()));
+                each.map(|scope| Arc::new(scope) as Arc<dyn Scope>).collect()
+            }
+        };
+        let titles = self.titles(&done.host);
+        for scope in scopes {
+            for node in &task.notify {
+                for name in texts_of(self.run.templar(), node, &scope).map_err(Stop::of_failure)? {
+                    if !self.handlers.notify(&name, &done.host, place.of_handlers, &titles) {
+                        self.no_handler(node, &name)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn no_handler(&self, node: &Node, name: &str) -> Result<(), Stop> {
+        let error = node.span.error(format!(
+            "The requested handler '{name}' was not found in either the main handlers list nor in \
+             the listening handlers list"
+        ));
+        if self.run.settings.error_on_missing_handler {
+            return Err(Stop::Error(error.to_string()));
+        }
+        self.run.events.emit(Event::Warning { text: error.message });
+        Ok(())
+    }
+
+    /// The names of the handlers as a host sees them.
+    fn titles(&self, host: &str) -> Vec<Option<String>> {
+        let title = |(task, includes): (&Task, &[Arc<Layer>])| {
+            let node = task.name.as_ref()?;
+            let text = node.as_str().filter(|text| !text.contains('{'));
+            text.map(str::to_owned).or_else(|| {
+                let place = Place { includes: includes.to_vec(), ..Place::default() };
+                let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, &place));
+                let title = self.run.templar().render(node, &scope).ok()?;
+                Some(template::python_text(&title))
+            })
+        };
+        self.handlers.all().map(title).collect()
+    }
+
+    /// Runs what these hosts have notified; `rescuable` tells whether a block around takes
+    /// a failure.
+    pub async fn flush_handlers(&mut self, hosts: &[String], rescuable: bool) -> Result<(), Stop> {
+        let force = self.run.settings.force_handlers || self.play_forces_handlers()?;
+        let failed_before = self.failed.clone();
+        let takes_part = |batch: &Self, host: &String| {
+            let forced = force
+                && failed_before.contains(host)
+                && !batch.handler_failed.contains(host)
+                && batch.end.get().is_none();
+            batch.is_alive(host) || forced
+        };
+        let now: Vec<&String> = hosts.iter().filter(|host| takes_part(self, host)).collect();
+        for host in now {
+            let titles = self.titles(host);
+            self.handlers.settle(host, &titles);
+        }
+        let mut index = 0;
+        while let Some((handler, includes)) = self.handlers.get(index) {
+            let place = Place { rescuable, of_handlers: true, includes, ..Place::default() };
+            let notified = |host: &&String| self.handlers.is_notified(index, host);
+            let runs = hosts.iter().filter(notified).filter(|host| takes_part(self, host));
+            let runs: Vec<String> = runs.cloned().collect();
+            for host in &runs {
+                self.handlers.take(index, host);
+            }
+            if !runs.is_empty() {
+                self.task(&handler, runs, &place).await?;
+            }
+            index += 1;
+        }
+        self.handler_failed.extend(self.failed.difference(&failed_before).cloned());
+        Ok(())
+    }
+
+    fn play_forces_handlers(&self) -> Result<bool, Stop> {
+        let Some(node) = &self.play.force_handlers else {
+            return Ok(false);
+        };
+        let Some(host) = self.hosts.first() else {
+            return Ok(false);
+        };
+        let layers = TaskLayers { play: self.layers_of(host), ..TaskLayers::default() };
+        let scope = self.run.manager.task_scope(host, &self.vars(), &layers);
+        let scope: Arc<dyn Scope> = Arc::new(scope);
+        self.flag(Some(node), &scope)
+    }
+}
