@@ -53,12 +53,10 @@ impl Action for K8sRestore {
         if !context.check {
             guard::enter(context, kubeconfig, kube_context).await?;
         }
-        let named = |list: &TextList, name: &str| {
-            list.0.iter().any(|pattern| glob::matches(pattern, name))
-        };
+        let named =
+            |list: &TextList, name: &str| list.0.iter().any(|pattern| glob::matches(pattern, name));
         let wanted = |name: &str| {
-            (self.include.0.is_empty() || named(&self.include, name))
-                && !named(&self.exclude, name)
+            (self.include.0.is_empty() || named(&self.include, name)) && !named(&self.exclude, name)
         };
         let options = Options {
             wanted: &wanted,
@@ -85,7 +83,8 @@ fn outcome(put: &[Put], shows: bool) -> Result<Outcome, Error> {
             Done::Changed(before, after) => {
                 changed.push(name.clone());
                 if shows {
-                    let text = |object: &Option<Json>| object.as_ref().map(shown).unwrap_or_default();
+                    let text =
+                        |object: &Option<Json>| object.as_ref().map(shown).unwrap_or_default();
                     outcome = outcome.with_diff(Diff {
                         before_header: name.clone(),
                         after_header: name.clone(),
@@ -131,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown_and_a_failure_names_its_object() {
-        let secret = json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"key": "aHVudGVy"}});
+        let secret =
+            json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"key": "aHVudGVy"}});
         let put = |done: Done| Put { name: "a/secrets/s".to_owned(), done };
         let shown = outcome(&[put(Done::Changed(None, Some(secret)))], true).expect("an outcome");
         assert!(shown.changed && !shown.diff[0].after.contains("aHVudGVy"));

@@ -45,7 +45,8 @@ pub fn as_written(object: &Json) -> Json {
         "Pod" => forget_placement(&mut object),
         _ => {}
     }
-    if object.pointer("/metadata/annotations").and_then(Json::as_object).is_some_and(Map::is_empty) {
+    if object.pointer("/metadata/annotations").and_then(Json::as_object).is_some_and(Map::is_empty)
+    {
         remove(&mut object, "/metadata", &["annotations"]);
     }
     object
@@ -90,9 +91,8 @@ fn forget_placement(pod: &mut Json) {
     let account = pod.pointer("/spec/serviceAccountName").and_then(Json::as_str);
     let token = format!("{}-token-", account.unwrap_or("default"));
     let is_token = |name: &str| name.starts_with(&token) || name.starts_with("kube-api-access-");
-    let name_of = |entry: &Json| {
-        entry.get("name").and_then(Json::as_str).unwrap_or_default().to_owned()
-    };
+    let name_of =
+        |entry: &Json| entry.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
     if let Some(volumes) = pod.pointer_mut("/spec/volumes").and_then(Json::as_array_mut) {
         volumes.retain(|volume| !is_token(&name_of(volume)));
     }
@@ -110,9 +110,9 @@ fn forget_placement(pod: &mut Json) {
 /// place by place.
 pub fn is_part(part: &Json, whole: &Json) -> bool {
     match (part, whole) {
-        (Json::Object(part), Json::Object(whole)) => part.iter().all(|(key, value)| {
-            whole.get(key).is_some_and(|other| is_part(value, other))
-        }),
+        (Json::Object(part), Json::Object(whole)) => part
+            .iter()
+            .all(|(key, value)| whole.get(key).is_some_and(|other| is_part(value, other))),
         (Json::Array(part), Json::Array(whole)) => {
             part.len() == whole.len() && part.iter().zip(whole).all(|(a, b)| is_part(a, b))
         }
@@ -177,7 +177,10 @@ mod tests {
     #[test]
     fn defaults_that_the_server_adds_make_no_difference() {
         let part = json!({"spec": {"ports": [{"port": 80}]}});
-        assert!(is_part(&part, &json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "type": "x"}})));
+        assert!(is_part(
+            &part,
+            &json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "type": "x"}})
+        ));
         assert!(!is_part(&part, &json!({"spec": {"ports": [{"port": 81}]}})));
         assert!(!is_part(&part, &json!({"spec": {"ports": []}})));
     }

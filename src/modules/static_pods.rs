@@ -60,10 +60,8 @@ impl Module for StaticPods {
         }
         if !context.check {
             for name in &self.names.0 {
-                self.wait(name, context).map_err(|failure| Failure {
-                    changed: !moved.is_empty(),
-                    ..failure
-                })?;
+                self.wait(name, context)
+                    .map_err(|failure| Failure { changed: !moved.is_empty(), ..failure })?;
             }
         }
         Ok(Outcome::changed(!moved.is_empty()).with("moved", moved))
@@ -103,6 +101,17 @@ fn late(name: &str, state: State, seconds: u64, context: &Context) -> Failure {
 pub fn manifest(name: &str) -> Option<PathBuf> {
     let folders = Folders { manifests: MANIFESTS.into(), stopped: STOPPED.into() };
     [folders.running(name), folders.stopped(name)].into_iter().find(|path| path.exists())
+}
+
+/// The components that are stopped.
+pub fn stopped() -> Vec<String> {
+    let entries = fs::read_dir(STOPPED).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned));
+    let mut names: Vec<_> =
+        names.filter(|name| !Path::new(MANIFESTS).join(format!("{name}.yaml")).exists()).collect();
+    names.sort();
+    names
 }
 
 struct Folders {

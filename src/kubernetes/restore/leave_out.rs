@@ -53,9 +53,9 @@ pub fn why(object: &Json, without_selector: &WithoutSelector) -> Option<&'static
         "Pod" => of_pod(object),
         "Job" => is_over(object).then_some("it has ended"),
         "Secret" => of_secret(object),
-        "ConfigMap" => CONFIG_MAPS
-            .contains(&text(object, "/metadata/name"))
-            .then_some("the cluster makes it"),
+        "ConfigMap" => {
+            CONFIG_MAPS.contains(&text(object, "/metadata/name")).then_some("the cluster makes it")
+        }
         "Endpoints" => (!without_selector.0.contains(&name(object)))
             .then_some("it follows the pods of its Service"),
         "EndpointSlice" => label(object, "endpointslice.kubernetes.io/managed-by")
@@ -150,9 +150,7 @@ mod tests {
 
     #[test]
     fn endpoints_come_back_only_where_somebody_wrote_them() {
-        let endpoints = |namespace: &str, name: &str| {
-            json!({"kind": "Endpoints", "metadata": {"namespace": namespace, "name": name}})
-        };
+        let endpoints = |namespace: &str, name: &str| json!({"kind": "Endpoints", "metadata": {"namespace": namespace, "name": name}});
         assert!(applied(&endpoints("a", "by-hand")));
         assert!(!applied(&endpoints("a", "web")));
         assert!(!applied(&endpoints("a", "no-service")));
@@ -161,13 +159,16 @@ mod tests {
 
     #[test]
     fn tokens_and_what_is_over_do_not_come_back() {
-        let secret = |kind: &str| json!({"kind": "Secret", "metadata": {"name": "s"}, "type": kind});
+        let secret =
+            |kind: &str| json!({"kind": "Secret", "metadata": {"name": "s"}, "type": kind});
         assert!(!applied(&secret("kubernetes.io/service-account-token")));
         assert!(!applied(&secret("bootstrap.kubernetes.io/token")));
         assert!(applied(&secret("Opaque")));
         let complete = json!({"conditions": [{"type": "Complete", "status": "True"}]});
         assert!(!applied(&json!({"kind": "Job", "metadata": {"name": "j"}, "status": complete})));
-        assert!(applied(&json!({"kind": "Job", "metadata": {"name": "j"}, "status": {"active": 1}})));
+        assert!(applied(
+            &json!({"kind": "Job", "metadata": {"name": "j"}, "status": {"active": 1}})
+        ));
         assert!(!applied(&json!({"kind": "Lease", "metadata": {"name": "l"}})));
     }
 }

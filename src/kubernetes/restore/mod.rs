@@ -61,8 +61,7 @@ pub async fn restore(
 ) -> Result<Vec<Put>, ApiError> {
     let saved = read::all(folder)?;
     let services = WithoutSelector::among(saved.iter().map(|saved| &saved.object));
-    let wanted: Vec<_> =
-        saved.into_iter().filter(|saved| (options.wanted)(&saved.name)).collect();
+    let wanted: Vec<_> = saved.into_iter().filter(|saved| (options.wanted)(&saved.name)).collect();
     let names: HashSet<_> = wanted.iter().map(|saved| saved.name.clone()).collect();
     let defined: HashSet<_> = wanted.iter().filter_map(|saved| defines(&saved.object)).collect();
     let mut done = Vec::new();
@@ -261,9 +260,11 @@ mod tests {
 
     #[test]
     fn an_object_of_a_version_that_is_gone_is_not_applied_in_another() {
-        let resources = [resource("networking.k8s.io/v1", "Ingress"), resource("apps/v1", "Deployment")];
+        let resources =
+            [resource("networking.k8s.io/v1", "Ingress"), resource("apps/v1", "Deployment")];
         assert!(resource_of(&resources, "apps/v1", "Deployment").is_ok());
-        let error = resource_of(&resources, "networking.k8s.io/v1beta1", "Ingress").expect_err("gone");
+        let error =
+            resource_of(&resources, "networking.k8s.io/v1beta1", "Ingress").expect_err("gone");
         assert!(error.to_string().contains("networking.k8s.io/v1 and no more in"), "{error}");
         let error = resource_of(&resources, "extensions/v1beta1", "Ingress").expect_err("gone");
         assert!(error.to_string().contains("has no Ingress in"), "{error}");

@@ -6,7 +6,14 @@ use serde_json::Value as Json;
 const GROUPS: &[&[&str]] = &[
     &["CustomResourceDefinition"],
     &["Namespace"],
-    &["PriorityClass", "StorageClass", "CSIDriver", "RuntimeClass", "IngressClass", "PriorityLevelConfiguration"],
+    &[
+        "PriorityClass",
+        "StorageClass",
+        "CSIDriver",
+        "RuntimeClass",
+        "IngressClass",
+        "PriorityLevelConfiguration",
+    ],
     &["ServiceAccount", "FlowSchema"],
     &["ClusterRole", "Role", "PodSecurityPolicy"],
     &["ClusterRoleBinding", "RoleBinding"],

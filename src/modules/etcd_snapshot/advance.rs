@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn the_revision_is_in_the_header_of_every_answer() {
-        let answer = r#"{"header":{"cluster_id":"1","member_id":"2","revision":"4711","raft_term":"3"}}"#;
+        let answer =
+            r#"{"header":{"cluster_id":"1","member_id":"2","revision":"4711","raft_term":"3"}}"#;
         assert_eq!(revision_of(answer), Ok(4711));
         let refused = r#"{"error":"etcdserver: permission denied","code":7}"#;
         assert!(revision_of(refused).is_err_and(|why| why.contains("permission denied")));

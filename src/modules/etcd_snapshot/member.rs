@@ -108,7 +108,10 @@ mod tests {
     fn the_manifest_says_where_etcd_is() {
         let manifest = "    - etcd\n    - --data-dir=/data/etcd\n    - --initial-advertise-peer-urls=https://10.0.0.1:2380\n    - --listen-client-urls=https://10.0.0.1:2379,https://127.0.0.1:2379\n    - --name=cp1\n    - --trusted-ca-file=/pki/etcd/ca.crt\n    image: k8s.gcr.io/etcd:3.4.13-0\n";
         let member = Member::of(manifest);
-        assert_eq!((member.name.as_str(), member.peer_url.as_str()), ("cp1", "https://10.0.0.1:2380"));
+        assert_eq!(
+            (member.name.as_str(), member.peer_url.as_str()),
+            ("cp1", "https://10.0.0.1:2380")
+        );
         assert_eq!(member.image, "k8s.gcr.io/etcd:3.4.13-0");
         assert_eq!(member.endpoint, "https://127.0.0.1:2379");
         assert_eq!((member.pki, member.data_dir), ("/pki/etcd".into(), "/data/etcd".into()));

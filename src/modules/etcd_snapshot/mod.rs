@@ -106,9 +106,7 @@ impl EtcdSnapshot {
         let (path, member) = (self.path()?, self.member());
         let status = match Tool::find(context, &member.image) {
             Ok(tool) => tool.status(context, path)?,
-            Err(none) => {
-                Client::find(context, &member).map_err(|_| none)?.status(context, path)?
-            }
+            Err(none) => Client::find(context, &member).map_err(|_| none)?.status(context, path)?,
         };
         let outcome = described(Outcome::default(), path, &status)?;
         match (&self.sha256, outcome.result.get("sha256").and_then(Json::as_str)) {
@@ -225,14 +223,14 @@ fn require_space(folder: &Path, database: u64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(format!(
-            "{} has {} MB free; etcd's database of {} MB wants {HEADROOM} times its size: make room, \
+        "{} has {} MB free; etcd's database of {} MB wants {HEADROOM} times its size: make room, \
              or name another folder",
-            existing.display(),
-            free >> 20,
-            database >> 20
-        ))
-        .with("free", free)
-        .with("database_size", database))
+        existing.display(),
+        free >> 20,
+        database >> 20
+    ))
+    .with("free", free)
+    .with("database_size", database))
 }
 
 #[cfg(test)]

@@ -304,7 +304,8 @@ pub fn cluster_text(members: &Json) -> Result<String, Failure> {
         }
         _ => return Err(wrong()),
     };
-    let is_member = |member: &str| member.split_once('=').is_some_and(|(_, url)| url.contains("://"));
+    let is_member =
+        |member: &str| member.split_once('=').is_some_and(|(_, url)| url.contains("://"));
     if text.split(',').all(is_member) { Ok(text) } else { Err(wrong()) }
 }
 
@@ -364,8 +365,11 @@ mod tests {
         fs::write(data.join("member/old"), "").expect("written");
         fs::create_dir_all(places.restored.join("member")).expect("made");
         fs::write(places.restored.join("member/new"), "").expect("written");
-        settle(&places.staging, Some((rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw())))
-            .expect("settled");
+        settle(
+            &places.staging,
+            Some((rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw())),
+        )
+        .expect("settled");
         swap(&places).expect("swapped");
         assert!(data.join("member/new").exists() && !places.staging.exists());
         assert!(folder.path().join("etcd.failed-1/member/old").exists());

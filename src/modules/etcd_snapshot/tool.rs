@@ -128,8 +128,10 @@ impl Tool {
         if self.bumps {
             words.extend(["--bump-revision", BUMP, "--mark-compacted"]);
         }
-        let folders: Vec<&Path> =
-            [Path::new(&snapshot), wanted.data_dir].iter().filter_map(|path| path.parent()).collect();
+        let folders: Vec<&Path> = [Path::new(&snapshot), wanted.data_dir]
+            .iter()
+            .filter_map(|path| path.parent())
+            .collect();
         let done = self.program.process(context, &folders, &words).run()?;
         succeeded(done, &self.name(), "snapshot restore").map(drop)
     }
@@ -180,7 +182,8 @@ fn ctr() -> Process {
 
 /// One that was left when its host's agent was ended in the middle.
 fn remove_container(context: &Context) {
-    for words in [["tasks", "delete", "--force", CONTAINER].as_slice(), &["containers", "delete", CONTAINER]]
+    for words in
+        [["tasks", "delete", "--force", CONTAINER].as_slice(), &["containers", "delete", CONTAINER]]
     {
         // There is none, as a rule.
         let _ = ctr().args(words).in_context(context).timeout(PATIENCE).run();

@@ -98,8 +98,7 @@ impl Module for HostState {
 /// All saved states, the newest last.
 fn saved(folder: &Path) -> Vec<Record> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut records: Vec<_> =
-        entries.filter_map(|entry| read_record(&entry.path()).ok()).collect();
+    let mut records: Vec<_> = entries.filter_map(|entry| read_record(&entry.path()).ok()).collect();
     records.sort_by(|a, b| a.at.cmp(&b.at));
     records
 }

@@ -12,8 +12,7 @@ use crate::modules::{Context, Diff, Failure, Outcome, dpkg, tools};
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// The order: what a pod needs is there before the pod is.
-const ORDER: [Part; 5] =
-    [Part::Sources, Part::Pki, Part::Config, Part::Kubelet, Part::Manifests];
+const ORDER: [Part; 5] = [Part::Sources, Part::Pki, Part::Config, Part::Kubelet, Part::Manifests];
 
 pub fn restore(state: &Path, parts: &[Part], context: &Context) -> Result<Outcome, Failure> {
     let record = read_record(state)?;
@@ -94,11 +93,12 @@ impl Restore<'_> {
             let folder = place.parent().unwrap_or(self.to);
             fs::create_dir_all(folder).map_err(|e| failed("cannot be made", folder, &e))?;
             write(&place, &mut wanted.as_slice(), None, false)?;
-            let owned = std::os::unix::fs::chown(&place, Some(metadata.uid()), Some(metadata.gid()))
-                .and_then(|()| {
-                    let mode = fs::Permissions::from_mode(metadata.mode() & 0o7777);
-                    fs::set_permissions(&place, mode)
-                });
+            let owned =
+                std::os::unix::fs::chown(&place, Some(metadata.uid()), Some(metadata.gid()))
+                    .and_then(|()| {
+                        let mode = fs::Permissions::from_mode(metadata.mode() & 0o7777);
+                        fs::set_permissions(&place, mode)
+                    });
             owned.map_err(|error| failed("cannot be given its mode", &place, &error))?;
         }
         Ok(Some(self.diff(path, part, now.as_deref().unwrap_or_default(), &wanted)))

@@ -49,8 +49,7 @@ pub fn save(folder: &Path, context: &Context) -> Result<Outcome, Failure> {
 }
 
 fn kept(folder: &Path, now: &Now) -> Result<Outcome, Failure> {
-    let of_kubelet =
-        |record: &Record| now.kubelet.as_deref() == Some(record.version.as_str());
+    let of_kubelet = |record: &Record| now.kubelet.as_deref() == Some(record.version.as_str());
     match saved(folder).iter().rev().find(|record| of_kubelet(record)) {
         Some(record) => Ok(told(false, record).with(
             "msg",

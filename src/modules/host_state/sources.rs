@@ -107,7 +107,8 @@ mod tests {
         let addresses = in_policy(POLICY);
         assert_eq!(addresses.len(), 1);
         let found = of_apt(root.path(), &addresses);
-        let expected = ["etc/apt/keyrings/kubernetes.gpg", "etc/apt/sources.list.d/kubernetes.list"];
+        let expected =
+            ["etc/apt/keyrings/kubernetes.gpg", "etc/apt/sources.list.d/kubernetes.list"];
         assert_eq!(found, expected.map(PathBuf::from));
     }
 

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::modules::Failure;
-use crate::modules::processes::{self, is_program};
 use crate::modules::process::stop_requested;
+use crate::modules::processes::{self, is_program};
 
 /// Waits until no `kubeadm upgrade apply` or `node` runs on this host.
 pub fn wait(seconds: i64) -> Result<(), Failure> {
