@@ -14,6 +14,7 @@ pub mod playbook;
 pub mod precheck;
 mod python_regex;
 pub mod report;
+pub mod rollback;
 pub mod secret;
 pub mod settings;
 pub mod source;

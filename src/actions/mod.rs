@@ -28,6 +28,7 @@ mod precheck;
 mod raw;
 mod reboot;
 mod registry;
+mod rollback_plan;
 mod script;
 mod session;
 mod set_fact;

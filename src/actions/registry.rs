@@ -6,8 +6,9 @@ use serde_json::Value as Json;
 use super::{
     Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
     fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, k8s_restore,
-    kubectl_drain, pause, precheck, raw, reboot, script, set_fact, set_stats, synchronize,
-    template, unarchive, upgrade_guard, uri, validate_argument_spec, wait_for_connection,
+    kubectl_drain, pause, precheck, raw, reboot, rollback_plan, script, set_fact, set_stats,
+    synchronize, template, unarchive, upgrade_guard, uri, validate_argument_spec,
+    wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, argument_names, coerced};
 
@@ -109,6 +110,7 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<precheck::Precheck>(),
     ActionSpec::of::<raw::Raw>(),
     ActionSpec::of::<reboot::Reboot>(),
+    ActionSpec::of::<rollback_plan::RollbackPlan>(),
     ActionSpec::of::<script::Script>(),
     ActionSpec::of::<set_fact::SetFact>(),
     ActionSpec::of::<set_stats::SetStats>(),

@@ -1,5 +1,7 @@
 //! Which resources there are, and their paths.
 
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{Api, ApiError};
@@ -72,6 +74,61 @@ pub async fn all(api: &Api) -> Result<Vec<Resource>, ApiError> {
         }
     }
     Ok(resources)
+}
+
+/// A kind in one of the versions that the server has it in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// Empty for the core group.
+    pub group: String,
+    pub version: String,
+    pub kind: String,
+    /// The name in paths.
+    pub plural: String,
+    /// Stands for the version that its objects are stored in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<String>,
+}
+
+/// Versions asked for at the same time.
+const AT_ONCE: usize = 8;
+
+/// Every kind in every version.
+pub async fn served(api: &Api) -> Result<Vec<Served>, ApiError> {
+    let groups = api.get("/apis").await?;
+    let groups = groups.get("groups").and_then(Json::as_array).cloned().unwrap_or_default();
+    let versions = groups.iter().filter_map(|group| group.get("versions")?.as_array()).flatten();
+    let versions = versions.filter_map(|version| version.get("groupVersion")?.as_str());
+    let versions: Vec<_> = ["v1"].into_iter().chain(versions).map(str::to_owned).collect();
+    let all: Vec<Vec<Served>> = stream::iter(versions)
+        .map(|version| async move {
+            match api.get(&root(&version)).await {
+                Ok(list) => Ok(in_version(&list, &version)),
+                // An aggregated API whose server is down takes only its own group away.
+                Err(ApiError::Status { .. }) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            }
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+fn in_version(list: &Json, api_version: &str) -> Vec<Served> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let resources = list.get("resources").and_then(Json::as_array).into_iter().flatten();
+    let read = |resource: &Json| {
+        let text = |key: &str| resource.get(key).and_then(Json::as_str).map(str::to_owned);
+        Some(Served {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: text("kind")?,
+            plural: text("name").filter(|name| !name.contains('/'))?,
+            storage: text("storageVersionHash"),
+        })
+    };
+    resources.filter_map(read).collect()
 }
 
 /// Whether the server has an API version.

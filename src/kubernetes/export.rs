@@ -1,4 +1,4 @@
-//! All objects of the cluster as YAML files.
+//! All objects of the cluster as YAML files, and what cluster that was.
 
 use std::fs;
 use std::io::Write;
@@ -6,17 +6,60 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use futures::stream::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::discovery::{self, Resource};
+use super::discovery::{self, Resource, Served};
 use super::{Api, ApiError};
 
 /// Kinds listed at the same time.
 const AT_ONCE: usize = 8;
 
+/// The file in an export that says what cluster it is of.
+pub const CLUSTER: &str = "cluster.json";
+
+/// A cluster as an export remembers it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// When it was exported; RFC 3339.
+    pub at: String,
+    /// The uid of kube-system: the cluster's own name for itself.
+    pub uid: String,
+    /// The version of the apiserver, as `v1.21.2`.
+    pub version: String,
+    pub nodes: Vec<String>,
+    pub served: Vec<Served>,
+}
+
+/// What cluster it is.
+pub async fn cluster(api: &Api) -> Result<Cluster, ApiError> {
+    let text = |object: &Json, pointer: &str| {
+        object.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
+    };
+    let namespace = api.get("/api/v1/namespaces/kube-system").await?;
+    let version = api.get("/version").await?;
+    let nodes = api.list("/api/v1/nodes", "").await?;
+    Ok(Cluster {
+        at: jiff::Timestamp::now().to_string(),
+        uid: text(&namespace, "/metadata/uid"),
+        version: text(&version, "/gitVersion"),
+        nodes: nodes.iter().map(|node| text(node, "/metadata/name")).collect(),
+        served: discovery::served(api).await?,
+    })
+}
+
 /// Writes `DIR/NAMESPACE/KIND.GROUP/NAME.yaml` (cluster-wide objects under `_cluster`);
-/// files are for the operator alone, as Secrets are among them. Returns how many.
+/// files are for the operator alone, as Secrets are among them. `DIR/cluster.json` is there
+/// when all others are. Returns how many objects there are.
 pub async fn export(api: &Api, folder: &Path, secrets: bool) -> Result<usize, ApiError> {
+    let cluster = cluster(api).await?;
+    let objects = objects(api, folder, secrets).await?;
+    let text = serde_json::to_vec_pretty(&cluster).map_err(|e| ApiError::Other(e.to_string()))?;
+    put(&folder.join(CLUSTER), &text)?;
+    Ok(objects)
+}
+
+async fn objects(api: &Api, folder: &Path, secrets: bool) -> Result<usize, ApiError> {
     let resources = discovery::all(api).await?;
     // Events tell of the past; the metrics and reviews of now cannot be applied.
     let wanted = resources.into_iter().filter(|resource| {
@@ -51,16 +94,21 @@ fn write(folder: &Path, resource: &Resource, object: &Json) -> Result<(), ApiErr
         map.insert("kind".to_owned(), resource.kind.clone().into());
     }
     let path = folder.join(format!("{}.yaml", resource.name_of(&object)));
-    let place = path.parent().unwrap_or(folder);
-    let failed = |error: std::io::Error| ApiError::Other(format!("{}: {error}", path.display()));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(place).map_err(failed)?;
     let yaml = serde_yaml::to_string(&object).map_err(|e| ApiError::Other(e.to_string()))?;
+    put(&path, yaml.as_bytes())
+}
+
+/// Writes a file for the operator alone.
+fn put(path: &Path, bytes: &[u8]) -> Result<(), ApiError> {
+    let failed = |error: std::io::Error| ApiError::Other(format!("{}: {error}", path.display()));
+    let place = path.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(place).map_err(failed)?;
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&path)
+        .open(path)
         .map_err(failed)?;
-    file.write_all(yaml.as_bytes()).map_err(failed)
+    file.write_all(bytes).map_err(failed)
 }

@@ -103,6 +103,17 @@ pub fn manifest(name: &str) -> Option<PathBuf> {
     [folders.running(name), folders.stopped(name)].into_iter().find(|path| path.exists())
 }
 
+/// The components that are stopped.
+pub fn stopped() -> Vec<String> {
+    let entries = fs::read_dir(STOPPED).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned));
+    let mut names: Vec<_> =
+        names.filter(|name| !Path::new(MANIFESTS).join(format!("{name}.yaml")).exists()).collect();
+    names.sort();
+    names
+}
+
 struct Folders {
     manifests: PathBuf,
     stopped: PathBuf,

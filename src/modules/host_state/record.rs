@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::modules::kubeadm::{self, Version};
-use crate::modules::{Context, Failure, dpkg, tools};
+use crate::modules::{Context, Failure, dpkg, static_pods, tools};
 
 /// Kubernetes' packages.
 pub const PACKAGES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
@@ -22,6 +22,9 @@ pub struct Now {
     pub kubelet: Option<String>,
     /// Tags of the images in the manifests of static pods, stopped ones included.
     pub components: BTreeMap<String, String>,
+    /// Those of them that `static_pods` has stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<String>,
 }
 
 /// A saved state.
@@ -36,8 +39,7 @@ pub struct Record {
     pub digest: String,
     #[serde(flatten)]
     pub host: Now,
-    /// Where it is; not in the file itself.
-    #[serde(skip_deserializing)]
+    /// The folder that it is in.
     pub path: String,
 }
 
@@ -51,6 +53,7 @@ impl Now {
             kubeadm: version(kubeadm::program_version(context)),
             kubelet: version(kubeadm::kubelet_version(context).ok().flatten()),
             components: kubeadm::component_tags(),
+            stopped: static_pods::stopped(),
         })
     }
 
@@ -62,7 +65,7 @@ impl Now {
         let components = self.components.iter().filter(|(name, _)| name.as_str() != "etcd");
         let whole = self.kubeadm.as_deref().is_none_or(same)
             && components.into_iter().all(|(_, tag)| same(tag));
-        whole.then_some(kubelet)
+        (whole && self.stopped.is_empty()).then_some(kubelet)
     }
 }
 
