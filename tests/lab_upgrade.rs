@@ -243,10 +243,11 @@ fn a_connection_lost_in_mid_task_ends_the_task_and_a_second_run_finishes_the_upg
 
     // And all of it back.
     let before = lab.kubectl(&["get", "nodes"]);
-    let checked = lab.kup(&["playbooks/rollback.yml", "--check"]);
+    let rollback = ["playbooks/rollback.yml", "-e", "rollback_confirm=true", "-e", &root];
+    let checked = lab.kup(&[&rollback[..], &["--check"]].concat());
     assert!(checked.status.success(), "{}", support::text(&checked));
     assert_eq!(lab.versions(), vec![NEW; 3], "{before}");
-    let back = lab.kup(&["playbooks/rollback.yml"]);
+    let back = lab.kup(&rollback);
     assert!(back.status.success(), "{}", support::text(&back));
     assert_eq!(lab.versions(), vec![OLD; 3]);
     assert_eq!(lab.cordoned(), Vec::<String>::new());
