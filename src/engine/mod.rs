@@ -7,6 +7,7 @@ mod catalogue;
 mod connection;
 mod custom_stats;
 mod debugger;
+mod foreseen;
 mod gather;
 mod handlers;
 mod host_task;
