@@ -279,6 +279,58 @@ fn changed_playbooks_are_not_gone_on_with_unless_the_operator_says_so() {
 }
 
 #[test]
+fn changed_inventories_variables_and_templates_are_noticed_too() {
+    let playbook = "
+- hosts: a
+  gather_facts: false
+  vars_files: ['{{ kind }}.yml']
+  tasks:
+    - template: {src: page.j2, dest: '{{ playbook_dir }}/page'}
+    - include_tasks: tasks/{{ kind }}.yml
+    - command: 'false'
+";
+    let files = [
+        ("hosts.ini", "a\n"),
+        ("group_vars/all.yml", "kind: plain\n"),
+        ("vars/plain.yml", "colour: blue\n"),
+        ("templates/page.j2", "{{ colour }}\n"),
+        ("tasks/plain.yml", "- debug: {msg: '{{ colour }}'}\n"),
+    ];
+    for (changed, _) in files {
+        let project = Project::new(playbook);
+        for (path, contents) in files {
+            let path = project.path(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(path, contents).expect("written");
+        }
+        let run = ["site.yml", "-i", "hosts.ini", "-c", "local", "--journal"];
+        let failed = project.output(&run);
+        assert_eq!(failed.status.code(), Some(2), "{}", text(&failed));
+        let mut contents = fs::read_to_string(project.path(changed)).expect("read");
+        contents += "# another line\n";
+        fs::write(project.path(changed), contents).expect("written");
+        let refused = project.output(&["resume"]);
+        assert_eq!(refused.status.code(), Some(1), "{changed}: {}", text(&refused));
+        assert!(text(&refused).contains(changed), "{changed}: {}", text(&refused));
+    }
+}
+
+#[test]
+fn what_an_include_brings_in_gives_the_run_a_journal() {
+    let project = Project::new(
+        "- hosts: a\n  gather_facts: false\n  tasks:\n    - include_tasks: '{{ name }}.yml'\n      when: false\n",
+    );
+    fs::write(project.path("quiet.yml"), "- debug:\n").expect("written");
+    let run = ["site.yml", "-i", "a,", "-c", "local"];
+    assert!(project.output(&run).status.success());
+    assert!(!project.path("state/runs").exists(), "nothing in it changes clusters");
+    let drains = "- block:\n    - kubectl_drain: {state: drained}\n";
+    fs::write(project.path("drain.yml"), drains).expect("written");
+    assert!(project.output(&run).status.success());
+    assert!(project.journal_path().exists());
+}
+
+#[test]
 fn secrets_never_reach_the_journal_which_is_for_its_owner_only() {
     let playbook = "
 - hosts: a

@@ -48,8 +48,19 @@ pub async fn of(
     Ok(api)
 }
 
+/// Whether the API of the inventory's cluster answers, asked once and without patience.
+pub async fn is_up(context: &Context) -> Result<(), Error> {
+    let api = of(context, None, None).await?;
+    Ok(api.text("/readyz").await.map(drop)?)
+}
+
+/// The first control plane, with the privileges that the task has.
+pub fn control_plane(context: &Context) -> Result<Remote, Error> {
+    remote(context, &first_control_plane(context)?)
+}
+
 async fn through_first_control_plane(context: &Context) -> Result<Source, Error> {
-    let remote = remote(context, &first_control_plane(context)?)?;
+    let remote = control_plane(context)?;
     let kubeconfig = admin_conf(&remote).await?;
     let (host, port) = server_of(&kubeconfig)?;
     let address = remote.pool.forward(&remote.endpoint, &host, port).await?;
@@ -75,7 +86,7 @@ pub async fn apiserver(
     address: &str,
     port: u16,
 ) -> Result<Api, Error> {
-    let kubeconfig = admin_conf(&remote(context, &first_control_plane(context)?)?).await?;
+    let kubeconfig = admin_conf(&control_plane(context)?).await?;
     let remote = remote(context, host)?;
     let address = remote.pool.forward(&remote.endpoint, address, port).await?;
     Ok(connect(&Source::Tunnel { kubeconfig, address }).await?)

@@ -1,21 +1,20 @@
 //! What the journal says of the command line, and the command line made of it again.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
 use serde_json::{Map, Value as Json};
 
 use super::extra_vars;
 use super::playbook::Options;
 use crate::engine::Prepared;
-use crate::journal::{self, FileHash, Recording, Start, Store};
-use crate::playbook::{Item, Play};
+use crate::journal::{self, Recording, Start, Store};
 use crate::template::{self, Variable};
 
 /// The journal of a run that is to have one: it changes clusters, or the operator wants it.
 pub fn begin(options: &Options, prepared: &Prepared) -> Result<Option<Recording>, String> {
-    let wanted = options.journal || prepared.is_for_clusters();
-    if options.common.check || !wanted {
+    if options.common.check {
+        return Ok(None);
+    }
+    let foreseen = prepared.foreseen();
+    if !options.journal && !foreseen.for_clusters {
         return Ok(None);
     }
     let folder = std::env::current_dir().map_err(|error| error.to_string())?;
@@ -31,7 +30,7 @@ pub fn begin(options: &Options, prepared: &Prepared) -> Result<Option<Recording>
         folder,
         options: serde_json::to_value(&plain).map_err(|error| error.to_string())?,
         playbooks: options.playbooks.clone(),
-        files: files(&prepared.playbooks),
+        files: foreseen.files.iter().filter_map(|path| journal::hash_of(path)).collect(),
         extra_vars,
         withheld,
     };
@@ -72,18 +71,4 @@ fn kept(arguments: &[String]) -> Result<(Vec<String>, Vec<String>), String> {
         withheld.extend(hidden);
     }
     Ok((all, withheld))
-}
-
-/// The files that plays and tasks stand in, with what is in them now.
-fn files(playbooks: &[(PathBuf, Vec<Play>)]) -> Vec<FileHash> {
-    let mut paths = BTreeSet::new();
-    for (_, plays) in playbooks {
-        for play in plays {
-            paths.insert(play.span.path().to_owned());
-            let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers];
-            let tasks = sections.into_iter().flatten().flat_map(|item: &Item| item.tasks(true));
-            paths.extend(tasks.map(|task| task.span.path().to_owned()));
-        }
-    }
-    paths.iter().filter_map(|path| journal::hash_of(path)).collect()
 }

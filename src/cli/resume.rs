@@ -85,7 +85,8 @@ fn prepare(options: &Options) -> Result<(playbook::Options, Recording), String> 
     Ok((resumed, recording))
 }
 
-/// Tasks are known by their places, which other files do not have.
+/// Tasks are known by their places, which other files do not have, and what was done
+/// followed from what the files said.
 fn unchanged(start: &Start) -> Result<(), String> {
     let changed: Vec<_> = start
         .files
@@ -98,8 +99,9 @@ fn unchanged(start: &Start) -> Result<(), String> {
     }
     Err(format!(
         "changed since the run began: {}\n\
-         tasks are known by their places in these files; if they are where they were, \
-         resume with --changed, else run the playbook again from its beginning",
+         tasks are known by their places in playbooks, and what they do follows from the \
+         other files; if that is what is meant, resume with --changed, else run the playbook \
+         again from its beginning",
         changed.join(", ")
     ))
 }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::Settings;
 use super::catalogue::{Catalogue, Found};
+use super::foreseen::{self, Foreseen, Places};
 use super::recorder::is_for_clusters;
 use super::tags::Selection;
 use crate::cli::exit;
@@ -210,13 +211,45 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Whether a task that is known before the run changes clusters.
-    pub fn is_for_clusters(&self) -> bool {
-        let plays = self.playbooks.iter().flat_map(|(_, plays)| plays);
-        let mut items = plays.flat_map(|play| {
-            [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers].into_iter().flatten()
-        });
-        items.any(|item| item.tasks(true).into_iter().any(|task| is_for_clusters(task)))
+    fn plays(&self) -> impl Iterator<Item = &Play> {
+        self.playbooks.iter().flat_map(|(_, plays)| plays)
+    }
+
+    /// The files that the run depends on, as far as they are known before it, and whether
+    /// it changes clusters: what plays and tasks stand in, what includes bring in,
+    /// templates, the inventory, and variables beside it and beside the playbook.
+    pub fn foreseen(&self) -> Foreseen {
+        let playbook =
+            self.playbooks.first().and_then(|(path, _)| absolute(path).parent().map(PathBuf::from));
+        let places = Places { playbook: playbook.as_deref(), roles: &self.settings.roles_path };
+        let mut foreseen = Foreseen::of(self.plays(), &places);
+        for play in self.plays() {
+            foreseen.files.insert(play.span.path().to_owned());
+            let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers];
+            for task in sections.into_iter().flatten().flat_map(|item| item.tasks(true)) {
+                foreseen.files.insert(task.span.path().to_owned());
+                foreseen.for_clusters |= is_for_clusters(task);
+            }
+        }
+        let mut beside: Vec<_> = playbook.into_iter().collect();
+        for source in self.settings.inventory.iter().map(|source| absolute(Path::new(source))) {
+            if source.is_dir() {
+                let entries = std::fs::read_dir(&source).into_iter().flatten().flatten();
+                foreseen
+                    .files
+                    .extend(entries.map(|entry| entry.path()).filter(|path| path.is_file()));
+                beside.push(source);
+            } else if source.is_file() {
+                beside.extend(source.parent().map(PathBuf::from));
+                foreseen.files.insert(source);
+            }
+        }
+        for folder in beside {
+            for variables in ["group_vars", "host_vars"] {
+                foreseen.files.extend(foreseen::below(&folder.join(variables)));
+            }
+        }
+        foreseen
     }
 }
 

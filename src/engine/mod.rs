@@ -8,6 +8,7 @@ mod connection;
 mod custom_stats;
 mod debugger;
 mod failures;
+mod foreseen;
 mod gather;
 mod handlers;
 mod host_task;

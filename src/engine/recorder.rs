@@ -294,12 +294,15 @@ fn pair((name, value): (&String, &Json)) -> (String, Json) {
     (name.clone(), value.clone())
 }
 
-/// Names of modules that change a cluster's machines or nodes.
+/// Whether a task changes a cluster's machines, nodes or objects.
 pub fn is_for_clusters(task: &Task) -> bool {
-    let module = task.module.as_str();
+    changes_clusters(&task.module, task.free_form.as_ref().and_then(Node::as_str))
+}
+
+/// The same of a module's short name and what stands behind it.
+pub fn changes_clusters(module: &str, free_form: Option<&str>) -> bool {
     matches!(module, "kubectl_drain" | "etcd_snapshot" | "k8s" | "k8s_restore")
         || guard::LOCKS.contains(&module)
-        || task.free_form.as_ref().and_then(Node::as_str).is_some_and(|text| {
-            COMMANDS.contains(&task.module.as_str()) && text.trim_start().starts_with("kubeadm ")
-        })
+        || COMMANDS.contains(&module)
+            && free_form.is_some_and(|text| text.trim_start().starts_with("kubeadm "))
 }

@@ -31,6 +31,14 @@ pub enum Taken {
     No(Holder),
 }
 
+/// What came of a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewed {
+    Yes,
+    /// There is no lock, or somebody else has it.
+    Lost,
+}
+
 fn path() -> String {
     format!("{FOLDER}/{NAME}")
 }
@@ -104,20 +112,20 @@ fn holder(lease: &Json) -> Option<Holder> {
     })
 }
 
-/// Says that the holder lives; false if another one holds the lock now.
-pub async fn renew(api: &Api, identity: &str) -> Result<bool, ApiError> {
+/// Says that the holder lives.
+pub async fn renew(api: &Api, identity: &str) -> Result<Renewed, ApiError> {
     let Some(lease) = api.get_opt(&path()).await? else {
-        return Ok(false);
+        return Ok(Renewed::Lost);
     };
     if holder(&lease).is_none_or(|holder| holder.identity != identity) {
-        return Ok(false);
+        return Ok(Renewed::Lost);
     }
     let version = lease.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
     let renewed = json!({
         "metadata": {"resourceVersion": version},
         "spec": {"renewTime": micro_time()},
     });
-    api.merge(&path(), &renewed).await.map(|_| true)
+    api.merge(&path(), &renewed).await.map(|_| Renewed::Yes)
 }
 
 /// Gives the lock up, if `identity` has it.

@@ -112,6 +112,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::async_status::AsyncStatus>(),
     ModuleSpec::of::<super::authorized_key::AuthorizedKey>(),
     ModuleSpec::of::<super::blockinfile::BlockInFile>(),
+    ModuleSpec::of::<super::cluster_lock::ClusterLock>(),
     ModuleSpec::of::<super::command::Command>(),
     ModuleSpec::of::<super::copy::Copy>(),
     ModuleSpec::of::<super::cron::Cron>(),

@@ -1,5 +1,7 @@
 //! A cluster of the lab, and kup-play run on it.
 
+pub mod objects;
+
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -84,22 +86,54 @@ impl Lab {
 
     /// The app of three replicas, and its PodDisruptionBudget.
     pub fn start_app(&self) {
+        self.apply(include_str!("../lab/app.yaml"));
+        self.kubectl(&["rollout", "status", "deployment/app", "--timeout=180s"]);
+    }
+
+    /// `kubectl apply` of a text.
+    pub fn apply(&self, text: &str) {
         let script = "kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -";
-        // The apiservers of a cluster that has just booted come and go once more behind its proxy.
+        // The apiservers of a cluster that has just booted come and go once more behind its
+        // proxy, and a kind that is new takes a moment.
         let applied = (0..30).any(|attempt| {
             if attempt > 0 {
                 std::thread::sleep(std::time::Duration::from_secs(2));
             }
+            let mut file = tempfile::tempfile().expect("a file");
+            std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+            std::io::Seek::rewind(&mut file).expect("rewound");
             Command::new("tests/lab/lab")
                 .args(["ssh", "--name", self.name, "cp1", script])
-                .stdin(std::fs::File::open("tests/lab/app.yaml").expect("app.yaml"))
+                .stdin(file)
                 .stdout(Stdio::null())
                 .status()
                 .expect("the lab")
                 .success()
         });
-        assert!(applied, "kubectl apply of tests/lab/app.yaml does not work");
-        self.kubectl(&["rollout", "status", "deployment/app", "--timeout=180s"]);
+        assert!(applied, "kubectl apply does not work of:\n{text}");
+    }
+
+    /// Every object that somebody wrote, as it was written; see [`objects`].
+    pub fn objects(&self) -> objects::Objects {
+        objects::of(&self.kubectl(&["get", &self.kinds(), "-A", "-o", "json"]))
+    }
+
+    fn kinds(&self) -> String {
+        let names = self.kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
+        names.lines().filter(|name| objects::is_wanted(name)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The objects are those of before, at the latest after a while.
+    pub fn assert_objects(&self, before: &objects::Objects) {
+        let mut differ = Vec::new();
+        for _ in 0..20 {
+            differ = objects::difference(before, &self.objects());
+            if differ.is_empty() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_secs(3));
+        }
+        panic!("the objects differ:\n{}", differ.join("\n"));
     }
 
     /// Watches the app's ready pods through the API until it is asked for the result.

@@ -1,26 +1,23 @@
 //! Before a run changes a cluster: it takes the cluster's lock, and puts back what runs
 //! that died have left behind.
 
+mod file;
+mod lock;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use futures::FutureExt;
 use serde_json::Value as Json;
-use tokio::task::JoinHandle;
 
 use super::{Context, Error, Failure, cluster};
 use crate::events::Event;
 use crate::journal::{self, Journal, Record, State, Store};
-use crate::kubernetes::lease::{self, Holder, Taken};
 use crate::kubernetes::{Api, ApiError, node};
 use crate::report::Events;
+use lock::Held;
 
-/// Between two signs of life; the lock is for 30 seconds.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// An apiserver that is gone at the end does not hold the run up.
-const RELEASE: Duration = Duration::from_secs(10);
+const LOST: &str = "the lock of the cluster is not this run's any more: somebody has broken it";
 
 /// Host modules that change the cluster: the engine takes the lock before they run.
 pub const LOCKS: [&str; 2] = ["kubeadm", "static_pods"];
@@ -51,16 +48,10 @@ pub struct Guard {
     /// By the kubeconfig and the context that tasks name.
     entered: tokio::sync::Mutex<HashMap<String, String>>,
     held: Mutex<Vec<Held>>,
-    /// It was tried in vain to lock the cluster.
-    unguarded: AtomicBool,
+    /// The API did not answer when the cluster was to be locked.
+    without_api: tokio::sync::Mutex<bool>,
     /// Why this run may not go on.
     refused: OnceLock<String>,
-}
-
-struct Held {
-    api: Api,
-    identity: String,
-    heartbeat: JoinHandle<()>,
 }
 
 impl Guard {
@@ -108,10 +99,8 @@ impl Guard {
     /// Gives all clusters up.
     pub async fn leave(&self) {
         let held = std::mem::take(&mut *self.held());
-        for Held { api, identity, heartbeat } in held {
-            heartbeat.abort();
-            // It runs out by itself if it cannot be given up.
-            let _ = tokio::time::timeout(RELEASE, lease::release(&api, &identity)).await;
+        for held in held {
+            held.release().await;
         }
     }
 
@@ -144,6 +133,11 @@ fn put_back(journal: Option<&Journal>, cluster: &str, node: &str, early: bool) {
     }
 }
 
+/// What a kubeconfig and a context are known by.
+fn key(kubeconfig: Option<&str>, kube_context: Option<&str>) -> String {
+    format!("{kubeconfig:?} {kube_context:?}")
+}
+
 /// The cluster's own name for itself: the uid of kube-system. Its lock is held from here
 /// on until the end of the run.
 pub async fn enter(
@@ -152,7 +146,7 @@ pub async fn enter(
     kube_context: Option<&str>,
 ) -> Result<String, Error> {
     let guard = &context.session.guard;
-    let key = format!("{kubeconfig:?} {kube_context:?}");
+    let key = key(kubeconfig, kube_context);
     let mut entered = guard.entered.lock().await;
     if let Some(uid) = entered.get(&key) {
         return Ok(uid.clone());
@@ -161,86 +155,14 @@ pub async fn enter(
     let namespace = api.get("/api/v1/namespaces/kube-system").await?;
     let uid = namespace.pointer("/metadata/uid").and_then(Json::as_str).unwrap_or_default();
     if !entered.values().any(|known| known == uid) {
-        lock(guard, &api, context).await?;
+        // What was locked without the API is locked with it too from here on.
+        let held = lock::take(guard, Some(&api), context).await?;
+        guard.held().retain(|held| !held.is_without_api());
+        guard.held().extend(held);
         put_left_back(guard, &api, uid, context).await;
     }
     entered.insert(key, uid.to_owned());
     Ok(uid.to_owned())
-}
-
-async fn lock(guard: &Guard, api: &Api, context: &Context) -> Result<(), Error> {
-    let identity = guard.identity();
-    let events = &context.session.events;
-    let break_lock = guard.run.break_lock;
-    let may_take = |holder: &Holder| match break_lock {
-        _ if is_dead_here(holder, guard.run.journal.as_deref()) => true,
-        BreakLock::Never => false,
-        BreakLock::Dead => !holder.alive,
-        BreakLock::Always => true,
-    };
-    match lease::take(api, &identity, may_take).await {
-        Ok(Taken::Yes) => {}
-        Ok(Taken::From(holder)) => {
-            let how = if holder.alive { "by force" } else { "as it gave no sign of life" };
-            let text = format!(
-                "the lock of the cluster was taken from {}, which had it since {}, {how}",
-                holder.identity, holder.since
-            );
-            guard.note(events, text);
-        }
-        Ok(Taken::No(holder)) => {
-            let text = refusal(&holder);
-            let _ = guard.refused.set(text.clone());
-            return Err(Failure::new(text).into());
-        }
-        Err(ApiError::Status { code: 403, message, .. }) => {
-            guard.note(events, format!("the cluster cannot be locked: {message}"));
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let heartbeat = tokio::spawn(beat(api.clone(), identity.clone(), events.clone()));
-    guard.held().push(Held { api: api.clone(), identity, heartbeat });
-    Ok(())
-}
-
-fn refusal(holder: &Holder) -> String {
-    let Holder { identity, since, alive } = holder;
-    let then = if *alive {
-        "it gives signs of life: wait until it has ended; --break-lock=always takes the lock from it"
-    } else {
-        "it gives no sign of life; --break-lock takes the lock from it"
-    };
-    format!("another run changes this cluster: {identity}, since {since}; {then}")
-}
-
-/// Whether the holder is a run of this machine of which its journal says that it is gone:
-/// one that was killed, or this very run before it was resumed.
-fn is_dead_here(holder: &Holder, own: Option<&Journal>) -> bool {
-    let mut words = holder.identity.split(' ');
-    let (Some(operator), Some(id)) = (words.next(), words.next()) else {
-        return false;
-    };
-    if operator != journal::operator() {
-        return false;
-    }
-    if own.is_some_and(|own| own.id() == id) {
-        return true;
-    }
-    let runs = Store::find().and_then(|store| store.runs()).unwrap_or_default();
-    runs.iter().any(|run| run.id == id && run.state != State::Running)
-}
-
-async fn beat(api: Api, identity: String, events: Events) {
-    loop {
-        tokio::time::sleep(HEARTBEAT).await;
-        // An apiserver that does not answer is asked again at the next beat.
-        if let Ok(false) = lease::renew(&api, &identity).await {
-            let text = "the lock of the cluster is not this run's any more: somebody has broken it";
-            events.emit(Event::Warning { text: text.to_owned() });
-            return;
-        }
-    }
 }
 
 /// Nodes that runs have left cordoned which did not come to their end: journal and node
@@ -287,21 +209,38 @@ async fn left_by(api: &Api, name: &str) -> Result<bool, ApiError> {
 
 /// As [`enter`], before a host module changes the cluster that the inventory names. Such
 /// a module also works where there is no API to ask (a cluster that is being made or
-/// mended), so only a lock that somebody else holds stops it.
+/// mended): the file on the first control plane is the lock then, and only a lock that
+/// somebody else holds stops it.
 pub async fn enter_if_known(context: &Context) -> Result<(), Failure> {
     let guard = &context.session.guard;
-    if guard.unguarded.load(Ordering::Relaxed) {
+    // Held meanwhile, so that nobody goes on before the lock is taken.
+    let mut without_api = guard.without_api.lock().await;
+    if *without_api || guard.entered.lock().await.contains_key(&key(None, None)) {
         return Ok(());
     }
-    if let Err(error) = enter(context, None, None).await {
-        if let Some(text) = guard.refused() {
-            return Err(Failure::new(text.clone()));
-        }
-        if !guard.unguarded.swap(true, Ordering::Relaxed) {
-            let (Error::Failed(Failure { msg: error, .. }) | Error::Unreachable(error)) = error;
-            let text = format!("the cluster is not locked against other runs: {error}");
-            guard.note(&context.session.events, text);
-        }
+    let failure = |error| {
+        let (Error::Failed(Failure { msg, .. }) | Error::Unreachable(msg)) = error;
+        msg
+    };
+    let why = match cluster::is_up(context).await {
+        Ok(()) => match enter(context, None, None).await {
+            Ok(_) => return Ok(()),
+            Err(error) => failure(error),
+        },
+        Err(error) => failure(error),
+    };
+    if let Some(text) = guard.refused() {
+        return Err(Failure::new(text.clone()));
     }
-    Ok(())
+    *without_api = true;
+    match lock::take(guard, None, context).await {
+        Ok(Some(held)) => {
+            let text = format!("the cluster is locked by a file on its first control plane: {why}");
+            guard.note(&context.session.events, text);
+            guard.held().push(held);
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(Failure::new(failure(error))),
+    }
 }

@@ -1,0 +1,201 @@
+//! The lock of a cluster: the Lease in it, and the file on its first control plane. Both
+//! are taken where they can be had, and one is enough to keep others out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::file::LockFile;
+use super::{BreakLock, Guard, LOST};
+use crate::actions::{Context, Error, Failure};
+use crate::events::Event;
+use crate::journal::{self, Journal, State, Store};
+use crate::kubernetes::lease::{self, Holder, Renewed, Taken};
+use crate::kubernetes::{Api, ApiError};
+use crate::report::Events;
+
+/// Between two signs of life; the lock is for 30 seconds.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// What does not answer at the end does not hold the run up.
+const RELEASE: Duration = Duration::from_secs(10);
+
+/// A lock that this run holds.
+pub struct Held {
+    parts: Arc<Parts>,
+    heartbeat: JoinHandle<()>,
+}
+
+/// Where it is held.
+struct Parts {
+    identity: String,
+    api: Option<Api>,
+    file: Option<LockFile>,
+}
+
+impl Held {
+    pub async fn release(self) {
+        self.heartbeat.abort();
+        let Parts { identity, api, file } = &*self.parts;
+        // They run out by themselves if they cannot be given up.
+        if let Some(api) = api {
+            let _ = timeout(RELEASE, lease::release(api, identity)).await;
+        }
+        if let Some(file) = file {
+            let _ = timeout(RELEASE, file.release(identity)).await;
+        }
+    }
+
+    /// Whether it is held by the file alone, as the API did not answer.
+    pub fn is_without_api(&self) -> bool {
+        self.parts.api.is_none()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}
+
+/// Takes the lock; none if it is nowhere to be had, which is told.
+pub async fn take(
+    guard: &Guard,
+    api: Option<&Api>,
+    context: &Context,
+) -> Result<Option<Held>, Error> {
+    let identity = guard.identity();
+    let events = &context.session.events;
+    let own = guard.run.journal.as_deref();
+    let may_take = |holder: &Holder| match guard.run.break_lock {
+        _ if is_dead_here(holder, own) => true,
+        BreakLock::Never => false,
+        BreakLock::Dead => !holder.alive,
+        BreakLock::Always => true,
+    };
+    let mut why_not = Vec::new();
+    let mut file = LockFile::of(context);
+    if let Some(there) = &file {
+        match there.take(&identity, may_take).await {
+            Ok(taken) => settle(guard, &taken, events)?,
+            Err(Error::Failed(Failure { msg, .. }) | Error::Unreachable(msg)) => {
+                why_not.push(msg);
+                file = None;
+            }
+        }
+    }
+    let leased = match api {
+        Some(api) => match by_lease(guard, api, &identity, may_take, events).await {
+            Ok(None) => Some(api.clone()),
+            Ok(Some(why)) => {
+                why_not.push(why);
+                None
+            }
+            Err(error) => {
+                if let Some(file) = file {
+                    let _ = timeout(RELEASE, file.release(&identity)).await;
+                }
+                return Err(error);
+            }
+        },
+        None => None,
+    };
+    if leased.is_none() && file.is_none() {
+        guard.note(events, format!("the cluster cannot be locked: {}", why_not.join("; ")));
+        return Ok(None);
+    }
+    let parts = Arc::new(Parts { identity, api: leased, file });
+    let heartbeat = tokio::spawn(beat(parts.clone(), events.clone()));
+    Ok(Some(Held { parts, heartbeat }))
+}
+
+/// None if it was taken; or why it cannot be.
+async fn by_lease(
+    guard: &Guard,
+    api: &Api,
+    identity: &str,
+    may_take: impl Fn(&Holder) -> bool,
+    events: &Events,
+) -> Result<Option<String>, Error> {
+    match lease::take(api, identity, may_take).await {
+        Ok(taken) => settle(guard, &taken, events).map(|()| None),
+        Err(ApiError::Status { code: 403, message, .. }) => Ok(Some(message)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What came of it is noted, or is the end of the run.
+fn settle(guard: &Guard, taken: &Taken, events: &Events) -> Result<(), Error> {
+    match taken {
+        Taken::Yes => {}
+        Taken::From(holder) => {
+            let how = if holder.alive { "by force" } else { "as it gave no sign of life" };
+            let text = format!(
+                "the lock of the cluster was taken from {}, which had it since {}, {how}",
+                holder.identity, holder.since
+            );
+            guard.note(events, text);
+        }
+        Taken::No(holder) => {
+            let text = refusal(holder);
+            let _ = guard.refused.set(text.clone());
+            return Err(Failure::new(text).into());
+        }
+    }
+    Ok(())
+}
+
+fn refusal(holder: &Holder) -> String {
+    let Holder { identity, since, alive } = holder;
+    let then = if *alive {
+        "it gives signs of life: wait until it has ended; --break-lock=always takes the lock from it"
+    } else {
+        "it gives no sign of life; --break-lock takes the lock from it"
+    };
+    format!("another run changes this cluster: {identity}, since {since}; {then}")
+}
+
+/// Whether the holder is a run of this machine of which its journal says that it is gone:
+/// one that was killed, or this very run before it was resumed.
+fn is_dead_here(holder: &Holder, own: Option<&Journal>) -> bool {
+    let mut words = holder.identity.split(' ');
+    let (Some(operator), Some(id)) = (words.next(), words.next()) else {
+        return false;
+    };
+    if operator != journal::operator() {
+        return false;
+    }
+    if own.is_some_and(|own| own.id() == id) {
+        return true;
+    }
+    let runs = Store::find().and_then(|store| store.runs()).unwrap_or_default();
+    runs.iter().any(|run| run.id == id && run.state != State::Running)
+}
+
+async fn beat(parts: Arc<Parts>, events: Events) {
+    let Parts { identity, api, file } = &*parts;
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        // What does not answer in time is asked again at the next beat.
+        let in_file = async { timeout(HEARTBEAT, file.as_ref()?.renew(identity)).await.ok()?.ok() };
+        let in_lease =
+            async { timeout(HEARTBEAT, lease::renew(api.as_ref()?, identity)).await.ok()?.ok() };
+        let lost = match tokio::join!(in_file, in_lease) {
+            // A restore of etcd brings back the Lease of another time: who has the file has
+            // the lock.
+            (Some(true), Some(Renewed::Lost)) => {
+                if let Some(api) = api {
+                    let _ = timeout(HEARTBEAT, lease::take(api, identity, |_| true)).await;
+                }
+                false
+            }
+            (Some(false), _) | (None, Some(Renewed::Lost)) => true,
+            _ => false,
+        };
+        if lost {
+            events.emit(Event::Warning { text: LOST.to_owned() });
+            return;
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The ways back on real clusters, with their objects compared before and after. Needs root
+//! and `tests/lab/lab build`.
+
+#[allow(dead_code)] // Other tests use the rest of it.
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use support::Lab;
+
+const OLD: &str = "v1.20.2";
+const NEW: &str = "v1.21.2";
+
+/// A cluster with objects in it, and backups in a folder of the test's own.
+struct Cluster {
+    lab: Lab,
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn fresh(name: &'static str, control_planes: usize, workers: usize) -> Self {
+        let lab = Lab::fresh(name, control_planes, workers);
+        lab.apply(include_str!("data/shop.yaml"));
+        lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
+        let bound = || lab.kubectl(&["-n", "shop", "get", "pvc", "data"]).contains("Bound");
+        assert!((0..60).any(|_| bound() || pause()), "the claim is not bound");
+        Self { lab, folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn play(&self, playbook: &str, more: &[&str]) -> Output {
+        let root = format!("backup_root={}", self.folder.path().display());
+        let playbook = format!("playbooks/{playbook}.yml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
+        command
+            .args([
+                &playbook,
+                "-i",
+                &self.lab.inventory(),
+                "-e",
+                "kube_version=1.21.2",
+                "-e",
+                &root,
+            ])
+            .args(["-e", "drain_force=true"])
+            .args(more)
+            .env("KUP_PLAY_STATE_DIR", self.folder.path().join("state"));
+        command.output().expect("kup-play")
+    }
+
+    fn must(&self, playbook: &str, more: &[&str]) -> String {
+        let output = self.play(playbook, more);
+        let text = support::text(&output);
+        assert!(output.status.success(), "{playbook} {more:?}:\n{text}");
+        text
+    }
+
+    /// The newest backup.
+    fn backup(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.folder.path()).expect("backups");
+        let folders = entries.map(|entry| entry.expect("an entry").path());
+        let backups = folders.filter(|path| path.join("etcd-snapshot.db").exists());
+        backups.max().expect("a backup")
+    }
+
+    fn is_old(&self) {
+        let nodes = self.lab.hosts().len();
+        assert_eq!(self.lab.versions(), vec![OLD; nodes]);
+        assert_eq!(self.lab.cordoned(), Vec::<String>::new());
+        for host in self.lab.hosts() {
+            let held = self.lab.ssh(&host, "kubeadm version -o short; apt-mark showhold | wc -l");
+            assert_eq!(held.split_whitespace().collect::<Vec<_>>(), [OLD, "3"], "{host}");
+        }
+        let images = self.lab.kubectl(&[
+            "-n",
+            "kube-system",
+            "get",
+            "pods",
+            "-o",
+            "jsonpath={range .items[*]}{.spec.containers[0].image}{\"\\n\"}{end}",
+        ]);
+        assert!(!images.contains(NEW), "{images}");
+    }
+}
+
+/// False, after a second.
+fn pause() -> bool {
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    false
+}
+
+#[test]
+fn the_way_back_is_found_and_gone_from_every_case() {
+    let cluster = Cluster::fresh("back", 1, 1);
+    let lab = &cluster.lab;
+    let before = lab.objects();
+    let yes = ["-e", "rollback_confirm=true"];
+
+    // Nothing to go back from, and nobody asks.
+    cluster.must("upgrade", &["--tags", "precheck,backup"]);
+    let nothing = cluster.must("rollback", &[]);
+    assert!(nothing.contains("nothing to roll back"), "{nothing}");
+
+    // A: the new kubeadm is there, and nothing else.
+    lab.ssh("cp1", "apt-mark unhold kubeadm && apt-get install -y kubeadm=1.21.2-00 >/dev/null");
+    let refused = cluster.play("rollback", &[]);
+    assert_eq!(refused.status.code(), Some(2), "nobody has said yes");
+    let checked = cluster.must("rollback", &["--check"]);
+    assert!(checked.contains("case A, back to 1.20.2"), "{checked}");
+    assert!(checked.contains("cp1: kubeadm 1.21.2-00 -> 1.20.2-00"), "{checked}");
+    cluster.must("rollback", &yes);
+    cluster.is_old();
+    lab.assert_objects(&before);
+
+    // B: everything is upgraded, and etcd is the same.
+    cluster.must("upgrade", &[]);
+    assert_eq!(lab.versions(), vec![NEW; 2]);
+    lab.kubectl(&["-n", "shop", "create", "configmap", "later", "--from-literal=a=b"]);
+    let state = lab.state(
+        "find /etc/kubernetes /var/lib/kubelet/config.yaml -type f | sort | xargs sha256sum",
+    );
+    let checked = cluster.must("rollback", &["--check"]);
+    assert!(checked.contains("case B, back to 1.20.2"), "{checked}");
+    assert_eq!(
+        lab.state(
+            "find /etc/kubernetes /var/lib/kubelet/config.yaml -type f | sort | xargs sha256sum"
+        ),
+        state
+    );
+    cluster.must("rollback", &yes);
+    cluster.is_old();
+    // What was written meanwhile stays.
+    lab.kubectl(&["-n", "shop", "delete", "configmap", "later"]);
+    lab.assert_objects(&before);
+
+    // C: asked for. What was written since the backup is gone, what was deleted is back.
+    cluster.must("upgrade", &[]);
+    lab.kubectl(&["-n", "shop", "create", "configmap", "later", "--from-literal=a=b"]);
+    lab.kubectl(&["-n", "shop", "delete", "configmap", "settings"]);
+    let back = cluster.must("rollback", &[&yes[..], &["-e", "rollback_case=C"]].concat());
+    assert!(back.contains("writes since the snapshot are lost"), "{back}");
+    cluster.is_old();
+    lab.assert_objects(&before);
+}
+
+#[test]
+fn an_upgrade_that_its_rules_do_not_like_goes_back_by_itself() {
+    let cluster = Cluster::fresh("back", 1, 1);
+    let before = cluster.lab.objects();
+    // The pod of the verification can never be started.
+    let rules = [
+        "-e",
+        "verify_image=docker.io/library/none:1",
+        "-e",
+        "{\"rollback_on\": {\"verify_failed\": true}}",
+    ];
+    let run = cluster.play("upgrade-or-rollback", &rules);
+    let text = support::text(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("the cluster went back to 1.20.2: Wait until it is Ready"), "{text}");
+    cluster.is_old();
+    cluster.lab.assert_objects(&before);
+}
+
+#[test]
+fn objects_that_were_deleted_come_back_in_their_order() {
+    let cluster = Cluster::fresh("back", 1, 1);
+    let lab = &cluster.lab;
+    let before = lab.objects();
+    cluster.must("backup", &[]);
+    let resources = format!("restore_resources={}/resources", cluster.backup().display());
+    let nothing = cluster.must("restore-resources", &["-e", &resources]);
+    assert!(nothing.contains("0 restored"), "{nothing}");
+
+    lab.kubectl(&["delete", "namespace", "shop"]);
+    lab.kubectl(&["delete", "crd", "apps.example.org"]);
+    lab.kubectl(&["delete", "pv", "vol"]);
+    let checked = cluster.must("restore-resources", &["-e", &resources, "--check", "--diff"]);
+    assert!(checked.contains("+++ after: shop/apps.example.org/one"), "{checked}");
+    assert!(!checked.contains("aHVudGVyMg"), "a Secret is shown");
+    assert_ne!(lab.objects(), before);
+    let restored = ["-e", &resources, "-e", "restore_confirm=true"];
+    cluster.must("restore-resources", &restored);
+    lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
+    lab.assert_objects(&before);
+    let again = cluster.must("restore-resources", &restored);
+    assert!(again.contains("0 restored"), "{again}");
+}
+
+#[test]
+fn three_members_are_restored_to_one_snapshot() {
+    let cluster = Cluster::fresh("quorum", 3, 1);
+    let lab = &cluster.lab;
+    let before = lab.objects();
+    cluster.must("backup", &[]);
+    let snapshot = format!("restore_snapshot={}/etcd-snapshot.db", cluster.backup().display());
+    lab.kubectl(&["-n", "shop", "create", "configmap", "later", "--from-literal=a=b"]);
+    lab.kubectl(&["-n", "shop", "delete", "deployment", "web"]);
+
+    let refused = cluster.play("restore-etcd", &["-e", &snapshot]);
+    assert_eq!(refused.status.code(), Some(2), "nobody has said yes");
+    let yes = ["-e", &snapshot, "-e", "restore_confirm=true"];
+    // One of three alone would be a cluster of its own.
+    let alone = cluster.play("restore-etcd", &[&yes[..], &["-l", "cp1"]].concat());
+    assert!(support::text(&alone).contains("leave --limit away"));
+    let restored = cluster.must("restore-etcd", &yes);
+    assert!(restored.contains("writes since the snapshot are lost"), "{restored}");
+    lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
+    lab.assert_objects(&before);
+    for host in ["cp1", "cp2", "cp3"] {
+        let kept = lab.ssh(host, "ls -d /var/lib/etcd.failed-*; stat -c %a /var/lib/etcd; ls /var/lib/etcd.restoring 2>&1 || true");
+        assert!(kept.contains("\n700\n") && kept.contains("cannot access"), "{kept}");
+    }
+    // Who watched the API before sees what is written now: kube-proxy, which was not restarted,
+    // among them.
+    lab.kubectl(&["-n", "shop", "create", "service", "clusterip", "after", "--tcp=80:8080"]);
+    lab.kubectl(&[
+        "-n",
+        "shop",
+        "patch",
+        "service",
+        "after",
+        "-p",
+        "{\"spec\":{\"selector\":{\"app\":\"web\"}}}",
+    ]);
+    let address =
+        lab.kubectl(&["-n", "shop", "get", "service", "after", "-o", "jsonpath={.spec.clusterIP}"]);
+    let rule = format!(
+        "for i in $(seq 60); do iptables-save -t nat | grep -q {address}/32 && exit 0; sleep 1; done; exit 1"
+    );
+    lab.ssh("w1", &rule);
+    assert!(Path::new(&cluster.backup()).exists());
+}
