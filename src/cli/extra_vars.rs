@@ -20,15 +20,21 @@ fn parse_one(argument: &str) -> Result<Node, Error> {
         return mapping(node, argument);
     }
     let label = Path::new("--extra-vars");
-    if argument.starts_with(['{', '[', '/', '.']) {
+    if argument.starts_with(['/', '.']) {
+        let text = format!("Please prepend extra_vars filename '{argument}' with '@'");
+        return Err(Error::new(text));
+    }
+    if argument.starts_with(['{', '[']) {
         return mapping(source::load_str(argument, label)?, argument);
     }
     let split = crate::playbook::split_pairs(argument)
         .map_err(|error| Error::new(format!("--extra-vars '{argument}': {error}")))?;
     if !split.rest.is_empty() {
-        let text =
-            format!("--extra-vars '{argument}': '{}' is not of the form key=value", split.rest);
-        return Err(Error::new(text).with_help("give key=value pairs, a JSON object, or @file"));
+        eprintln!(
+            "[WARNING]: --extra-vars '{argument}': '{}' is not of the form key=value and is left \
+             out, as Ansible does",
+            split.rest
+        );
     }
     let file = source::SourceFile::new(label, argument);
     let span = source::Span::start(&file);

@@ -9,7 +9,7 @@ use super::extra_vars;
 use super::playbook::Options;
 use crate::engine::Prepared;
 use crate::journal::{self, FileHash, Recording, Start, Store};
-use crate::playbook::{Item, Play};
+use crate::playbook::{Item, Play, Tasks};
 use crate::template::{self, Variable};
 
 /// The journal of a run that is to have one: it changes clusters, or the operator wants it.
@@ -81,7 +81,8 @@ fn files(playbooks: &[(PathBuf, Vec<Play>)]) -> Vec<FileHash> {
         for play in plays {
             paths.insert(play.span.path().to_owned());
             let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers];
-            let tasks = sections.into_iter().flatten().flat_map(|item: &Item| item.tasks(true));
+            let tasks =
+                sections.into_iter().flatten().flat_map(|item: &Item| item.tasks(Tasks::All));
             paths.extend(tasks.map(|task| task.span.path().to_owned()));
         }
     }

@@ -13,7 +13,7 @@ use super::tags::Selection;
 use crate::cli::exit;
 use crate::inventory::Inventory;
 use crate::journal::Recording;
-use crate::playbook::{Loader, Module, Names, Play, Task};
+use crate::playbook::{Loader, Module, Names, Play, Task, Tasks};
 use crate::source::{self, Node};
 use crate::template::{self, HostPattern, Scope, Templar, Variable};
 use crate::vars::{ConnectionVars, Layer, Manager, RunVars, SharedInventory};
@@ -172,7 +172,7 @@ impl Prepared {
         let mut items = plays.flat_map(|play| {
             [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers].into_iter().flatten()
         });
-        items.any(|item| item.tasks(true).into_iter().any(|task| is_for_clusters(task)))
+        items.any(|item| item.tasks(Tasks::All).into_iter().any(|task| is_for_clusters(task)))
     }
 }
 

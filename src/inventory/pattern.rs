@@ -37,7 +37,8 @@ impl Inventory {
     pub fn check_limit(&self, limit: &str) -> Result<Vec<String>, Error> {
         let mut warnings = Vec::new();
         let selected = self.evaluate(limit_patterns(limit)?, &mut warnings)?;
-        if selected.is_empty() && !self.hosts.is_empty() {
+        let left = selected.iter().any(|host| self.hosts.contains_key(host));
+        if !left && !self.hosts.is_empty() {
             let mut error = Error::new(
                 "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
             );

@@ -59,10 +59,14 @@ fn play(source: &Path) -> std::io::Result<Output> {
         surroundings(&mut prepare, &work, &home).arg("./prepare").status()?;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
+    let stdin = match fs::File::open(work.join("stdin")) {
+        Ok(file) => Stdio::from(file),
+        Err(_) => Stdio::null(),
+    };
     let output = surroundings(&mut command, &work, &home)
         .args(arguments(&work))
         .arg("site.yml")
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .output()?;
     let masked = |bytes: &[u8]| {
         String::from_utf8_lossy(bytes)
