@@ -69,6 +69,10 @@ pub enum Event {
     Asked {
         text: String,
     },
+    /// The question of `--step` has been answered.
+    Answered {
+        text: String,
+    },
     /// A line that Ansible prints between results ("Pausing for 1 seconds").
     Message {
         text: String,

@@ -1,5 +1,6 @@
 //! The upgrade of real clusters on the lab. Needs root and `tests/lab/lab build`.
 
+#[allow(dead_code)] // Other tests use the rest of it.
 mod support;
 
 use std::fs;

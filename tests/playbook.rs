@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use kup_play::engine::{Prepared, Settings};
-use kup_play::playbook::{Item, Play, Task};
+use kup_play::playbook::{Item, Play, Task, Tasks};
 use kup_play::source::Node;
 use kup_play::template::{Layer, Variable};
 use tempfile::TempDir;
@@ -62,7 +62,7 @@ fn task_error(task: &str) -> String {
 }
 
 fn tasks(items: &[Item]) -> Vec<&Task> {
-    items.iter().flat_map(|item| item.tasks(true)).map(|task| &**task).collect()
+    items.iter().flat_map(|item| item.tasks(Tasks::All)).map(|task| &**task).collect()
 }
 
 fn task(items: &[Item], name: &str) -> Task {

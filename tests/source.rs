@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kup_play::source::{Node, Yaml, load_all_str, load_noting, load_str};
+use kup_play::source::{Node, SourceFile, Yaml, load_all_str, load_noting, load_str};
 
 fn parse(text: &str) -> Node {
     load_str(text, Path::new("x.yml")).unwrap_or_else(|error| panic!("{error}"))
@@ -195,4 +195,16 @@ proptest::proptest! {
             proptest::prop_assert!(!error.to_string().is_empty());
         }
     }
+}
+
+#[test]
+fn a_byte_has_its_place_whatever_ends_the_lines() {
+    let file = SourceFile::new(Path::new("f"), "a\r\nbä\rc\n");
+    let place = |byte| {
+        let span = file.span(byte);
+        (span.line, span.column)
+    };
+    assert_eq!((place(0), place(3), place(4), place(6)), ((1, 1), (2, 1), (2, 2), (2, 3)));
+    // Within a character, and behind the end.
+    assert_eq!((place(5), place(7), place(99)), ((2, 2), (3, 1), (4, 1)));
 }

@@ -8,10 +8,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Action, Context, Effect, Error, Failure, Outcome, files};
+use super::{Action, Context, Effect, Error, Failure, Outcome, SECRET, files};
 use crate::modules::args::{Flag, Number, TextList};
 use crate::source::{self, Node, Yaml};
 use crate::template::{self, Variable, layer_of};
+use crate::vault;
 
 /// Reads variables from YAML or JSON files on the controller.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -68,8 +69,9 @@ impl Action for IncludeVars {
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let paths = self.paths(context)?;
         let mut entries = Vec::new();
-        let mut span = None;
+        let (mut span, mut secret) = (None, false);
         for path in &paths {
+            secret |= vault::is_encrypted_file(path).unwrap_or(false);
             let node = source::load(path).map_err(|e| failed(e.to_string()))?;
             match node.value {
                 Yaml::Map(found) => entries.extend(found),
@@ -89,9 +91,11 @@ impl Action for IncludeVars {
             facts = shown;
             context.effect(Effect::Included(variables));
         }
-        Ok(Outcome::default()
+        let outcome = Outcome::default()
             .with("ansible_facts", facts)
-            .with("ansible_included_var_files", shown))
+            .with("ansible_included_var_files", shown);
+        // What stands in an encrypted file is for nobody's eyes.
+        Ok(if secret { outcome.with(SECRET, true) } else { outcome })
     }
 }
 

@@ -56,6 +56,9 @@ pub use context::{Context, Effect, Flags, Remote, outcome};
 pub use registry::{ActionSpec, find, names};
 pub use session::{Hosts, Session};
 
+/// The key of a result that is for nobody's eyes, whatever the task's `no_log` says.
+pub const SECRET: &str = "_ansible_no_log";
+
 /// An action is its arguments and what is done with them; declared as a
 /// [`crate::modules::Module`] is.
 pub trait Action: DeserializeOwned + JsonSchema + Send {

@@ -128,7 +128,8 @@ impl Common {
         let number = |name: &str| config.number(name).and_then(|n| u64::try_from(n).ok());
         Ok(Settings {
             inventory: sources(&self.inventory, config),
-            limit: (!self.limit.is_empty()).then(|| self.limit.join(",")),
+            // As for every option that is no list, the last one counts.
+            limit: self.limit.last().cloned(),
             check: self.check,
             diff: self.diff || config.flag("DIFF_ALWAYS"),
             forks: self
@@ -152,7 +153,7 @@ impl Common {
             host_key_checking: config.flag("HOST_KEY_CHECKING"),
             become_: self.become_ || config.flag("DEFAULT_BECOME"),
             become_method: Some(self.become_method(config)),
-            become_user: text(&self.become_user, "DEFAULT_BECOME_USER"),
+            become_user: self.become_user.clone(),
             become_password: passwords.become_,
             force_handlers: config.flag("DEFAULT_FORCE_HANDLERS"),
             strategy: config.text("DEFAULT_STRATEGY"),

@@ -32,10 +32,11 @@ fn parse_one(argument: &str) -> Result<Node, LoadError> {
     let split = crate::playbook::split_pairs(argument)
         .map_err(|error| Error::new(format!("--extra-vars '{argument}': {error}")))?;
     if !split.rest.is_empty() {
-        let text =
-            format!("--extra-vars '{argument}': '{}' is not of the form key=value", split.rest);
-        let error = Error::new(text).with_help("give key=value pairs, a JSON object, or @file");
-        return Err(LoadError::from(error).with_code(exit::OPTIONS));
+        eprintln!(
+            "[WARNING]: --extra-vars '{argument}': '{}' is not of the form key=value and is left \
+             out, as Ansible does",
+            split.rest
+        );
     }
     let file = source::SourceFile::new(label, argument);
     let span = source::Span::start(&file);

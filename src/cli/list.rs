@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 use super::exit;
 use super::playbook::Options;
 use crate::engine::{Prepared, play_hosts};
-use crate::playbook::{Play, Task};
+use crate::playbook::{Play, Task, Tasks};
 use crate::report;
 use crate::source::Node;
 
@@ -24,7 +24,8 @@ pub fn print(prepared: &Prepared, options: &Options) -> u8 {
             if let Ok((_, warnings)) = play_hosts(prepared, play) {
                 told.extend(warnings);
             }
-            if !(options.common.list_hosts || options.list_tasks || options.list_tags) {
+            let lists = options.common.list_hosts || options.list_tasks || options.list_tags;
+            if !lists || options.common.syntax_check {
                 continue;
             }
             if let Err(error) = list_play(&mut out, prepared, options, index, play) {
@@ -77,8 +78,9 @@ fn list_play(
         }
     }
     if options.list_tags {
-        let tags: BTreeSet<&str> =
-            tasks.iter().flat_map(|(_, tags)| tags.iter()).map(String::as_str).collect();
+        let of_tasks = tasks.iter().flat_map(|(_, tags)| tags.iter());
+        let tags = of_tasks.chain(&play.keywords.tags).map(String::as_str);
+        let tags: BTreeSet<&str> = tags.collect();
         let tags: Vec<_> = tags.into_iter().collect();
         let _ = writeln!(out, "      TASK TAGS: [{}]", tags.join(", "));
     }
@@ -98,7 +100,7 @@ fn tasks_of<'a>(prepared: &Prepared, play: &'a Play) -> Vec<(&'a Task, Cow<'a, [
     [&play.pre_tasks, &play.tasks, &play.post_tasks]
         .into_iter()
         .flatten()
-        .flat_map(|item| item.tasks(false))
+        .flat_map(|item| item.tasks(Tasks::Listed))
         .map(|task| (&**task, prepared.tags_of(play, task)))
         .filter(|(_, tags)| prepared.selection.selects(tags))
         .collect()

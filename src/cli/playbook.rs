@@ -137,8 +137,13 @@ fn settings(
         [] => config.list(name),
         typed => typed.to_vec(),
     };
+    let mut tags = or(&options.tags, "TAGS_RUN");
+    if options.list_tags && options.tags.is_empty() {
+        // Those that run only when they are asked for are listed as well.
+        tags = ["never", "all"].map(str::to_owned).to_vec();
+    }
     Ok(Settings {
-        tags: or(&options.tags, "TAGS_RUN"),
+        tags,
         skip_tags: or(&options.skip_tags, "TAGS_SKIP"),
         force_handlers: options.force_handlers || settings.force_handlers,
         start_at_task: options.start_at_task.clone(),

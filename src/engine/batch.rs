@@ -13,7 +13,7 @@ use super::handlers::Handlers;
 use super::host_task::{Finished, HostTask};
 use super::keywords::{flag_of, number_of};
 use super::result;
-use super::stepping::is_named;
+use super::stepping::{Step, is_named};
 use super::{Lost, Run, Stop, meta};
 use crate::actions::Effect;
 use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
@@ -58,6 +58,8 @@ pub struct Batch<'a> {
     pub everyone: Vec<String>,
     /// Its one host goes through the play by itself.
     pub apart: bool,
+    /// With `--step` the operator did not want the task that was asked for last.
+    pub left_out: bool,
     /// `--start-at-task`: tasks before it are left out.
     pub first_task: Option<String>,
     /// The strategy is `debug`.
@@ -98,6 +100,8 @@ pub enum End {
     Batch,
     /// No further batch runs either.
     Play,
+    /// Nothing runs any more.
+    Run,
 }
 
 impl<'a> Batch<'a> {
@@ -130,6 +134,7 @@ impl<'a> Batch<'a> {
             spent: HashSet::new(),
             everyone: hosts.clone(),
             apart: false,
+            left_out: false,
             first_task: None,
             debugs: false,
             prompted,
@@ -166,6 +171,7 @@ impl<'a> Batch<'a> {
             told: false,
             everyone: self.hosts.clone(),
             apart: true,
+            left_out: false,
             first_task: self.first_task.clone(),
             debugs: self.debugs,
             prompted: self.prompted.clone(),
@@ -388,8 +394,16 @@ impl<'a> Batch<'a> {
         if once {
             hosts.truncate(1);
         }
-        if !self.run.step(&info.name, &hosts).await? {
-            return Ok(());
+        match self.run.step(&info).await? {
+            Step::Run => {}
+            Step::LeaveOut => {
+                self.left_out = true;
+                return Ok(());
+            }
+            Step::End => {
+                let _ = self.end.set(End::Run);
+                return Ok(());
+            }
         }
         if !self.apart {
             self.run.tell_task(&info, hosts.len());
@@ -490,7 +504,8 @@ impl<'a> Batch<'a> {
         if self.apart {
             self.run.tell_task_of_result(info);
         }
-        let result = if done.no_log { result::censored(&done.result) } else { done.result.clone() };
+        let hidden = done.no_log || result::is_secret(&done.result);
+        let result = if hidden { result::censored(&done.result) } else { done.result.clone() };
         self.run.events.emit(Event::HostFinished(HostResult {
             task: info.clone(),
             host: done.host.clone(),

@@ -13,6 +13,9 @@ use crate::source;
 use crate::template::{Scope, Templar, Value, Variable};
 use crate::transport::{Become, ConnectionKind, Endpoint, Pool};
 
+/// How another user can be become.
+const METHODS: &[&str] = &["sudo", "su"];
+
 /// Reads connection settings for one host in one scope.
 pub struct Resolver<'a> {
     pub settings: &'a Settings,
@@ -126,26 +129,52 @@ impl Resolver<'_> {
         if !wanted {
             return Ok(None);
         }
-        let password = self
-            .text(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?
-            .map(Secret::new)
-            .or_else(|| self.settings.become_password.clone());
+        let settings = self.settings;
+        let method = self
+            .text(&["ansible_become_method"])?
+            .or(self.keyword(|k| k.become_method.as_ref())?)
+            .or_else(|| settings.become_method.clone())
+            .unwrap_or_else(|| "sudo".to_owned());
+        let method = method.strip_prefix("ansible.builtin.").unwrap_or(&method).to_owned();
+        if !METHODS.contains(&method.as_str()) {
+            return Err(Failure::new(format!(
+                "Invalid become method specified, could not find matching plugin: '{method}'. \
+                 There are {}.",
+                METHODS.join(" and ")
+            )));
+        }
+        // Every method has names of its own beside the common ones, and they win.
+        let variable = |common: &[&str], own: &str| {
+            let own = format!("ansible_{method}_{own}");
+            self.text(&[common, &[own.as_str()]].concat())
+        };
+        let setting = |option: &str| {
+            let own = format!("{}_BECOME_{option}", method.to_uppercase());
+            let common = match option {
+                "PASS" => "BECOME_PASS".to_owned(),
+                option => format!("DEFAULT_BECOME_{option}"),
+            };
+            [own, common].iter().find_map(|name| settings.config.text(name))
+        };
         Ok(Some(Become {
-            method: self
-                .text(&["ansible_become_method"])?
-                .or(self.keyword(|k| k.become_method.as_ref())?)
-                .or_else(|| self.settings.become_method.clone())
-                .unwrap_or_else(|| "sudo".to_owned()),
-            user: self
-                .text(&["ansible_become_user"])?
+            user: variable(&["ansible_become_user"], "user")?
                 .or(self.keyword(|k| k.become_user.as_ref())?)
-                .or_else(|| self.settings.become_user.clone())
+                .or_else(|| settings.become_user.clone())
+                .or_else(|| setting("USER"))
                 .unwrap_or_else(|| "root".to_owned()),
-            password,
+            password: variable(&["ansible_become_password", "ansible_become_pass"], "pass")?
+                .map(Secret::new)
+                .or_else(|| settings.become_password.clone())
+                .or_else(|| setting("PASS").map(Secret::new)),
             flags: self
-                .text(&["ansible_become_flags"])?
-                .or(self.keyword(|k| k.become_flags.as_ref())?),
-            exe: self.text(&["ansible_become_exe"])?.or(self.keyword(|k| k.become_exe.as_ref())?),
+                .set(&["ansible_become_flags", &format!("ansible_{method}_flags")])?
+                .map(|flags| flags.to_string())
+                .or(self.keyword(|k| k.become_flags.as_ref())?)
+                .or_else(|| setting("FLAGS")),
+            exe: variable(&["ansible_become_exe"], "exe")?
+                .or(self.keyword(|k| k.become_exe.as_ref())?)
+                .or_else(|| setting("EXE")),
+            method,
         }))
     }
 
@@ -166,6 +195,10 @@ impl Resolver<'_> {
     fn variable(&self, names: &[&str]) -> Result<Option<Value>, Failure> {
         variable(self.templar, self.scope, names)
     }
+
+    fn set(&self, names: &[&str]) -> Result<Option<Value>, Failure> {
+        set_variable(self.templar, self.scope, names)
+    }
 }
 
 /// The last of these variables that is set, as text.
@@ -177,9 +210,17 @@ pub fn text_variable(
     Ok(variable(templar, scope, names)?.map(|value| value.to_string()))
 }
 
-/// The last of these variables that is set, as Ansible takes them; an empty or null one
-/// counts as not set.
+/// As [`set_variable`], an empty one counts as not set.
 fn variable(
+    templar: &Templar,
+    scope: &Arc<dyn Scope>,
+    names: &[&str],
+) -> Result<Option<Value>, Failure> {
+    Ok(set_variable(templar, scope, names)?.filter(|value| value.as_str() != Some("")))
+}
+
+/// The last of these variables that is set, as Ansible takes them; a null one is not.
+fn set_variable(
     templar: &Templar,
     scope: &Arc<dyn Scope>,
     names: &[&str],
@@ -192,8 +233,8 @@ fn variable(
                 templar.render(&node, scope).map_err(|error| Failure::new(error.to_string()))?
             }
         };
-        let empty = value.is_none() || value.is_undefined() || value.as_str() == Some("");
-        if !empty && !crate::template::is_omit(&value) {
+        let unset = value.is_none() || value.is_undefined() || crate::template::is_omit(&value);
+        if !unset {
             return Ok(Some(value));
         }
     }

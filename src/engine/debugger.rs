@@ -280,7 +280,7 @@ fn pretty(value: &Value, indent: usize) -> String {
 }
 
 /// What is typed; none at the end of the input.
-async fn read_line() -> Result<Option<String>, Stop> {
+pub(super) async fn read_line() -> Result<Option<String>, Stop> {
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         let length = std::io::stdin().lock().read_line(&mut line)?;
@@ -288,7 +288,7 @@ async fn read_line() -> Result<Option<String>, Stop> {
     });
     read.await
         .map_err(|error| Stop::Error(error.to_string()))?
-        .map_err(|error| Stop::Error(format!("no command could be read: {error}")))
+        .map_err(|error| Stop::Error(format!("nothing could be read: {error}")))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::recorder::changes_clusters;
 use crate::modules::glob;
-use crate::playbook::{Play, Task, normalise};
+use crate::playbook::{Play, Task, Tasks, normalise};
 use crate::source::{self, Node, Yaml};
 
 /// Files of the operator's, and whether one of the tasks in them changes clusters.
@@ -37,7 +37,7 @@ impl Foreseen {
                 }
             }
             let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers];
-            for task in sections.into_iter().flatten().flat_map(|item| item.tasks(true)) {
+            for task in sections.into_iter().flatten().flat_map(|item| item.tasks(Tasks::All)) {
                 foreseen.follow_task(task, places);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use crate::playbook::{Item, Play, Task};
+use crate::playbook::{Item, Play, Task, Tasks};
 use crate::vars::Layer;
 
 /// The names of handlers, those that can be told.
@@ -40,7 +40,7 @@ impl Handlers {
         let role = |task: &Task| task.role.as_ref().map(|role| role.identity.clone());
         let mut list = self.entries.last().map_or(0, |last| last.list + 1);
         let mut last = None;
-        for task in items.iter().flat_map(|item| item.tasks(false)) {
+        for task in items.iter().flat_map(|item| item.tasks(Tasks::Listed)) {
             if last.replace(role(task)).is_some_and(|before| before != role(task)) {
                 list += 1;
             }
@@ -92,6 +92,11 @@ impl Handlers {
         if let Some(entry) = self.entries.get_mut(index) {
             entry.notified.remove(host);
         }
+    }
+
+    /// It did not run for this host after all.
+    pub fn give_back(&mut self, index: usize, host: &str) {
+        self.mark(&[index], host);
     }
 
     fn mark(&mut self, wanted: &[usize], host: &str) {

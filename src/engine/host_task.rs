@@ -285,7 +285,7 @@ impl HostTask<'_> {
             self.run.tell_task_of_result(&self.info);
         }
         let censored;
-        let (shown, label) = if finished.no_log {
+        let (shown, label) = if finished.no_log || result::is_secret(&once.result) {
             censored = result::censored(&once.result);
             (&censored, "None".to_owned())
         } else {
@@ -364,6 +364,8 @@ impl HostTask<'_> {
         }
         let subject = Subject { task: self.task, info: &self.info, no_log };
         let once = self.once(scope, item, key.as_ref(), &subject).await;
+        let no_log = no_log || result::is_secret(&once.result);
+        let subject = Subject { no_log, ..subject };
         let delegated_to = once.delegated_to.as_ref();
         let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
         let status = self.status(&once.result, &dynamic);

@@ -14,7 +14,7 @@ use super::tags::Selection;
 use crate::cli::exit;
 use crate::inventory::{Inventory, KnownFacts, Reading, is_localhost};
 use crate::journal::Recording;
-use crate::playbook::{Loader, Module, Names, Play, Task};
+use crate::playbook::{Loader, Module, Names, Play, Task, Tasks};
 use crate::source::{self, Node};
 use crate::template::{self, HostPattern, Layers, Scope, Templar};
 use crate::vars::{ConnectionVars, Layer, Manager, RunVars, SharedInventory};
@@ -226,7 +226,7 @@ impl Prepared {
         for play in self.plays() {
             foreseen.files.insert(play.span.path().to_owned());
             let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers];
-            for task in sections.into_iter().flatten().flat_map(|item| item.tasks(true)) {
+            for task in sections.into_iter().flatten().flat_map(|item| item.tasks(Tasks::All)) {
                 foreseen.files.insert(task.span.path().to_owned());
                 foreseen.for_clusters |= is_for_clusters(task);
             }

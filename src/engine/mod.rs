@@ -173,7 +173,7 @@ pub struct Run {
     lost: Mutex<HashMap<String, Lost>>,
     /// Hosts that are lost as soon as another batch begins.
     condemned: Mutex<HashSet<String>>,
-    /// More hosts failed than max_fail_percentage allows.
+    /// More hosts failed than max_fail_percentage allows, or nobody answered.
     broke_off: AtomicBool,
     recorder: Recorder,
 }

@@ -95,7 +95,12 @@ impl Batch<'_> {
                 self.handlers.take(index, host);
             }
             if !runs.is_empty() {
-                self.task(&handler, runs, &place).await?;
+                self.left_out = false;
+                self.task(&handler, runs.clone(), &place).await?;
+                if self.left_out {
+                    // It is asked for again when handlers run next.
+                    runs.iter().for_each(|host| self.handlers.give_back(index, host));
+                }
             }
             index += 1;
         }

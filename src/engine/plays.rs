@@ -157,8 +157,13 @@ impl Run {
             if batch.told || has_lost_all {
                 return Ok(false);
             }
-            if batch.end.get() == Some(&End::Play) {
-                break;
+            match batch.end.get() {
+                None | Some(End::Batch) => {}
+                Some(End::Play) => break,
+                Some(End::Run) => {
+                    self.broke_off.store(true, Ordering::Relaxed);
+                    return Ok(false);
+                }
             }
         }
         Ok(true)

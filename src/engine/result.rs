@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::actions::{Error, Failure, Outcome};
+use crate::actions::{Error, Failure, Outcome, SECRET};
 
 pub type Result = Map<String, Json>;
 
@@ -108,6 +108,11 @@ pub fn has_failed(result: &Result) -> bool {
         return judged.any(truth);
     }
     result.get(JUDGED).map_or_else(|| flag(result, "failed"), truth)
+}
+
+/// Whether the module says that nobody may see its result.
+pub fn is_secret(result: &Result) -> bool {
+    flag(result, SECRET)
 }
 
 /// What may be shown of a result whose task has `no_log`.

@@ -2,9 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::debugger::read_line;
 use super::{Run, Stop};
+use crate::events::{Event, TaskInfo};
 use crate::modules::glob;
-use crate::playbook::{Play, Task};
+use crate::playbook::{Play, Task, Tasks};
 use crate::source::Node;
 
 /// What the operator still wants to be asked, and where the run begins.
@@ -28,7 +30,8 @@ impl Stepping {
             return Ok(None);
         };
         let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks];
-        let mut tasks = sections.into_iter().flatten().flat_map(|item| item.tasks(false));
+        let mut tasks =
+            sections.into_iter().flatten().flat_map(|item| item.tasks(Tasks::Unfailing));
         if tasks.any(|task| is_named(task, name)) { Ok(wanted.take()) } else { Err(()) }
     }
 
@@ -36,6 +39,15 @@ impl Stepping {
     pub fn not_found(&self) -> Option<String> {
         self.start_at.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What becomes of a task with `--step`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Run,
+    LeaveOut,
+    /// Nobody answers any more.
+    End,
 }
 
 /// Whether `--start-at-task` means this one: its name, or a glob of it.
@@ -47,31 +59,25 @@ pub fn is_named(task: &Task, wanted: &str) -> bool {
 }
 
 impl Run {
-    /// Whether the operator wants this task to run.
-    pub(super) async fn step(&self, title: &str, hosts: &[String]) -> Result<bool, Stop> {
+    /// What the operator wants of this task.
+    pub(super) async fn step(&self, task: &TaskInfo) -> Result<Step, Stop> {
         if !*self.stepping.step.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(true);
+            return Ok(Step::Run);
         }
-        let question =
-            format!("Perform task: TASK: {title} on {} (N)o/(y)es/(c)ontinue: ", hosts.join(", "));
-        let answer = tokio::task::spawn_blocking(move || {
-            let terminal = console::Term::stderr();
-            terminal.write_str(&question)?;
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line)?;
-            Ok::<_, std::io::Error>(line)
-        });
-        let answer = answer
-            .await
-            .map_err(|error| Stop::Error(error.to_string()))?
-            .map_err(|error| Stop::Error(format!("no answer could be read: {error}")))?;
+        let kind = if task.handler { "HANDLER" } else { "TASK" };
+        let text = format!("Perform task: {kind}: {} (N)o/(y)es/(c)ontinue:", task.name);
+        self.events.emit(Event::Asked { text: format!("{text} ") });
+        let Some(answer) = read_line().await? else {
+            return Ok(Step::End);
+        };
+        self.events.emit(Event::Answered { text });
         Ok(match answer.trim().to_lowercase().as_str() {
-            "y" | "yes" => true,
+            "y" | "yes" => Step::Run,
             "c" | "continue" => {
                 *self.stepping.step.lock().unwrap_or_else(PoisonError::into_inner) = false;
-                true
+                Step::Run
             }
-            _ => false,
+            _ => Step::LeaveOut,
         })
     }
 }

@@ -44,7 +44,8 @@ impl Inventory {
     /// Whether a limit leaves any host at all; returns what is to be warned of.
     pub fn check_limit(&self, limit: &str) -> Result<Vec<String>, Error> {
         let (selected, warnings) = self.limited(limit)?;
-        if selected.is_empty() && !self.hosts.is_empty() {
+        let left = selected.iter().any(|host| self.hosts.contains_key(host));
+        if !left && !self.hosts.is_empty() {
             let mut error = Error::new(
                 "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
             );

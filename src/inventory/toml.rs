@@ -12,7 +12,7 @@ use super::yaml;
 use crate::source::{Error, Node, SourceFile, Span, Yaml};
 
 pub fn read(reader: &mut Reader<'_>, text: &str, path: &Path) -> Result<(), Error> {
-    let file = Places { file: SourceFile::new(path, text), text };
+    let file = Places { file: SourceFile::new(path, text) };
     let document = DeTable::parse(text).map_err(|error| {
         let place = file.span(error.span().unwrap_or_default());
         place.error(format!("TOML file ({}) is invalid: {}", path.display(), error.message()))
@@ -29,16 +29,13 @@ pub fn read(reader: &mut Reader<'_>, text: &str, path: &Path) -> Result<(), Erro
 }
 
 /// Where in the file the parts of the document stand.
-struct Places<'a> {
+struct Places {
     file: Arc<SourceFile>,
-    text: &'a str,
 }
 
-impl Places<'_> {
+impl Places {
     fn span(&self, bytes: Range<usize>) -> Span {
-        let before = self.text.get(..bytes.start).unwrap_or(self.text);
-        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        Span { file: self.file.clone(), line: before.matches('\n').count() + 1, column }
+        self.file.span(bytes.start)
     }
 
     fn text(&self, text: &str, bytes: Range<usize>) -> Node {

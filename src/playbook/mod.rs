@@ -26,7 +26,7 @@ pub use action::normalise;
 pub use key_value::split as split_pairs;
 pub use keywords::Keywords;
 pub use load::Loader;
-pub use model::{Block, Item, Loop, LoopControl, Play, Prompt, Task};
+pub use model::{Block, Item, Loop, LoopControl, Play, Prompt, Task, Tasks};
 pub use names::{Module, Names};
 pub use role::{Role, RoleBody, RoleTasks};
 pub use role_tasks::{ARGUMENTS as ROLE_ARGUMENTS, Brought};

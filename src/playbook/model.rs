@@ -79,16 +79,29 @@ impl Item {
         }
     }
 
-    /// Its tasks in order; those of rescue and always too if `all`.
-    pub fn tasks(&self, all: bool) -> Vec<&Arc<Task>> {
+    /// Its tasks in order.
+    pub fn tasks(&self, which: Tasks) -> Vec<&Arc<Task>> {
         let parts = match self {
             Self::Task(task) => return vec![task],
             Self::Role(tasks) => vec![&tasks.items],
-            Self::Block(block) if all => vec![&block.block, &block.rescue, &block.always],
-            Self::Block(block) => vec![&block.block],
+            Self::Block(block) => match which {
+                Tasks::All => vec![&block.block, &block.rescue, &block.always],
+                Tasks::Unfailing => vec![&block.block, &block.always],
+                Tasks::Listed => vec![&block.block],
+            },
         };
-        parts.into_iter().flatten().flat_map(|item| item.tasks(all)).collect()
+        parts.into_iter().flatten().flat_map(|item| item.tasks(which)).collect()
     }
+}
+
+/// Which tasks of blocks are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tasks {
+    All,
+    /// Those that run when none fails.
+    Unfailing,
+    /// Those that Ansible lists: neither those of `rescue` nor of `always`.
+    Listed,
 }
 
 /// Tasks with what happens when one of them fails. Its keywords are in its tasks.

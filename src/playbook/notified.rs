@@ -1,14 +1,14 @@
 //! Whether the handlers that tasks notify are there.
 
-use super::Play;
 use super::names::Names;
 use super::values::is_template;
+use super::{Play, Tasks};
 use crate::source::{Node, suggest};
 
 /// Warns of names that no handler has. Only a task that changes something makes it
 /// an error, and an included file may still bring the handler: then nothing is said.
 pub fn check(play: &Play, names: &dyn Names) {
-    let handlers: Vec<_> = play.handlers.iter().flat_map(|item| item.tasks(true)).collect();
+    let handlers: Vec<_> = play.handlers.iter().flat_map(|item| item.tasks(Tasks::All)).collect();
     let open = handlers.iter().any(|handler| {
         handler.module.starts_with("include_") || handler.name.as_ref().is_some_and(is_template)
     });
@@ -24,7 +24,7 @@ pub fn check(play: &Play, names: &dyn Names) {
         .collect();
     let mut tasks = handlers.clone();
     let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks];
-    tasks.extend(sections.into_iter().flatten().flat_map(|item| item.tasks(true)));
+    tasks.extend(sections.into_iter().flatten().flat_map(|item| item.tasks(Tasks::All)));
     if tasks.iter().any(|task| task.module == "include_role") {
         return;
     }

@@ -355,6 +355,7 @@ impl Reporter for DefaultReporter {
             Event::Meta { text } if self.settings.verbosity >= 2 => {
                 self.screen.line(Colour::Plain, &format!("META: {text}"));
             }
+            Event::Answered { text } => self.screen.banner(text),
             Event::NoMoreHosts => self.screen.banner("NO MORE HOSTS LEFT"),
             Event::Recap { stats, custom } => self.recap(stats, custom),
             Event::Progress { host, message, verbosity }

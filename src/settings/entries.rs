@@ -26,6 +26,8 @@ pub enum Kind {
     PathList,
     /// Words with commas between.
     List,
+    /// Text that is not shown.
+    Secret,
 }
 
 const fn entry(
@@ -75,6 +77,7 @@ pub static ENTRIES: &[Entry] = &[
         Kind::Bool,
         "False",
     ),
+    entry("BECOME_PASS", &["ANSIBLE_BECOME_PASS"], &[], Kind::Secret, ""),
     entry(
         "BECOME_PASSWORD_FILE",
         &["ANSIBLE_BECOME_PASSWORD_FILE"],
@@ -620,6 +623,56 @@ pub static ENTRIES: &[Entry] = &[
         Kind::Int,
         "0",
     ),
+    entry(
+        "SUDO_BECOME_EXE",
+        &["ANSIBLE_SUDO_EXE"],
+        &[("sudo_become_plugin", "executable")],
+        Kind::Text,
+        "",
+    ),
+    entry(
+        "SUDO_BECOME_FLAGS",
+        &["ANSIBLE_SUDO_FLAGS"],
+        &[("sudo_become_plugin", "flags")],
+        Kind::Text,
+        "",
+    ),
+    entry(
+        "SUDO_BECOME_PASS",
+        &["ANSIBLE_SUDO_PASS"],
+        &[("sudo_become_plugin", "password")],
+        Kind::Secret,
+        "",
+    ),
+    entry(
+        "SUDO_BECOME_USER",
+        &["ANSIBLE_SUDO_USER"],
+        &[("sudo_become_plugin", "user")],
+        Kind::Text,
+        "",
+    ),
+    entry(
+        "SU_BECOME_EXE",
+        &["ANSIBLE_SU_EXE"],
+        &[("su_become_plugin", "executable")],
+        Kind::Text,
+        "",
+    ),
+    entry(
+        "SU_BECOME_FLAGS",
+        &["ANSIBLE_SU_FLAGS"],
+        &[("su_become_plugin", "flags")],
+        Kind::Text,
+        "",
+    ),
+    entry(
+        "SU_BECOME_PASS",
+        &["ANSIBLE_SU_PASS"],
+        &[("su_become_plugin", "password")],
+        Kind::Secret,
+        "",
+    ),
+    entry("SU_BECOME_USER", &["ANSIBLE_SU_USER"], &[("su_become_plugin", "user")], Kind::Text, ""),
     entry(
         "SYSTEM_WARNINGS",
         &["ANSIBLE_SYSTEM_WARNINGS"],

@@ -161,7 +161,8 @@ impl Config {
                 json!(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>())
             }
             Kind::List => json!(self.list(entry.name)),
-            Kind::Text | Kind::Path if text.is_empty() => Json::Null,
+            Kind::Text | Kind::Path | Kind::Secret if text.is_empty() => Json::Null,
+            Kind::Secret => json!("********"),
             Kind::Text | Kind::Path => json!(text),
         })
     }

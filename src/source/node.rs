@@ -18,6 +18,17 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    /// The place of a byte of the text; what is behind its end is at its end.
+    pub fn span(self: &Arc<Self>, byte: usize) -> Span {
+        let starts = self.starts.get_or_init(|| line_starts(&self.text));
+        let byte = (0..=byte.min(self.text.len())).rfind(|at| self.text.is_char_boundary(*at));
+        let byte = byte.unwrap_or_default();
+        let line = starts.partition_point(|start| *start <= byte).max(1);
+        let start = starts.get(line - 1).copied().unwrap_or_default();
+        let column = self.text.get(start..byte).unwrap_or_default().chars().count() + 1;
+        Span { file: self.clone(), line, column }
+    }
+
     pub fn new(path: &Path, text: &str) -> Arc<Self> {
         Arc::new(Self { path: path.to_owned(), text: text.to_owned(), starts: OnceLock::new() })
     }

@@ -60,10 +60,14 @@ fn play(source: &Path) -> std::io::Result<Output> {
         surroundings(&mut prepare, &work, &home).arg("./prepare").status()?;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
+    let stdin = match fs::File::open(work.join("stdin")) {
+        Ok(file) => Stdio::from(file),
+        Err(_) => Stdio::null(),
+    };
     let output = surroundings(&mut command, &work, &home)
         .arg0(program(&work).unwrap_or_else(|| "kup-play".to_owned()))
         .args(arguments(&work))
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .output()?;
     let masked = |bytes: &[u8]| {
         String::from_utf8_lossy(bytes)

@@ -155,6 +155,7 @@ const WORDED: &[&str] = &[
     "unable to convert",
     "Unable to",
     "Failed to connect to the host via ssh",
+    "Invalid become method specified",
     "An unhandled exception occurred while templating",
 ];
 
