@@ -188,7 +188,6 @@ fn expressions_give_ansibles_values_and_texts() {
 
 /// Filters, tests and lookups of ansible-core that are not here.
 const MISSING: &[(&str, &str)] = &[
-    ("config", "there are no settings of Ansible's to look up"),
     ("unvault", "what is encrypted is decrypted where it is used"),
     ("url", "nothing is loaded from the network while a template is rendered"),
     ("vault", "what is encrypted is decrypted where it is used"),

@@ -53,7 +53,9 @@ impl Action for SetFact {
 /// Whether the operator has asked for templates that give text alone.
 fn is_native(context: &Context) -> bool {
     let config = context.templar.settings().config.as_ref();
-    config.and_then(|config| config("DEFAULT_JINJA2_NATIVE")) != Some(Json::Bool(false))
+    config
+        .and_then(|config| config("DEFAULT_JINJA2_NATIVE"))
+        .is_none_or(|(value, _)| value != Json::Bool(false))
 }
 
 /// Without native types ansible-core 2.18 takes these words for what they say.

@@ -154,7 +154,7 @@ impl Prepared {
             hosts: Some(host_pattern(shared.clone())),
             config: Some({
                 let config = settings.config.clone();
-                Arc::new(move |name| config.value(name))
+                Arc::new(move |name| Some((config.value(name)?, config.origin(name)?.to_string())))
             }),
             decrypt: Some(Arc::new(|text| {
                 vault::of_this_run().reveal(text).map_err(|error| error.to_string())

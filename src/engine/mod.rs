@@ -311,11 +311,9 @@ impl Run {
                 .into_iter()
                 .find(|path| path.is_file());
             if let Some(path) = path {
-                let node = source::load(&path).map_err(|error| {
-                    Stop::Error(match error.span {
-                        Some(_) => error.to_string(),
-                        None => invalid_vars_file(candidate, &path, error).to_string(),
-                    })
+                let node = source::load(&path).map_err(|error| match error.span {
+                    Some(_) => Stop::Parse(error.to_string()),
+                    None => Stop::Error(invalid_vars_file(candidate, &path, error).to_string()),
                 })?;
                 return Ok(Some(Arc::new(layer_of(&node))));
             }

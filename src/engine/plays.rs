@@ -129,16 +129,18 @@ impl Run {
             self.condemn();
             let size = batch.len();
             let batch: Vec<_> = batch.into_iter().filter(|host| !self.is_lost(host)).collect();
-            self.events.emit(started(batch.clone()));
             if batch.is_empty() {
+                self.events.emit(started(batch));
                 continue;
             }
+            let all = everyone.clone();
+            let mut batch = Batch::new(self, play, batch, all, prompted.clone())?;
+            self.events.emit(started(batch.hosts.clone()));
             self.recorder.put(|| Record::Play {
                 at: journal::now(),
                 name: name.clone(),
-                hosts: batch.clone(),
+                hosts: batch.hosts.clone(),
             });
-            let mut batch = Batch::new(self, play, batch, everyone.clone(), prompted.clone())?;
             batch.first_task = first_task.clone();
             batch.debugs = strategy == Strategy::Debug;
             let ran = match strategy {

@@ -560,6 +560,13 @@ pub static ENTRIES: &[Entry] = &[
         "top",
     ),
     entry(
+        "REMOTE_TMP",
+        &["ANSIBLE_REMOTE_TEMP", "ANSIBLE_REMOTE_TMP"],
+        &[("defaults", "remote_tmp")],
+        Kind::Text,
+        "~/.ansible/tmp",
+    ),
+    entry(
         "RETRY_FILES_ENABLED",
         &["ANSIBLE_RETRY_FILES_ENABLED"],
         &[("defaults", "retry_files_enabled")],
@@ -571,6 +578,20 @@ pub static ENTRIES: &[Entry] = &[
         &["ANSIBLE_RETRY_FILES_SAVE_PATH"],
         &[("defaults", "retry_files_save_path")],
         Kind::Path,
+        "",
+    ),
+    entry(
+        "SCP_EXTRA_ARGS",
+        &["ANSIBLE_SCP_EXTRA_ARGS"],
+        &[("ssh_connection", "scp_extra_args")],
+        Kind::Text,
+        "",
+    ),
+    entry(
+        "SFTP_EXTRA_ARGS",
+        &["ANSIBLE_SFTP_EXTRA_ARGS"],
+        &[("ssh_connection", "sftp_extra_args")],
+        Kind::Text,
         "",
     ),
     entry(
@@ -622,6 +643,13 @@ pub static ENTRIES: &[Entry] = &[
         &[("connection", "retries"), ("ssh_connection", "retries")],
         Kind::Int,
         "0",
+    ),
+    entry(
+        "SSH_TRANSFER_METHOD",
+        &["ANSIBLE_SSH_TRANSFER_METHOD"],
+        &[("ssh_connection", "transfer_method")],
+        Kind::Text,
+        "smart",
     ),
     entry(
         "SUDO_BECOME_EXE",

@@ -181,9 +181,14 @@ impl Config {
         self.text(name).and_then(|text| source::boolean(&text)).unwrap_or(false)
     }
 
+    /// Where its value comes from; none when there is no setting of this name.
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        Some(self.text_of(Self::entry(name)?).1)
+    }
+
     /// Whether somebody has set it.
     pub fn said(&self, name: &str) -> bool {
-        Self::entry(name).is_some_and(|entry| self.text_of(entry).1 != Origin::Default)
+        self.origin(name).is_some_and(|origin| origin != Origin::Default)
     }
 
     pub fn number(&self, name: &str) -> Option<i64> {

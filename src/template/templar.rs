@@ -21,9 +21,9 @@ use super::{
 use crate::secret::Secret;
 use crate::source::{Node, Span, Yaml};
 
+/// The value of a setting and where it comes from, if there is one of this name.
+pub type ConfigValue = Arc<dyn Fn(&str) -> Option<(Json, String)> + Send + Sync>;
 /// The hosts of a pattern, in the order of the inventory.
-/// The value of a setting, if there is one of this name.
-pub type ConfigValue = Arc<dyn Fn(&str) -> Option<Json> + Send + Sync>;
 pub type HostPattern = Arc<dyn Fn(&str) -> Result<Vec<String>, String> + Send + Sync>;
 
 /// Decrypts the ciphertext of a `!vault` value.

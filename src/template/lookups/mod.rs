@@ -6,6 +6,7 @@ mod files;
 pub mod glob;
 mod password;
 mod sequence;
+mod settings;
 mod tables;
 mod variables;
 
@@ -41,7 +42,7 @@ static LOOKUPS: &[(&str, Run)] = &[
     ("flattened", collections::flattened),
     ("indexed_items", collections::indexed_items),
     ("ini", tables::ini),
-    ("config", variables::config),
+    ("config", settings::config),
     ("inventory_hostnames", variables::inventory_hostnames),
     ("items", collections::items),
     ("lines", commands::lines),

@@ -2,7 +2,7 @@
 
 use super::super::filters::{Flags, is_match};
 use super::super::python;
-use super::super::{TemplateError, Value, from_json};
+use super::super::{TemplateError, Value};
 use super::Request;
 
 /// A variable that is not set is empty, or the option `default`.
@@ -38,41 +38,6 @@ pub fn vars(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
                     )));
                 }
             },
-        }
-    }
-    Ok(found)
-}
-
-/// Settings by the names that `config list` shows.
-pub fn config(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
-    let missing = request.option("on_missing").and_then(Value::as_str).unwrap_or("error");
-    if !["error", "warn", "skip"].contains(&missing) {
-        return Err(TemplateError::new(format!(
-            "Invalid value \"{missing}\" for \"on_missing\" option in lookup plugin, \
-             valid values are: error, warn, skip"
-        )));
-    }
-    if let Some(kind) = request.option("plugin_type") {
-        return Err(TemplateError::new(format!(
-            "config: there are no plugins here whose settings could be read (plugin_type {kind})"
-        )));
-    }
-    let settings = request.context.templar.settings();
-    let mut found = Vec::new();
-    for term in &request.terms {
-        let Some(name) = term.as_str() else {
-            return Err(invalid(term));
-        };
-        match settings.config.as_ref().and_then(|config| config(name)) {
-            Some(value) => found.push(from_json(&value)),
-            None if missing == "skip" => {}
-            None if missing == "warn" => {
-                let text = format!("Skipping, did not find setting {name}");
-                request.context.templar.warn(text);
-            }
-            None => {
-                return Err(TemplateError::new(format!("Unable to find setting {name}")));
-            }
         }
     }
     Ok(found)
