@@ -48,3 +48,25 @@ fn of_several_passwords_one_has_to_be_chosen() {
     vault(folder.path(), &chosen).success();
     vault(folder.path(), &["view", "--vault-id", "new", "vars.yml"]).stdout("key: value\n");
 }
+
+#[test]
+fn who_only_looks_at_a_playbook_needs_no_password_for_its_variables() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("group_vars")).expect("a folder");
+    fs::write(folder.path().join("group_vars/all.yml"), "word: fish\n").expect("written");
+    vault(folder.path(), &["encrypt", "--vault-password-file", "old", "group_vars/all.yml"])
+        .success();
+    let playbook = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - ping:\n";
+    fs::write(folder.path().join("site.yml"), playbook).expect("written");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
+        command.args(["-i", "localhost,", "-c", "local", "site.yml"]).args(arguments);
+        command.current_dir(folder.path()).output().expect("a run")
+    };
+    for looking in ["--syntax-check", "--list-tasks", "--list-hosts"] {
+        assert!(run(&[looking]).status.success(), "{looking}");
+    }
+    let output = run(&[]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("Attempting to decrypt but no vault secrets found"), "{error}");
+}

@@ -90,7 +90,7 @@ pub fn run_recorded(options: Options, resumed: Option<Recording>) -> u8 {
             true => Passwords::default(),
             false => options.common.passwords(&config)?,
         };
-        options.common.vault.install(&config)?;
+        options.common.vault.install(&config, options.is_listing())?;
         let settings = settings(&options, &config, passwords)?;
         let extra = extra_vars::parse(&options.common.extra_vars)?;
         let prepared = engine::Prepared::load(&options.playbooks, settings, extra)?;

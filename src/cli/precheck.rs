@@ -80,7 +80,7 @@ pub fn run(options: Options) -> u8 {
 
 fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
     let passwords = options.common.passwords(config)?;
-    options.common.vault.install(config)?;
+    options.common.vault.install(config, false)?;
     let settings = options.common.settings(config, passwords)?;
     let mut extra = extra_vars::parse(&options.common.extra_vars)?;
     let mut set = |name: &str, value: Json| {

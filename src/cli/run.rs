@@ -113,7 +113,7 @@ fn callback(options: &Options, config: &Config, chosen: Callback) -> Callback {
 
 fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
     let passwords = options.common.passwords(config)?;
-    options.common.vault.install(config)?;
+    options.common.vault.install(config, options.common.list_hosts)?;
     let mut settings = options.common.settings(config, passwords)?;
     settings.task_timeout = options.task_timeout.or(settings.task_timeout);
     let extra = extra_vars::parse(&options.common.extra_vars)?;

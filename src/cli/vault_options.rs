@@ -46,10 +46,10 @@ impl VaultOptions {
         }
     }
 
-    /// Reads the passwords and makes them those of the run.
-    pub fn install(&self, config: &Config) -> Result<(), LoadError> {
+    /// Reads the passwords and makes them those of the run, or of what `only_looks`.
+    pub fn install(&self, config: &Config, only_looks: bool) -> Result<(), LoadError> {
         let vault = load(&self.sources(config), Asked::Known).map_err(LoadError::options)?;
-        vault::install(vault);
+        vault::install(if only_looks { vault.only_looking() } else { vault });
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::actions::{self, ActionSpec, Context, Failure};
 use crate::modules::ModuleSpec;
 use crate::playbook::{Task, normalise};
 use crate::source::{Node, Yaml};
-use crate::template::{self, Scope, Templar};
+use crate::template::{self, Scope, Templar, TemplateError};
 use crate::transport::FileSource;
 
 /// What an include names.
@@ -160,13 +160,24 @@ fn known_arguments(
     )))
 }
 
+/// In Ansible's words; the explanation says what is undefined and where.
+fn of_argument(error: TemplateError) -> Failure {
+    let undefined = error.undefined;
+    let mut failure = Failure::from(error);
+    if undefined {
+        failure.msg =
+            format!("The task includes an option with an undefined variable.. {}", failure.msg);
+    }
+    failure
+}
+
 fn arguments_of(
     task: &Task,
     free_form: Option<&str>,
     templar: &Templar,
     scope: &Arc<dyn Scope>,
 ) -> Result<Map<String, Json>, Failure> {
-    let failure = Failure::from;
+    let failure = of_argument;
     let mut arguments = Map::new();
     let conditions = conditions(task);
     let given = task.arguments.as_ref().map(|given| match &conditions {

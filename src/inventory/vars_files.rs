@@ -10,6 +10,7 @@ use super::load::is_host_list;
 use super::{Inventory, cluster};
 use crate::source::{self, Error, Yaml};
 use crate::template::{Layer, Variable, stacked};
+use crate::vault;
 
 /// What a file of variables may be called after its name; the first that exists counts.
 const EXTENSIONS: &[&str] = &["", "yml", "yaml", "json"];
@@ -88,7 +89,8 @@ pub(super) fn read(folder: &Path, name: &str, merge: bool) -> Result<Layer, Erro
     if name.contains('/') || !folder.is_dir() {
         return Ok(Layer::new());
     }
-    let files = files(folder, name)?;
+    let mut files = files(folder, name)?;
+    files.retain(|file| !vault::of_this_run().passes_over(file));
     let layers = files.iter().map(|file| read_file(file).map(Arc::new));
     Ok(stacked(&layers.collect::<Result<Vec<_>, _>>()?, merge))
 }

@@ -21,6 +21,8 @@ pub struct Vault {
     /// The id of texts whose header has none, where only passwords of a text's own id are
     /// tried (DEFAULT_VAULT_ID_MATCH).
     matched_default: Option<String>,
+    /// Nothing is run: files of variables that cannot be opened are passed over.
+    only_looks: bool,
     /// What was decrypted already: deriving a key is slow on purpose, and inline
     /// values are looked at often.
     known: Mutex<HashMap<String, Secret>>,
@@ -58,6 +60,19 @@ impl Vault {
     /// this id.
     pub fn matching(self, default_id: &str) -> Self {
         Self { matched_default: Some(default_id.to_owned()), ..self }
+    }
+
+    /// Nothing is run with it: playbooks are only looked at.
+    pub fn only_looking(self) -> Self {
+        Self { only_looks: true, ..self }
+    }
+
+    /// Whether a file of variables is passed over: it is encrypted, there is no password,
+    /// and nothing is run that could need it.
+    pub fn passes_over(&self, path: &std::path::Path) -> bool {
+        self.only_looks
+            && self.passwords.is_empty()
+            && is_encrypted_file(path).is_ok_and(|encrypted| encrypted)
     }
 
     /// The ids there are passwords for, in their order.

@@ -142,7 +142,7 @@ fn tell(warnings: &[String]) {
 
 /// What is to be shown, and what is to be warned of.
 fn text(options: &Options, config: &Config) -> Result<(String, Vec<String>), LoadError> {
-    options.vault.install(config)?;
+    options.vault.install(config, false)?;
     let extra = extra_vars::parse(&options.extra_vars)?;
     let folder = options.playbook_dir.clone().or_else(|| config.path("PLAYBOOK_DIR"));
     let here = folder.as_deref().unwrap_or(Path::new("."));
