@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_file_is_named_after_the_address() {
         for (line, name) in [
-            ("deb http://deb.debian.org/debian stable main", "deb_debian_org_debian"),
+            ("deb http://deb.example.org/debian stable main", "deb_example_org_debian"),
             ("deb [arch=amd64 signed-by=/a/b.gpg] https://u:p@x.io/apt/ ./", "x_io_apt"),
         ] {
             assert_eq!(file_name(line), name);

@@ -98,7 +98,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a parent")).expect("made");
             fs::write(path, text).expect("written");
         };
-        write("etc/apt/sources.list", "deb http://deb.debian.org/debian bookworm main\n");
+        write("etc/apt/sources.list", "deb http://deb.example.org/debian bookworm main\n");
         write(
             "etc/apt/sources.list.d/kubernetes.list",
             "deb [signed-by=/etc/apt/keyrings/kubernetes.gpg] https://pkgs.k8s.io/core:/stable:/v1.30/deb/ /\n",
