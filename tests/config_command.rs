@@ -73,3 +73,17 @@ fn a_variable_of_a_wrong_type_is_refused_with_code_5() {
     assert!(error(&output).contains(message), "{}", error(&output));
     assert_eq!(output.status.code(), Some(5));
 }
+
+#[test]
+fn a_file_of_all_defaults_is_printed_and_can_be_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let printed = out(&config(folder.path(), &["init"]));
+    assert!(printed.contains("[defaults]\n"), "{printed}");
+    assert!(printed.contains("\nforks=5\n"), "{printed}");
+    fs::write(folder.path().join("ansible.cfg"), &printed).expect("written");
+    let output = config(folder.path(), &["dump"]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+
+    let disabled = out(&config(folder.path(), &["init", "--disabled"]));
+    assert!(disabled.contains("\n;forks=5\n"), "{disabled}");
+}

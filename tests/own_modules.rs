@@ -61,3 +61,22 @@ fn one_that_prints_no_json_fails_with_what_it_printed() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("MODULE FAILURE") && text.contains("oops"), "{text}");
 }
+
+#[test]
+fn one_in_python_needs_no_first_line_and_what_it_breaks_off_with_is_a_jobs_stderr() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let module = "import sys, time\ntime.sleep(1.5)\nsys.exit('broken off')\n";
+    write(&at("library/breaks.py"), module, 0o644);
+    write(
+        &at("site.yml"),
+        "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - breaks:\n      async: 10\n      \
+         poll: 1\n      register: broken\n      ignore_errors: true\n    - assert:\n        that:\n          \
+         - broken is failed\n          - broken.finished == 1\n          - broken.stderr is search('broken off')\n",
+        0o644,
+    );
+    let (code, text) = run(folder.path());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("ASYNC POLL on localhost: jid=j"), "{text}");
+    assert!(text.contains("started=1 finished=0\n"), "{text}");
+}

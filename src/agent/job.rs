@@ -96,7 +96,8 @@ fn finish(folder: &Path) -> io::Result<()> {
     thread::spawn(move || {
         let request = Request { job: None, ..request };
         // The receiver is gone when the time was up.
-        let _ = done.send(process::in_task(0, || work::run(request, scratch)));
+        let result = process::in_task(0, || work::run(request, scratch));
+        let _ = done.send(as_of_wrapper(result));
     });
     let result = wait.recv_timeout(Duration::from_secs(limit)).unwrap_or_else(|_| {
         process::stop_all();
@@ -110,6 +111,16 @@ fn finish(folder: &Path) -> io::Result<()> {
     let stored = store(folder, &result);
     fs::remove_dir_all(folder)?;
     stored
+}
+
+/// What a module printed that is no result has other names where it ran as a job.
+fn as_of_wrapper(mut result: Map<String, Json>) -> Map<String, Json> {
+    for (of_module, of_job) in [("module_stdout", "data"), ("module_stderr", "stderr")] {
+        if let Some(text) = result.shift_remove(of_module) {
+            result.insert(of_job.to_owned(), text);
+        }
+    }
+    result
 }
 
 /// The result takes the place of the file that said that the job runs.

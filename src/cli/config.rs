@@ -1,5 +1,6 @@
-//! `kup-play config dump|list|view`: the settings, their values and where these come from.
+//! `kup-play config dump|list|view|init`: the settings, their values and where these come from.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Parser, ValueEnum};
@@ -21,6 +22,10 @@ pub struct Options {
     #[arg(long, visible_alias = "changed-only")]
     only_changed: bool,
 
+    /// Of init: every line is a comment
+    #[arg(long)]
+    disabled: bool,
+
     /// This file in place of the ansible.cfg that would be found
     #[arg(short, long = "config", value_name = "FILE")]
     config_file: Option<PathBuf>,
@@ -38,6 +43,8 @@ enum What {
     List,
     /// The ansible.cfg that is used
     View,
+    /// An ansible.cfg with every setting at its default
+    Init,
 }
 
 /// Runs the command; returns the exit code.
@@ -56,6 +63,7 @@ pub fn run(options: Options) -> u8 {
         What::Dump => dump(&config, options.only_changed),
         What::List => list(),
         What::View => return view(&config),
+        What::Init => init(options.disabled),
     }
     0
 }
@@ -116,6 +124,22 @@ fn list() {
             entry.ini.iter().map(|(section, key)| format!("[{section}] {key}")).collect();
         println!("  ini: {}", json!(keys));
         println!("  type: {:?}", entry.kind);
+    }
+}
+
+/// Each setting under the first of its names.
+fn init(disabled: bool) {
+    let mut sections: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mark = if disabled { ";" } else { "" };
+    for entry in Config::entries() {
+        if let Some((section, key)) = entry.ini.first() {
+            let about = format!("# {} ({:?})", entry.name, entry.kind);
+            let line = format!("{mark}{key}={}", entry.default);
+            sections.entry(section).or_default().extend([about, line, String::new()]);
+        }
+    }
+    for (section, lines) in sections {
+        println!("[{section}]\n{}", lines.join("\n"));
     }
 }
 

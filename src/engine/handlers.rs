@@ -117,21 +117,22 @@ impl Handlers {
         });
         let entries = || order.iter().filter_map(|index| Some((*index, self.entries.get(*index)?)));
         let title_of = |index: usize| titles.get(index)?.as_ref();
-        let is_named = |index: usize, entry: &Entry| {
-            let Some(title) = title_of(index) else { return false };
-            title == name
+        // `role : name` names what is in that role.
+        let means = |entry: &Entry, text: &str| {
+            text == name
                 || entry.task.role.as_ref().is_some_and(|role| {
-                    // `role : name` names the handler of that role.
-                    name.strip_suffix(title.as_str())
+                    name.strip_suffix(text)
                         .is_some_and(|rest| rest.strip_suffix(" : ") == Some(&role.body.name))
                 })
         };
-        let named =
-            entries().find(|(index, entry)| is_named(*index, entry)).map(|(index, _)| index);
+        let is_named = |(index, entry): &(usize, &Entry)| {
+            title_of(*index).is_some_and(|title| means(entry, title))
+        };
+        let named = entries().find(is_named).map(|(index, _)| index);
         let mut wanted: Vec<usize> = named.into_iter().collect();
         let mut seen = HashSet::new();
         for (index, entry) in entries() {
-            let listens = entry.task.listen.iter().any(|topic| topic == name);
+            let listens = entry.task.listen.iter().any(|topic| means(entry, topic));
             if listens && title_of(index).is_none_or(|title| seen.insert(title)) {
                 wanted.push(index);
             }

@@ -63,6 +63,10 @@ async fn act(
     place: &Place,
 ) -> Result<(), Stop> {
     match name {
+        "flush_handlers" if place.of_handlers => {
+            let error = task.span.error("flush_handlers cannot be used as a handler");
+            return Err(Stop::Error(error.to_string()));
+        }
         "flush_handlers" => batch.flush_handlers(wanted, place.rescuable).await?,
         "noop" => {}
         "end_host" => wanted.iter().for_each(|host| batch.end_host(host)),

@@ -9,7 +9,7 @@ use super::keywords::texts_of;
 use crate::events::Event;
 use crate::playbook::Task;
 use crate::source::Node;
-use crate::template::{self, Scope};
+use crate::template::{self, Scope, TemplateError};
 use crate::vars::{Layer, TaskLayers};
 
 impl Batch<'_> {
@@ -61,26 +61,45 @@ impl Batch<'_> {
             text.map(str::to_owned).or_else(|| {
                 let place = Place { includes: includes.to_vec(), ..Place::default() };
                 let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, &place));
-                let title = self.run.templar().render(node, &scope).ok()?;
-                Some(template::python_text(&title))
+                match self.run.templar().render(node, &scope) {
+                    Ok(title) => Some(template::python_text(&title)),
+                    Err(error) => {
+                        self.unusable(task, node, &error);
+                        None
+                    }
+                }
             })
         };
         self.handlers.all().map(title).collect()
     }
 
+    /// A handler without a name that can be told, nor topics, is one that nobody can notify.
+    fn unusable(&self, handler: &Task, name: &Node, error: &TemplateError) {
+        if handler.listen.is_empty() {
+            let name = name.as_str().unwrap_or_default();
+            let text = format!(
+                "Handler '{name}' is unusable because it has no listen topics and the name could \
+                 not be templated (host-specific variables are not supported in handler names). \
+                 The error: {error}"
+            );
+            self.run.events.emit(Event::Warning { text });
+        }
+    }
+
     /// Runs what these hosts have notified; `rescuable` tells whether a block around takes
     /// a failure.
     pub async fn flush_handlers(&mut self, hosts: &[String], rescuable: bool) -> Result<(), Stop> {
-        let force = self.run.settings.force_handlers || self.play_forces_handlers()?;
         let failed_before = self.failed.clone();
-        let takes_part = |batch: &Self, host: &String| {
-            let forced = force
-                && failed_before.contains(host)
-                && !batch.handler_failed.contains(host)
-                && batch.end.get().is_none();
-            batch.is_alive(host) || forced
+        let excused = self.excused.clone();
+        let forced: Vec<String> = match self.forces_handlers()? {
+            true => {
+                let failed = hosts.iter().filter(|host| self.failed.contains(*host));
+                failed.filter(|host| !self.handler_failed.contains(*host)).cloned().collect()
+            }
+            false => Vec::new(),
         };
-        let now: Vec<&String> = hosts.iter().filter(|host| takes_part(self, host)).collect();
+        self.excused.extend(forced.iter().cloned());
+        let now: Vec<&String> = hosts.iter().filter(|host| self.is_alive(host)).collect();
         for host in now {
             let titles = self.titles(host);
             self.handlers.settle(host, &titles);
@@ -89,7 +108,7 @@ impl Batch<'_> {
         while let Some((handler, includes)) = self.handlers.get(index) {
             let place = Place { rescuable, of_handlers: true, includes, ..Place::default() };
             let notified = |host: &&String| self.handlers.is_notified(index, host);
-            let runs = hosts.iter().filter(notified).filter(|host| takes_part(self, host));
+            let runs = hosts.iter().filter(notified).filter(|host| self.is_alive(host));
             let runs: Vec<String> = runs.cloned().collect();
             for host in &runs {
                 self.handlers.take(index, host);
@@ -104,13 +123,19 @@ impl Batch<'_> {
             }
             index += 1;
         }
+        // Who fails in a handler runs no further ones.
+        let again = forced.into_iter().filter(|host| !self.excused.contains(host));
+        let failed_now: Vec<String> = again.collect();
+        self.handler_failed.extend(failed_now);
         self.handler_failed.extend(self.failed.difference(&failed_before).cloned());
+        self.excused.retain(|host| excused.contains(host));
         Ok(())
     }
 
-    fn play_forces_handlers(&self) -> Result<bool, Stop> {
+    /// Whether hosts that failed run what they have notified: what the play says counts.
+    fn forces_handlers(&self) -> Result<bool, Stop> {
         let Some(node) = &self.play.force_handlers else {
-            return Ok(false);
+            return Ok(self.run.settings.force_handlers);
         };
         let Some(host) = self.hosts.first() else {
             return Ok(false);

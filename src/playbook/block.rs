@@ -42,6 +42,11 @@ impl Loader<'_> {
                 )));
             }
             if PARTS.iter().any(|part| entry.get(part).is_some()) {
+                if place.handler && PARTS.contains(&section) {
+                    let message = "Using a block as a handler is not supported.";
+                    let error = entry.span.error(message);
+                    return Err(error.with_help("a block of handlers holds no other block"));
+                }
                 items.push(Item::Block(self.block(entry, place)?));
                 continue;
             }

@@ -206,15 +206,13 @@ impl Loader<'_> {
         }
         let name = self.names.file_name(file, &self.known(place))?;
         let path = beside(task, &name);
+        let roles = place.parents.last().into_iter().map(|role| &role.path);
+        let folders = roles.chain([&place.directory]);
+        let others =
+            folders.flat_map(|folder| [folder.join("tasks").join(&name), folder.join(&name)]);
         [path.clone(), beside(task, &format!("tasks/{name}"))]
             .into_iter()
-            .chain(
-                place
-                    .parents
-                    .last()
-                    .into_iter()
-                    .flat_map(|role| [role.path.join("tasks").join(&name), role.path.join(&name)]),
-            )
+            .chain(others)
             .find(|path| path.is_file())
             .ok_or_else(|| {
                 file.span.error(format!(

@@ -345,6 +345,10 @@ impl Reporter for DefaultReporter {
             Event::HostStarted { task, host } => self.host_started(task, host),
             Event::ItemFinished(outcome) => self.result(outcome, true),
             Event::HostFinished(outcome) => self.result(outcome, false),
+            Event::AsyncPoll { host, jid, finished } => {
+                let text = format!("ASYNC POLL on {host}: jid={jid} started=1 finished={finished}");
+                self.screen.line(Colour::Debug, &text);
+            }
             Event::Retrying { host, delegated_to, task, left, result } => {
                 self.retrying(&labelled(host, delegated_to.as_ref()), task, *left, result);
             }
