@@ -38,11 +38,12 @@ fn yes() -> Flag {
 impl Action for Fetch {
     const NAME: &'static str = "fetch";
 
-    async fn run(self, context: &Context) -> Result<Outcome, Error> {
-        let dest = self.destination(context);
-        let Some(remote_checksum) = self.remote_checksum(context).await? else {
+    async fn run(mut self, context: &Context) -> Result<Outcome, Error> {
+        let Some((src, remote_checksum)) = self.remote_file(context).await? else {
             return self.missing();
         };
+        self.src = src;
+        let dest = self.destination(context);
         let local = checksum(&dest).ok();
         let outcome = |changed: bool| {
             Outcome::changed(changed)
@@ -89,7 +90,8 @@ impl Fetch {
         }
     }
 
-    async fn remote_checksum(&self, context: &Context) -> Result<Option<String>, Error> {
+    /// Its path as the host has it (`~` is that of whom the task becomes) and its checksum.
+    async fn remote_file(&self, context: &Context) -> Result<Option<(String, String)>, Error> {
         let arguments = Map::from_iter([("path".to_owned(), json!(self.src))]);
         let outcome = context.module("stat", arguments, Vec::new()).await?;
         let stat = outcome.result.get("stat");
@@ -97,8 +99,9 @@ impl Fetch {
         if field("exists").and_then(Json::as_bool) != Some(true) {
             return Ok(None);
         }
+        let path = field("path").and_then(Json::as_str).unwrap_or(&self.src);
         match field("checksum").and_then(Json::as_str) {
-            Some(checksum) => Ok(Some(checksum.to_owned())),
+            Some(checksum) => Ok(Some((path.to_owned(), checksum.to_owned()))),
             None if field("isdir").and_then(Json::as_bool) == Some(true) => {
                 Err(Error::failed("remote file is a directory, fetch cannot work on directories"))
             }

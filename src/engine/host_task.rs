@@ -338,7 +338,6 @@ impl HostTask<'_> {
         Ok(None)
     }
 
-    /// As the journal has it from before the run was resumed, or else now.
     /// What an item (or the task, if it has no loop) is called in the journal.
     pub(super) fn key(&self, item: Option<usize>) -> Option<Key> {
         self.turn.clone().map(|key| Key { item, ..key })
@@ -349,6 +348,7 @@ impl HostTask<'_> {
         self.run.recorder.done(self.key(Some(index)).as_ref()).is_some()
     }
 
+    /// As the journal has it from before the run was resumed, or else now.
     async fn recorded(&self, scope: &TaskScope, item: Option<Item<'_>>, no_log: bool) -> Once {
         let recorder = &self.run.recorder;
         let key = self.key(item.as_ref().map(|item| item.index));
@@ -383,7 +383,11 @@ impl HostTask<'_> {
         let mut once = Once::default();
         let scope = &self.with_delegate(scope);
         let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
-        match self.false_condition(&dynamic) {
+        let condition = match self.empty_delegate(&dynamic) {
+            Some(failure) => Err(failure),
+            None => self.false_condition(&dynamic),
+        };
+        match condition {
             Ok(None) => {}
             Ok(Some(condition)) => {
                 once.result = result::skipped(&condition);
@@ -410,6 +414,17 @@ impl HostTask<'_> {
         once.delegated_to = Some(written(node));
         once.delegated_to = text_of(self.run.templar(), node, scope)?;
         Ok(())
+    }
+
+    /// A name of whom the task is delegated to that comes out empty is wrong, whether or
+    /// not the task is to run; one that is left out by `omit` is not.
+    fn empty_delegate(&self, scope: &Arc<dyn Scope>) -> Option<Failure> {
+        let node = self.task.keywords.delegate_to.as_ref()?;
+        let value = value_of(self.run.templar(), node, scope).ok()?;
+        (value.as_str() == Some("")).then(|| {
+            let written = written(node);
+            Failure::new(format!("Empty hostname produced from delegate_to: \"{written}\""))
+        })
     }
 
     /// `ansible_delegated_vars`: the variables of the host that the task is delegated to.

@@ -103,8 +103,7 @@ impl Invocation {
                 let name_of = "{{ ansible_python_interpreter | default('') }}";
                 let python = templar.render_text(name_of, None, scope).ok();
                 let python = python.map(|value| template::python_text(&value));
-                // What stands for a choice by Ansible is no path.
-                let python = python.filter(|path| path.contains('/'));
+                let python = python.filter(|name| !name.is_empty() && !name.starts_with("auto"));
                 Self::External { name: name.into_owned(), path, python, arguments }
             }
         })

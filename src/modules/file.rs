@@ -1,17 +1,19 @@
 //! `file`: folders, links, empty files, and what is to be gone.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value as Json, json};
 
 use super::args::{Flag, HostPath, Text};
+use super::changes::Changes;
 use super::files::{self, Attributes, failed};
 use super::times::{self, Time};
-use super::{Context, Diff, Failure, Module, Outcome};
+use super::{Context, Failure, Module, Outcome};
 
 /// Sets attributes of files, makes folders and links, removes things.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -42,6 +44,9 @@ pub struct File {
     modification_time: Option<Text>,
     #[serde(default = "time_format")]
     modification_time_format: String,
+    /// Says whether the file looks binary, and does nothing else.
+    #[serde(default, rename = "_diff_peek")]
+    diff_peek: Flag,
 }
 
 fn time_format() -> String {
@@ -65,6 +70,11 @@ impl Module for File {
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let path = self.path.0.clone();
+        if self.diff_peek.0 {
+            let outcome = Outcome::default().with("path", path.display().to_string());
+            let outcome = outcome.with("appears_binary", appears_binary(&path));
+            return Ok(files::describe(outcome, &path));
+        }
         self.ensure(context).map_err(|mut failure| {
             // What is there says why it was refused.
             if path.symlink_metadata().is_ok() {
@@ -87,18 +97,24 @@ impl File {
             None if self.recurse.0 => State::Directory,
             None => current(&path).unwrap_or(State::File),
         };
-        let before = word(current(&path));
-        let mut changed = match state {
-            State::Absent => self.remove(context)?,
-            State::Directory => self.directory(context)?,
-            State::Link => self.link(context)?,
-            State::Hard => self.hard(context)?,
-            State::Touch => self.touch(context)?,
-            State::File => self.existing(context)?,
-        };
-        if !matches!(state, State::Absent | State::Touch) {
-            changed |= self.times(context, Time::Preserve)?;
+        let mut changes = Changes::default();
+        changes.note("path", path.display().to_string(), path.display().to_string());
+        let before = self.kind_before(state);
+        if before != word(Some(state)) {
+            changes.note("state", before, word(Some(state)));
         }
+        let changed = match state {
+            State::Absent => self.remove(context, &mut changes)?,
+            State::Directory => self.directory(context, &mut changes)?,
+            State::Link => self.link(context, &mut changes)?,
+            State::Hard => self.hard(context, &mut changes)?,
+            State::Touch => self.touch(context, &mut changes)?,
+            State::File => self.existing(context, &mut changes)?,
+        };
+        let changed = match state {
+            State::Absent | State::Touch => changed,
+            _ => self.times(context, Time::Preserve, &mut changes)? | changed,
+        };
         let mut outcome = Outcome::changed(changed);
         let key = if matches!(state, State::Absent | State::Directory | State::File) {
             "path"
@@ -106,25 +122,57 @@ impl File {
             "dest"
         };
         outcome = outcome.with(key, path.display().to_string());
+        if matches!(state, State::Link | State::Hard) {
+            outcome = outcome.with("src", self.source_of().display().to_string());
+        }
         if state == State::Absent {
             outcome = outcome.with("state", "absent");
         } else if path.symlink_metadata().is_ok() {
             outcome = files::describe(outcome, &path);
         }
-        if context.diff && changed {
-            let state = |name: &str| format!("path: {}\nstate: {name}\n", path.display());
-            outcome = outcome.with_diff(Diff {
-                before: state(before),
-                after: state(word(Some(state_after(self.state, &path)))),
-                ..Diff::default()
-            });
+        if state == State::Absent && !changed {
+            return Ok(outcome);
         }
-        Ok(outcome)
+        Ok(outcome.with("diff", changes.into_diff()))
+    }
+
+    /// What is there, in the words of `state`: a name that shares its file with another
+    /// one is `hard`, and a link counts as what it points to where it is followed.
+    fn kind_before(&self, state: State) -> &'static str {
+        let followed = self.follow.0 && matches!(state, State::File | State::Directory);
+        let metadata =
+            if followed { fs::metadata(&*self.path) } else { self.path.symlink_metadata() };
+        match metadata {
+            Ok(found) if found.is_file() && found.nlink() > 1 => word(Some(State::Hard)),
+            Ok(found) if found.is_dir() => word(Some(State::Directory)),
+            _ => word(current(&self.path)),
+        }
     }
 }
 
-fn state_after(wanted: Option<State>, path: &Path) -> State {
-    wanted.or_else(|| current(path)).unwrap_or(State::File)
+/// Whether one of the first bytes is none of a text's.
+fn appears_binary(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(8192).read_to_end(&mut head));
+    read.is_ok() && head.contains(&0)
+}
+
+/// The names of all files and folders below one, each with its whole path.
+fn content(folder: &Path) -> Json {
+    let (mut directories, mut files) = (Vec::new(), Vec::new());
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                directories.push(path.display().to_string());
+                folders.push(path);
+            } else {
+                files.push(path.display().to_string());
+            }
+        }
+    }
+    json!({"directories": directories, "files": files})
 }
 
 fn current(path: &Path) -> Option<State> {
@@ -154,10 +202,13 @@ impl File {
         Attributes { owner: self.owner.clone(), group: self.group.clone(), mode: self.mode.clone() }
     }
 
-    fn remove(&self, context: &Context) -> Result<bool, Failure> {
+    fn remove(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
         let Ok(metadata) = self.path.symlink_metadata() else {
             return Ok(false);
         };
+        if metadata.is_dir() {
+            changes.lose("path_content", content(&self.path));
+        }
         if context.check {
             return Ok(true);
         }
@@ -174,7 +225,7 @@ impl File {
         }
     }
 
-    fn directory(&self, context: &Context) -> Result<bool, Failure> {
+    fn directory(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
         let mut changed = false;
         match fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_dir() => {}
@@ -194,12 +245,13 @@ impl File {
                         fs::create_dir(path).map_err(|error| {
                             failed("There was an issue creating it", path, &error)
                         })?;
-                        self.attributes().apply(path, true, false)?;
+                        self.attributes().apply_noting(path, true, false, changes)?;
                     }
                 }
             }
         }
-        changed |= self.attributes().apply(&self.path, self.follow.0, context.check)?;
+        changed |=
+            self.attributes().apply_noting(&self.path, self.follow.0, context.check, changes)?;
         if self.recurse.0 {
             changed |= self.apply_below(&self.path, context)?;
         }
@@ -223,6 +275,12 @@ impl File {
         Ok(changed)
     }
 
+    /// What the task gives, or else what the link points to.
+    fn source_of(&self) -> PathBuf {
+        let given = self.src.as_deref().map(Path::to_owned);
+        given.or_else(|| fs::read_link(&self.path).ok()).unwrap_or_default()
+    }
+
     fn source(&self) -> Result<&Path, Failure> {
         self.src.as_deref().ok_or_else(|| {
             Failure::new("src is required for creating new symlinks")
@@ -230,9 +288,9 @@ impl File {
         })
     }
 
-    fn link(&self, context: &Context) -> Result<bool, Failure> {
+    fn link(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
         if self.src.is_none() && current(&self.path) == Some(State::Link) {
-            return self.attributes().apply(&self.path, false, context.check);
+            return self.link_attributes(context.check, changes);
         }
         let src = self.source()?;
         let target = match self.path.parent() {
@@ -245,30 +303,42 @@ impl File {
                 target.display()
             )));
         }
-        if fs::read_link(&self.path).is_ok_and(|old| old == src) {
-            return self.attributes().apply(&self.path, false, context.check);
+        let old = fs::read_link(&self.path).ok();
+        if old.as_deref() == Some(src) {
+            return self.link_attributes(context.check, changes);
+        }
+        if let Some(old) = old {
+            changes.note("src", old.display().to_string(), src.display().to_string());
         }
         self.clear_way(context, "symlink")?;
         if !context.check {
             self.in_place(|path| symlink(src, path))?;
-            self.attributes().apply(&self.path, false, false)?;
+            self.link_attributes(false, changes)?;
         }
         Ok(true)
     }
 
-    fn hard(&self, context: &Context) -> Result<bool, Failure> {
+    /// A link that is followed hands on what its target is to have.
+    fn link_attributes(&self, check: bool, changes: &mut Changes) -> Result<bool, Failure> {
+        if self.follow.0 && !self.path.exists() {
+            return Ok(false);
+        }
+        self.attributes().apply_noting(&self.path, self.follow.0, check, changes)
+    }
+
+    fn hard(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
         let src = self.source()?;
         let source =
             fs::metadata(src).map_err(|error| failed("src does not exist", src, &error))?;
         let same = fs::symlink_metadata(&self.path)
             .is_ok_and(|old| old.ino() == source.ino() && old.dev() == source.dev());
         if same {
-            return self.attributes().apply(&self.path, true, context.check);
+            return self.attributes().apply_noting(&self.path, true, context.check, changes);
         }
         self.clear_way(context, "hard link")?;
         if !context.check {
             self.in_place(|path| fs::hard_link(src, path))?;
-            self.attributes().apply(&self.path, true, false)?;
+            self.attributes().apply_noting(&self.path, true, false, changes)?;
         }
         Ok(true)
     }
@@ -302,7 +372,7 @@ impl File {
             .map_err(|error| failed("Error while linking", &self.path, &error))
     }
 
-    fn touch(&self, context: &Context) -> Result<bool, Failure> {
+    fn touch(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
         let existed =
             if self.follow.0 { self.path.exists() } else { self.path.symlink_metadata().is_ok() };
         if context.check && !existed {
@@ -315,26 +385,30 @@ impl File {
                 .open(&*self.path)
                 .map_err(|error| failed("Error, could not touch target", &self.path, &error))?;
         }
-        let changed = self.times(context, Time::Now)?
-            | self.attributes().apply(&self.path, self.follow.0, context.check)?;
+        let changed = self.times(context, Time::Now, changes)?
+            | self.attributes().apply_noting(&self.path, self.follow.0, context.check, changes)?;
         Ok(changed || !existed)
     }
 
     /// Sets the times; `default` is for those that the task does not give.
-    fn times(&self, context: &Context, default: Time) -> Result<bool, Failure> {
+    fn times(
+        &self,
+        context: &Context,
+        default: Time,
+        changes: &mut Changes,
+    ) -> Result<bool, Failure> {
         let wanted = |text: &Option<Text>, format: &str| match text {
             Some(text) => Time::parse(&text.0, format),
             None => Ok(default),
         };
         let access = wanted(&self.access_time, &self.access_time_format)?;
         let modification = wanted(&self.modification_time, &self.modification_time_format)?;
-        // A link's own times, whether or not it points to something.
-        let follow = self.follow.0 && self.state != Some(State::Link) && self.path.exists();
-        times::apply(&self.path, follow, access, modification, context.check)
+        let follow = self.follow.0 && self.path.exists();
+        times::apply(&self.path, follow, access, modification, context.check, changes)
             .map_err(|error| failed("Error while updating times", &self.path, &error))
     }
 
-    fn existing(&self, context: &Context) -> Result<bool, Failure> {
+    fn existing(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
         let missing =
             if self.follow.0 { !self.path.exists() } else { self.path.symlink_metadata().is_err() };
         if missing {
@@ -351,7 +425,7 @@ impl File {
                 self.path.display()
             )));
         }
-        self.attributes().apply(&self.path, self.follow.0, context.check)
+        self.attributes().apply_noting(&self.path, self.follow.0, context.check, changes)
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use sha1::{Digest, Sha1};
 
 use super::args::Text;
+use super::changes::Changes;
 use super::mode::Mode;
 use super::users::{Database, id_of, name_of};
 use super::{Failure, Outcome};
@@ -29,6 +30,17 @@ pub struct Attributes {
 impl Attributes {
     /// Sets what differs; true if something did (or would, in check mode).
     pub fn apply(&self, path: &Path, follow: bool, check: bool) -> Result<bool, Failure> {
+        self.apply_noting(path, follow, check, &mut Changes::default())
+    }
+
+    /// As `apply`; what differs is noted.
+    pub fn apply_noting(
+        &self,
+        path: &Path,
+        follow: bool,
+        check: bool,
+        changes: &mut Changes,
+    ) -> Result<bool, Failure> {
         let metadata = match if follow { fs::metadata(path) } else { fs::symlink_metadata(path) } {
             Ok(metadata) => metadata,
             // What check mode did not make has nothing to compare.
@@ -42,6 +54,12 @@ impl Attributes {
         let gid = gid.filter(|gid| *gid != metadata.gid());
         if uid.is_some() || gid.is_some() {
             changed = true;
+            if let Some(uid) = uid {
+                changes.note("owner", metadata.uid(), uid);
+            }
+            if let Some(gid) = gid {
+                changes.note("group", metadata.gid(), gid);
+            }
             if !check {
                 let set = if follow { std::os::unix::fs::chown } else { std::os::unix::fs::lchown };
                 set(path, uid, gid).map_err(|error| failed("chown failed", path, &error))?;
@@ -53,6 +71,7 @@ impl Attributes {
             let new = mode.apply(old, metadata.is_dir()).unwrap_or(old);
             if new != old {
                 changed = true;
+                changes.note("mode", format!("0{old:03o}"), format!("0{new:03o}"));
                 if !check {
                     fs::set_permissions(path, fs::Permissions::from_mode(new))
                         .map_err(|error| failed("chmod failed", path, &error))?;

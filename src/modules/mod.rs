@@ -12,6 +12,7 @@ pub mod assemble;
 pub mod async_status;
 mod authorized_key;
 mod blockinfile;
+mod changes;
 mod cluster_lock;
 mod coerce;
 mod command;

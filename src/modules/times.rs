@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use super::Failure;
+use super::changes::Changes;
 
 /// The form in which Ansible takes times: `202611231530.00`.
 pub const FORMAT: &str = "%Y%m%d%H%M.%S";
@@ -48,6 +49,13 @@ impl Time {
         }
     }
 
+    fn seconds(self) -> i64 {
+        match self {
+            Self::At(seconds) => seconds,
+            Self::Preserve | Self::Now => jiff::Timestamp::now().as_second(),
+        }
+    }
+
     fn spec(self) -> Timespec {
         match self {
             Self::Preserve => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
@@ -57,13 +65,14 @@ impl Time {
     }
 }
 
-/// Sets the times that differ; true if one did (or would, in check mode).
+/// Sets the times that differ, and notes them; true if one did (or would, in check mode).
 pub fn apply(
     path: &Path,
     follow: bool,
     access: Time,
     modification: Time,
     check: bool,
+    changes: &mut Changes,
 ) -> io::Result<bool> {
     let old = match if follow { fs::metadata(path) } else { fs::symlink_metadata(path) } {
         Ok(old) => old,
@@ -72,6 +81,11 @@ pub fn apply(
     };
     if !access.differs(old.atime()) && !modification.differs(old.mtime()) {
         return Ok(false);
+    }
+    for (key, time, old) in [("atime", access, old.atime()), ("mtime", modification, old.mtime())] {
+        if time.differs(old) {
+            changes.note(key, old, time.seconds());
+        }
     }
     if !check {
         let times =
@@ -90,7 +104,10 @@ mod tests {
     fn a_time_is_set_once() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let at = Time::parse("202601021504.05", FORMAT).expect("a time");
-        let set = |check| apply(file.path(), true, Time::Preserve, at, check).expect("applied");
+        let set = |check| {
+            apply(file.path(), true, Time::Preserve, at, check, &mut Changes::default())
+                .expect("applied")
+        };
         assert!(set(true) && set(false));
         assert!(!set(false));
         assert!(Time::parse("yesterday", FORMAT).is_err());
