@@ -195,6 +195,9 @@ impl Remote {
         request: Request,
         files: Vec<(String, FileSource)>,
     ) -> Result<Map<String, Json>, ConnectionError> {
+        if let Some(user) = removed_user(&request) {
+            self.pool.leave(&self.endpoint, user).await;
+        }
         let agent = self.pool.agent(&self.endpoint, self.become_.as_ref()).await?;
         Ok(agent.call(request, files).await?.result)
     }
@@ -204,9 +207,20 @@ impl Remote {
         &self,
         requests: Vec<Request>,
     ) -> Result<Vec<Pending>, ConnectionError> {
+        for user in requests.iter().filter_map(removed_user) {
+            self.pool.leave(&self.endpoint, user).await;
+        }
         let agent = self.pool.agent(&self.endpoint, self.become_.as_ref()).await?;
         agent.call_in_order(requests).await
     }
+}
+
+/// Whom a request is to remove. A user who has a process cannot be removed, and those that
+/// tasks became have our own.
+fn removed_user(request: &Request) -> Option<&str> {
+    let text = |name: &str| request.arguments.get(name).and_then(Json::as_str);
+    let removes = request.module == "user" && text("state") == Some("absent");
+    text("name").or_else(|| text("user")).filter(|_| removes)
 }
 
 /// Tells success from failure in a result that came over the wire.

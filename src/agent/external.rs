@@ -33,6 +33,9 @@ struct External {
     /// What the module is to get.
     #[serde(default)]
     arguments: Map<String, Json>,
+    /// It reads them as `name=value` words, not as JSON.
+    #[serde(default)]
+    words: bool,
     #[serde(default)]
     no_log: bool,
     #[serde(default)]
@@ -87,12 +90,33 @@ fn prepare(module: &External, context: &Context) -> io::Result<(PathBuf, PathBuf
     ] {
         arguments.insert(key.to_owned(), value);
     }
+    let path = context.scratch.join("arguments");
+    if module.words {
+        private_file(&path)?.write_all(words(&arguments).as_bytes())?;
+        return Ok((executable, path));
+    }
     // A module made with Ansible's own library, where the host has that, reads them here.
     let copy = Json::Object(arguments.clone());
     arguments.insert("ANSIBLE_MODULE_ARGS".to_owned(), copy);
-    let path = context.scratch.join("arguments.json");
     private_file(&path)?.write_all(&serde_json::to_vec(&arguments)?)?;
     Ok((executable, path))
+}
+
+/// Arguments as a shell reads them: `.` of the file sets them as variables.
+fn words(arguments: &Map<String, Json>) -> String {
+    let text = |value: &Json| match value {
+        Json::String(text) => text.clone(),
+        Json::Bool(true) => "True".to_owned(),
+        Json::Bool(false) => "False".to_owned(),
+        Json::Null => "None".to_owned(),
+        other => other.to_string(),
+    };
+    let quoted = |value: &Json| {
+        // Bytes that end a word for the shell's own C are none of a text's.
+        let text = text(value).replace('\0', "");
+        shlex::try_quote(&text).map(|word| word.into_owned()).unwrap_or_default()
+    };
+    arguments.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect()
 }
 
 /// What runs a module whose first line names Python where no variable says it: that one,
@@ -198,6 +222,22 @@ mod tests {
         assert_eq!(result["got"]["who"], "w1");
         assert_eq!(result["got"]["_ansible_check_mode"], true);
         assert_eq!(result["got"]["_ansible_module_name"], "greet");
+    }
+
+    #[test]
+    fn words_are_what_a_shell_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let executable = folder.path().join("blob");
+        let script = "#!/bin/sh\n. \"$1\"\nprintf '{\"msg\": \"%s, %s\"}' \"$greeting\" \"$_ansible_debug\"\n";
+        fs::write(&executable, script).unwrap();
+        let scratch = folder.path().join("scratch");
+        fs::create_dir(&scratch).unwrap();
+        let arguments = json!({
+            "name": "greet", "executable": executable, "words": true,
+            "arguments": {"greeting": "it's $HOME"}
+        });
+        let result = run(arguments, &Context { scratch, ..Context::default() }).unwrap();
+        assert_eq!(result["msg"], "it's $HOME, False");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Everything that a task may name: actions, host modules, the operator's own
 //! executables, and what the engine itself does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +17,8 @@ use crate::playbook::ROLE_ARGUMENTS;
 pub struct Catalogue {
     /// Roles and imported playbooks bring more while plays are read.
     external: RwLock<BTreeMap<String, PathBuf>>,
+    /// Those that are not to be used.
+    rejected: BTreeSet<String>,
 }
 
 /// What a name stands for.
@@ -32,8 +34,8 @@ pub enum Found {
 
 impl Catalogue {
     /// Takes in the executables of these folders; earlier folders win.
-    pub fn load(folders: &[PathBuf]) -> Self {
-        let catalogue = Self::default();
+    pub fn load(folders: &[PathBuf], rejected: BTreeSet<String>) -> Self {
+        let catalogue = Self { rejected, ..Self::default() };
         folders.iter().for_each(|folder| catalogue.add(folder));
         catalogue
     }
@@ -53,6 +55,9 @@ impl Catalogue {
 
     /// The operator's own module wins over a built-in one, as `library/` does in Ansible.
     pub fn find(&self, name: &str) -> Option<Found> {
+        if self.rejected.contains(name) {
+            return None;
+        }
         if let Some(path) = self.external().get(name) {
             return Some(Found::External(path.clone()));
         }
@@ -111,16 +116,29 @@ impl Found {
     }
 }
 
+/// Extensions of what lies beside modules and is none.
+const NO_MODULES: &[&str] = &[
+    "bak", "cfg", "ini", "json", "md", "orig", "pyc", "pyo", "retry", "rpm", "rst", "swp", "txt",
+    "yaml", "yml",
+];
+
 fn executables(folder: &Path) -> Vec<(String, PathBuf)> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_program(path))
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let is_other = |path: &Path| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| NO_MODULES.contains(&extension))
+    };
+    paths
+        .into_iter()
+        .filter(|path| !is_other(path) && is_program(path))
         .filter_map(|path| {
-            let name = path.file_stem()?.to_str()?.replace('-', "_");
+            // A leading `_` marks one that its author calls deprecated.
+            let stem = path.file_stem()?.to_str()?;
+            let name = stem.strip_prefix('_').unwrap_or(stem).replace('-', "_");
             Some((name, path))
         })
         .collect()
@@ -129,6 +147,15 @@ fn executables(folder: &Path) -> Vec<(String, PathBuf)> {
 /// Whether a module is in Python by its name; it needs no first line that says so.
 pub fn is_python(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "py")
+}
+
+/// Whether a module is a script that does not say that it takes JSON, nor uses Ansible's
+/// library in Python: Ansible gives it `name=value` words.
+pub fn takes_words(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| {
+        let json = ["WANT_JSON", "ansible.module_utils", "ansible_collections"];
+        !json.iter().any(|word| text.contains(word))
+    })
 }
 
 /// An executable, a script by its first line, or one in Python by its name: Ansible does

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Settings;
-use super::keywords::{flag_of, text_of};
+use super::keywords::{keyword_flag, keyword_of, text};
 use crate::actions::{Failure, Remote, files::expand_home};
 use crate::playbook::Keywords;
 use crate::secret::Secret;
@@ -121,8 +121,11 @@ impl Resolver<'_> {
     fn become_(&self) -> Result<Option<Become>, Failure> {
         let wanted = match self.variable(&["ansible_become"])? {
             Some(value) => truth(&value),
-            None => match self.keywords.and_then(|k| k.become_.as_ref()) {
-                Some(node) => flag_of(self.templar, node, self.of_task)?,
+            None => match self.keywords {
+                Some(keywords) => {
+                    keyword_flag(self.templar, keywords, |k| k.become_.as_ref(), self.of_task)?
+                        .unwrap_or(self.settings.become_)
+                }
                 None => self.settings.become_,
             },
         };
@@ -182,10 +185,9 @@ impl Resolver<'_> {
         &self,
         field: impl Fn(&Keywords) -> Option<&crate::source::Node>,
     ) -> Result<Option<String>, Failure> {
-        match self.keywords.and_then(field) {
-            Some(node) => text_of(self.templar, node, self.of_task),
-            None => Ok(None),
-        }
+        let Some(keywords) = self.keywords else { return Ok(None) };
+        let value = keyword_of(self.templar, keywords, field, self.of_task)?;
+        Ok(value.as_ref().and_then(text))
     }
 
     fn text(&self, names: &[&str]) -> Result<Option<String>, Failure> {

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::connection::{Resolver, text_variable};
 use super::invoke::{self, Invocation, Target};
-use super::keywords::{flag_of, number_of, text_of, value_of};
+use super::keywords::{flag_of, keyword_flag, number_of, text_of, value_of};
 use super::recorder::{self, Subject};
 use super::result::{self, Result as TaskResult};
 use super::{Run, loops};
@@ -515,17 +515,15 @@ impl HostTask<'_> {
     fn flags(&self, scope: &Arc<dyn Scope>) -> Result<Flags, Failure> {
         let templar = self.run.templar();
         let keywords = &self.task.keywords;
-        let or = |node: &Option<Node>, default: bool| match node {
-            Some(node) => flag_of(templar, node, scope),
-            None => Ok(default),
-        };
+        let check = keyword_flag(templar, keywords, |k| k.check_mode.as_ref(), scope)?;
+        let diff = keyword_flag(templar, keywords, |k| k.diff.as_ref(), scope)?;
         let timeout = match &keywords.timeout {
             Some(node) => Some(number_of(templar, node, scope, "timeout")? as u64),
             None => self.run.settings.task_timeout,
         };
         Ok(Flags {
-            check: or(&keywords.check_mode, self.run.settings.check)?,
-            diff: or(&keywords.diff, self.run.settings.diff)?,
+            check: check.unwrap_or(self.run.settings.check),
+            diff: diff.unwrap_or(self.run.settings.diff),
             verbosity: self.run.settings.verbosity,
             timeout: timeout.filter(|seconds| *seconds > 0),
         })

@@ -318,9 +318,16 @@ pub fn request(invocation: &Invocation) -> Option<HostRequest> {
     match invocation {
         Invocation::Module { spec, arguments } => Some((spec.name, arguments.clone(), Vec::new())),
         Invocation::External { name, path, python, arguments } => {
-            let is_python = catalogue::is_python(path);
+            let words = catalogue::takes_words(path);
+            let mut arguments = arguments.clone();
+            if words {
+                for value in arguments.values_mut() {
+                    *value = template::python_text(&template::from_json(value)).into();
+                }
+            }
             let request = json!({
-                "name": name, "python": python, "is_python": is_python, "arguments": arguments
+                "name": name, "python": python, "is_python": catalogue::is_python(path),
+                "arguments": arguments, "words": words
             });
             let Json::Object(arguments) = request else { return None };
             let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];

@@ -17,28 +17,59 @@ pub fn value_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Resul
 }
 
 pub fn flag_of(templar: &Templar, node: &Node, scope: &Arc<dyn Scope>) -> Result<bool, Failure> {
-    let value = value_of(templar, node, scope)?;
+    flag(&value_of(templar, node, scope)?)
+}
+
+/// A keyword's value; one that comes out as `omit` is that of the level above.
+pub fn keyword_of(
+    templar: &Templar,
+    keywords: &Keywords,
+    field: impl Fn(&Keywords) -> Option<&Node>,
+    scope: &Arc<dyn Scope>,
+) -> Result<Option<Value>, Failure> {
+    let mut level = Some(keywords);
+    while let Some(keywords) = level {
+        let Some(node) = field(keywords) else { break };
+        let value = value_of(templar, node, scope)?;
+        if !crate::template::is_omit(&value) {
+            return Ok(Some(value));
+        }
+        level = keywords.outer.as_deref();
+    }
+    Ok(None)
+}
+
+/// As [`keyword_of`], of a keyword that is yes or no.
+pub fn keyword_flag(
+    templar: &Templar,
+    keywords: &Keywords,
+    field: impl Fn(&Keywords) -> Option<&Node>,
+    scope: &Arc<dyn Scope>,
+) -> Result<Option<bool>, Failure> {
+    keyword_of(templar, keywords, field, scope)?.as_ref().map(flag).transpose()
+}
+
+fn flag(value: &Value) -> Result<bool, Failure> {
     match value.as_str() {
         Some(text) if !text.is_empty() && boolean(text).is_none() => Err(Failure::new(format!(
             "The value '{text}' is not a valid boolean (yes or no, true or false)"
         ))),
-        _ => Ok(truth(&value)),
+        _ => Ok(truth(value)),
     }
 }
 
 impl Run {
     /// Whether a task shows what it changes.
     pub(super) fn shows_changes(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
-        let own = keywords.diff.as_ref();
-        own.and_then(|node| flag_of(self.templar(), node, scope).ok()).unwrap_or(self.settings.diff)
+        let own = keyword_flag(self.templar(), keywords, |k| k.diff.as_ref(), scope);
+        own.ok().flatten().unwrap_or(self.settings.diff)
     }
 
     /// Whether what has these keywords runs in check mode; one that cannot be told yet
     /// does as the run does.
     pub(super) fn checks(&self, keywords: &Keywords, scope: &Arc<dyn Scope>) -> bool {
-        let own = keywords.check_mode.as_ref();
-        own.and_then(|node| flag_of(self.templar(), node, scope).ok())
-            .unwrap_or(self.settings.check)
+        let own = keyword_flag(self.templar(), keywords, |k| k.check_mode.as_ref(), scope);
+        own.ok().flatten().unwrap_or(self.settings.check)
     }
 }
 
@@ -48,11 +79,15 @@ pub fn text_of(
     node: &Node,
     scope: &Arc<dyn Scope>,
 ) -> Result<Option<String>, Failure> {
-    let value = value_of(templar, node, scope)?;
-    if value.is_none() || value.is_undefined() || crate::template::is_omit(&value) {
-        return Ok(None);
+    Ok(text(&value_of(templar, node, scope)?))
+}
+
+/// Text of a value; nothing for a null, omitted or empty one.
+pub fn text(value: &Value) -> Option<String> {
+    if value.is_none() || value.is_undefined() || crate::template::is_omit(value) {
+        return None;
     }
-    Ok(Some(value.to_string()).filter(|text| !text.is_empty()))
+    Some(value.to_string()).filter(|text| !text.is_empty())
 }
 
 /// Text, or each text of a list.

@@ -10,6 +10,7 @@ use super::Settings;
 use super::catalogue::{Catalogue, Found};
 use super::foreseen::{self, Foreseen, Places};
 use super::recorder::is_for_clusters;
+use super::rejected;
 use super::tags::Selection;
 use crate::cli::exit;
 use crate::inventory::{Inventory, KnownFacts, Reading, is_localhost};
@@ -146,8 +147,9 @@ impl Prepared {
         extra: Layer,
         read: impl FnOnce(&Loader) -> Result<Vec<(PathBuf, Vec<Play>)>, source::Error>,
     ) -> Result<Self, LoadError> {
-        let catalogue =
-            Arc::new(Catalogue::load(&module_folders(directory.as_deref(), &settings.module_path)));
+        let folders = module_folders(directory.as_deref(), &settings.module_path);
+        let rejected = rejected::modules(&settings.config)?;
+        let catalogue = Arc::new(Catalogue::load(&folders, rejected));
         let shared: SharedInventory = Arc::default();
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),

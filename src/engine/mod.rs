@@ -24,6 +24,7 @@ mod notifying;
 mod plays;
 mod prompts;
 mod recorder;
+mod rejected;
 mod result;
 mod scopes;
 mod stepping;

@@ -226,7 +226,7 @@ impl Run {
                 }
                 _ => vec![value],
             };
-            for value in values {
+            for value in values.into_iter().filter(|value| !crate::template::is_omit(value)) {
                 let size = serial::size(&value.to_string(), hosts).ok_or_else(|| {
                     let error = node.span.error(format!(
                         "serial must be a number of hosts or a percentage of them, not '{value}'"

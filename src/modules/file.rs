@@ -97,6 +97,10 @@ impl File {
             None if self.recurse.0 => State::Directory,
             None => current(&path).unwrap_or(State::File),
         };
+        if self.src.is_some() && !matches!(state, State::Link | State::Hard) {
+            let msg = "src option requires state to be 'link' or 'hard'";
+            return Err(Failure::new(msg).with("path", path.display().to_string()));
+        }
         let mut changes = Changes::default();
         changes.note("path", path.display().to_string(), path.display().to_string());
         let before = self.kind_before(state);
@@ -385,9 +389,19 @@ impl File {
                 .open(&*self.path)
                 .map_err(|error| failed("Error, could not touch target", &self.path, &error))?;
         }
-        let changed = self.times(context, Time::Now, changes)?
-            | self.attributes().apply_noting(&self.path, self.follow.0, context.check, changes)?;
-        Ok(changed || !existed)
+        let mut set = || {
+            let times = self.times(context, Time::Now, changes)?;
+            let follow = self.follow.0;
+            let owned =
+                self.attributes().apply_noting(&self.path, follow, context.check, changes)?;
+            Ok(times || owned)
+        };
+        set().map(|changed| changed || !existed).inspect_err(|_| {
+            // Half of what was asked for is not left there.
+            if !existed {
+                let _ = fs::remove_file(&*self.path);
+            }
+        })
     }
 
     /// Sets the times; `default` is for those that the task does not give.

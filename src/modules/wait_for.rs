@@ -162,11 +162,11 @@ impl WaitFor {
         regex: Option<&Regex>,
         context: &Context,
     ) -> Result<Found, Failure> {
+        pause(seconds(self.delay))?;
         if self.port.is_none() && self.path.is_none() {
             pause(seconds(self.timeout))?;
             return Ok(Found::default());
         }
-        pause(seconds(self.delay))?;
         let limit = seconds(self.timeout);
         loop {
             if let Some(found) = self.holds(regex, context)? {

@@ -41,6 +41,9 @@ pub struct Keywords {
     pub debugger: Option<Node>,
     /// What a block notifies; the loader has put it into the tasks.
     pub notify: Option<Node>,
+    /// What these were written over, where one of them may come out as `omit`: that one
+    /// then is as if it had not been written.
+    pub outer: Option<Arc<Keywords>>,
 }
 
 /// Keywords of every level.
@@ -92,6 +95,9 @@ impl Keywords {
                 Some(name) => {
                     if let Some(field) = inner.field(name) {
                         *field = Some(value.clone());
+                        if value.as_str().is_some_and(|text| text.contains("omit")) {
+                            inner.outer = Some(Arc::new(self.clone()));
+                        }
                     }
                 }
                 None => {}

@@ -559,6 +559,7 @@ pub static ENTRIES: &[Entry] = &[
         Kind::Text,
         "top",
     ),
+    entry("PLUGIN_FILTERS_CFG", &[], &[("defaults", "plugin_filters_cfg")], Kind::Path, ""),
     entry(
         "REMOTE_TMP",
         &["ANSIBLE_REMOTE_TEMP", "ANSIBLE_REMOTE_TMP"],

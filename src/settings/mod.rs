@@ -41,16 +41,18 @@ impl std::fmt::Display for Origin {
 
 impl Config {
     /// Reads the first `ansible.cfg` that there is: `$ANSIBLE_CONFIG`, here, at home, in /etc.
+    /// What it says of the reading of YAML holds from here on.
     pub fn load() -> Result<Self, Error> {
         let mut config = Self::default();
         let here = std::env::current_dir().unwrap_or_default();
         match config.find(&here) {
-            None => {
-                config.check_all()?;
-                Ok(config)
-            }
-            Some(path) => Ok(Self { warnings: config.warnings, ..Self::of_file(&path)? }),
+            None => config.check_all()?,
+            Some(path) => config = Self { warnings: config.warnings, ..Self::of_file(&path)? },
         }
+        if let Some(word) = config.text("DUPLICATE_YAML_DICT_KEY") {
+            source::set_duplicates(word.parse().map_err(Error::new)?);
+        }
+        Ok(config)
     }
 
     /// Reads this file, and checks what it and the environment say.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
+use super::duplicates::{self, Duplicates};
 use super::relax::Relaxed;
 use super::{Error, Node, SourceFile, Span, Yaml, hint, scalar};
 
@@ -134,7 +135,11 @@ impl<'a, 'w> Composer<'a, 'w> {
                 key.as_str().unwrap_or_default()
             ));
             if own.insert(key, value) {
-                self.warnings.push(duplicate);
+                match duplicates::policy() {
+                    Duplicates::Warn => self.warnings.push(duplicate),
+                    Duplicates::Error => return Err(duplicate),
+                    Duplicates::Ignore => {}
+                }
             }
         }
         // What the mapping says itself wins over what it merges in.

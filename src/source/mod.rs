@@ -2,6 +2,7 @@
 
 mod boolean;
 mod compose;
+mod duplicates;
 mod error;
 mod hint;
 mod load;
@@ -11,6 +12,7 @@ mod scalar;
 mod suggest;
 
 pub use boolean::boolean;
+pub use duplicates::{Duplicates, set_policy as set_duplicates};
 pub use error::Error;
 pub use load::{load, load_all, load_all_str, load_noting, load_str, read};
 pub use node::{Node, SourceFile, Span, Yaml};

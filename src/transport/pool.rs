@@ -123,6 +123,14 @@ impl Pool {
         self.masters.take(|of| of == endpoint).await;
     }
 
+    /// Ends what was started on a host as a user that tasks became.
+    pub async fn leave(&self, endpoint: &Endpoint, user: &str) {
+        let is_theirs =
+            |target: &Option<Become>| target.as_ref().is_some_and(|target| target.user == user);
+        let agents = self.agents.take(|(of, target)| of == endpoint && is_theirs(target)).await;
+        futures::future::join_all(agents.iter().map(|agent| agent.close())).await;
+    }
+
     /// Ends all agents and connections. What is asked for later is opened anew.
     pub async fn close(&self) {
         let agents = self.agents.take(|_| true).await;

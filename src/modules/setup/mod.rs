@@ -121,8 +121,9 @@ impl Setup {
                 || MINIMUM.contains(&word)
                 || FAMILIES.iter().any(|(family, parts)| *family == word || parts.contains(&word))
         };
-        let names = self.gather_subset.0.iter().map(|word| word.trim_start_matches('!'));
-        match names.into_iter().find(|word| !known(word)) {
+        // What is to be left out need not be known.
+        let mut names = self.gather_subset.0.iter().filter(|word| !word.starts_with('!'));
+        match names.find(|word| !known(word)) {
             Some(word) => Err(Failure::new(format!(
                 "Bad subset '{word}' given to Ansible. gather_subset options allowed: all, min, \
                  hardware, network, virtual, {}",

@@ -1,9 +1,9 @@
 //! `lookup('password', '/path length=20 chars=ascii_letters,digits')`: a
 //! password that is made once and kept in a file.
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::super::filters::password_hash::{Scheme, Seasoning, random_salt};
@@ -172,7 +172,9 @@ fn kept(path: &Path) -> Result<Option<Kept>, TemplateError> {
 
 fn keep(path: &Path, password: &str) -> Result<(), TemplateError> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
+        let mut folders = DirBuilder::new();
+        folders.recursive(true).mode(0o700);
+        folders.create(folder).map_err(|error| failed(path, error))?;
     }
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
