@@ -30,11 +30,12 @@ pub type Spec = IndexMap<String, Argument>;
 /// Everything that is wrong with these values. `path` leads to them from the top.
 pub fn errors(spec: &Spec, values: &Map<String, Json>, path: &[&str]) -> Vec<String> {
     let mut errors = Vec::new();
-    let missing: Vec<&str> = spec
+    let mut missing: Vec<&str> = spec
         .iter()
-        .filter(|(name, argument)| argument.required && argument.value(name, values).is_none())
+        .filter(|(name, argument)| argument.required && !argument.is_given(name, values))
         .map(|(name, _)| name.as_str())
         .collect();
+    missing.sort_unstable();
     if !missing.is_empty() {
         errors.push(format!("missing required arguments: {}{}", missing.join(", "), place(path)));
     }
@@ -55,9 +56,16 @@ pub fn errors(spec: &Spec, values: &Map<String, Json>, path: &[&str]) -> Vec<Str
 }
 
 impl Argument {
+    /// A null is given too.
+    fn is_given(&self, name: &str, values: &Map<String, Json>) -> bool {
+        let mut names = std::iter::once(name).chain(self.aliases.0.iter().map(String::as_str));
+        names.any(|name| values.contains_key(name))
+    }
+
     fn value<'a>(&self, name: &str, values: &'a Map<String, Json>) -> Option<&'a Json> {
         let names = std::iter::once(name).chain(self.aliases.0.iter().map(String::as_str));
-        names.filter_map(|name| values.get(name)).find(|value| !value.is_null())
+        // A null is a value where there must be one, and else as if it were not given.
+        names.filter_map(|name| values.get(name)).find(|value| self.required || !value.is_null())
     }
 
     fn kind(&self) -> &str {
@@ -69,7 +77,7 @@ impl Argument {
             let class = class(value);
             let kind = self.kind();
             return Some(match kind {
-                "dict" => reason,
+                "dict" if !value.is_null() => reason,
                 _ => format!(
                     "argument '{name}' is of type {class} and we were unable to convert to {kind}: \
                      {reason}"
@@ -191,6 +199,13 @@ fn converts(kind: &str, value: &Json) -> Result<(), String> {
     };
     let text = value.as_str();
     match kind {
+        "raw" | "jsonarg" | "json" => Ok(()),
+        "list" | "dict" if value.is_null() => {
+            Err(format!("{} cannot be converted to a {kind}", class(value)))
+        }
+        "str" if value.is_null() => {
+            Err("'None' is not a string and conversion is not allowed".to_owned())
+        }
         "int" if value.is_i64() || text.is_some_and(|t| t.trim().parse::<i64>().is_ok()) => Ok(()),
         "int" if value.as_f64().is_some_and(|number| number.fract() == 0.0) => Ok(()),
         "int" => Err(format!("{} an int", quoted())),

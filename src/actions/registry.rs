@@ -10,7 +10,7 @@ use super::{
     synchronize, template, unarchive, upgrade_guard, uri, validate_argument_spec,
     wait_for_connection,
 };
-use crate::modules::{Module, ModuleSpec, argument_names, coerced};
+use crate::modules::{Module, ModuleSpec, args, argument_names, coerced};
 
 type Run = for<'a> fn(Json, &'a Context) -> BoxFuture<'a, Result<Outcome, Error>>;
 
@@ -44,10 +44,8 @@ impl ActionSpec {
             },
             run: |arguments, context| {
                 async move {
-                    let action: A =
-                        serde_json::from_value(coerced::<A>(arguments)).map_err(|e| {
-                            Error::failed(format!("wrong arguments for {}: {e}", A::NAME))
-                        })?;
+                    let action: A = serde_json::from_value(coerced::<A>(arguments))
+                        .map_err(|e| Error::from(args::wrong(A::NAME, &e)))?;
                     action.run(context).await
                 }
                 .boxed()

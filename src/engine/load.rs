@@ -71,11 +71,12 @@ impl LoadError {
     }
 }
 
-/// What has a place in a file does not parse; what has none (a missing file) is
-/// an error of another kind to Ansible.
+/// What has a place in a file does not parse, unless it is refused for what it asks;
+/// what has none (a missing file) is an error of another kind to Ansible.
 impl From<source::Error> for LoadError {
     fn from(error: source::Error) -> Self {
-        let code = if error.span.is_some() { exit::PARSE } else { exit::ERROR };
+        let parsed = error.span.is_none() || error.refused;
+        let code = if !parsed { exit::PARSE } else { exit::ERROR };
         Self { error, code }
     }
 }

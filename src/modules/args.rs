@@ -9,8 +9,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
 
-use super::lenient;
 use super::words::{expand_user, expand_variables};
+use super::{Failure, lenient};
 
 /// A boolean, also as `yes`, `on`, `1` and so on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -110,6 +110,16 @@ fn text_of<E: Error>(value: Json) -> Result<String, E> {
         Json::Bool(false) => Ok("False".to_owned()),
         other => Err(E::custom(format!("a text was expected, not {other}"))),
     }
+}
+
+/// Why arguments do not fit a module; that one is missing is said in Ansible's words.
+pub fn wrong(module: &str, error: &serde_json::Error) -> Failure {
+    let text = error.to_string();
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    Failure::new(match missing {
+        Some(name) => format!("missing required arguments: {name}"),
+        None => format!("wrong arguments for {module}: {text}"),
+    })
 }
 
 #[cfg(test)]

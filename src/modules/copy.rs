@@ -209,7 +209,8 @@ impl Copy {
 
     /// `dest: /a/b/` makes the folders; the folder of a file must be there.
     fn make_folder(&self, dest: &Path) -> Result<(), Failure> {
-        let Some(folder) = dest.parent().filter(|folder| !folder.exists()) else {
+        let above = dest.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let Some(folder) = above.filter(|folder| !folder.exists()) else {
             return Ok(());
         };
         if !self.is_folder() {

@@ -1,5 +1,6 @@
 //! `file`: folders, links, empty files, and what is to be gone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -7,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::args::{Flag, HostPath, Text};
 use super::changes::Changes;
 use super::files::{self, Attributes, failed};
 use super::times::{self, Time};
+use super::users::{self, Database};
 use super::{Context, Failure, Module, Outcome};
 
 /// Sets attributes of files, makes folders and links, removes things.
@@ -75,7 +77,18 @@ impl Module for File {
             let outcome = outcome.with("appears_binary", appears_binary(&path));
             return Ok(files::describe(outcome, &path));
         }
-        self.ensure(context).map_err(|mut failure| {
+        let warnings = if context.check { self.unknown_owners() } else { Vec::new() };
+        let told = |result: &mut Map<String, Json>| {
+            if !warnings.is_empty() {
+                result.insert("warnings".to_owned(), json!(warnings));
+            }
+        };
+        let ensured = self.ensure(context).map(|mut outcome| {
+            told(&mut outcome.result);
+            outcome
+        });
+        ensured.map_err(|mut failure| {
+            told(&mut failure.result);
             // What is there says why it was refused.
             if path.symlink_metadata().is_ok() {
                 failure.result.insert("path".to_owned(), path.display().to_string().into());
@@ -87,6 +100,29 @@ impl Module for File {
 }
 
 impl File {
+    /// A user or group who is not there may be one that an earlier task would have made.
+    fn unknown_owners(&self) -> Vec<String> {
+        let wanted = [
+            ("user", "uid", Database::Users, &self.owner),
+            ("group", "gid", Database::Groups, &self.group),
+        ];
+        let unknown = wanted.into_iter().filter_map(|(kind, id, database, name)| {
+            let name = &name.as_ref()?.0;
+            let (known, label) = match name.parse() {
+                Ok(number) => {
+                    (users::entry_of(database, number).is_some(), format!("{kind} with {id}"))
+                }
+                Err(_) => (users::named(database, name).is_some(), kind.to_owned()),
+            };
+            (!known && self.state != Some(State::Absent)).then(|| {
+                format!(
+                    "failed to look up {label} {name}. Create {kind} up to this point in real play"
+                )
+            })
+        });
+        unknown.collect()
+    }
+
     fn ensure(self, context: &Context) -> Result<Outcome, Failure> {
         let path = self.path.0.clone();
         if self.recurse.0 && !matches!(self.state, None | Some(State::Directory)) {
@@ -263,7 +299,20 @@ impl File {
     }
 
     fn apply_below(&self, folder: &Path, context: &Context) -> Result<bool, Failure> {
+        self.apply_in(folder, context, &mut BTreeSet::new())
+    }
+
+    /// `seen` are the folders that were gone into: links may lead back to one.
+    fn apply_in(
+        &self,
+        folder: &Path,
+        context: &Context,
+        seen: &mut BTreeSet<(u64, u64)>,
+    ) -> Result<bool, Failure> {
         let mut changed = false;
+        if fs::metadata(folder).is_ok_and(|found| !seen.insert((found.dev(), found.ino()))) {
+            return Ok(false);
+        }
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(_) if context.check => return Ok(false),
@@ -272,8 +321,12 @@ impl File {
         for entry in entries {
             let path = entry.map_err(|error| failed("cannot be read", folder, &error))?.path();
             changed |= self.attributes().apply(&path, false, context.check)?;
-            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                changed |= self.apply_below(&path, context)?;
+            let is_link = path.is_symlink();
+            if path.is_dir() && (self.follow.0 || !is_link) {
+                changed |= self.apply_in(&path, context, seen)?;
+            }
+            if is_link && self.follow.0 && path.exists() {
+                changed |= self.attributes().apply(&path, true, context.check)?;
             }
         }
         Ok(changed)
@@ -285,9 +338,9 @@ impl File {
         given.or_else(|| fs::read_link(&self.path).ok()).unwrap_or_default()
     }
 
-    fn source(&self) -> Result<&Path, Failure> {
+    fn source(&self, kind: &str) -> Result<&Path, Failure> {
         self.src.as_deref().ok_or_else(|| {
-            Failure::new("src is required for creating new symlinks")
+            Failure::new(format!("src is required for creating new {kind}"))
                 .with("dest", self.path.display().to_string())
         })
     }
@@ -296,7 +349,7 @@ impl File {
         if self.src.is_none() && current(&self.path) == Some(State::Link) {
             return self.link_attributes(context.check, changes);
         }
-        let src = self.source()?;
+        let src = self.source("symlinks")?;
         let target = match self.path.parent() {
             Some(folder) if src.is_relative() => folder.join(src),
             _ => src.to_owned(),
@@ -331,9 +384,12 @@ impl File {
     }
 
     fn hard(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
-        let src = self.source()?;
-        let source =
-            fs::metadata(src).map_err(|error| failed("src does not exist", src, &error))?;
+        let src = self.source("hardlinks")?;
+        let source = fs::metadata(src).map_err(|_| {
+            Failure::new("src does not exist")
+                .with("dest", self.path.display().to_string())
+                .with("src", src.display().to_string())
+        })?;
         let same = fs::symlink_metadata(&self.path)
             .is_ok_and(|old| old.ino() == source.ino() && old.dev() == source.dev());
         if same {

@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Map, Value as Json};
 
 use super::coerce::coerced;
-use super::{Context, Failure, Module, Outcome, security};
+use super::{Context, Failure, Module, Outcome, args, security};
 
 /// A module as the registry knows it: everything about it but its type.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ impl ModuleSpec {
                     false => Map::new(),
                 };
                 let module: M = serde_json::from_value(coerced::<M>(arguments))
-                    .map_err(|e| Failure::new(format!("wrong arguments for {}: {e}", M::NAME)))?;
+                    .map_err(|e| args::wrong(M::NAME, &e))?;
                 let unsafe_writes = security::unsafe_writes(&security, context);
                 let done = module.run(&Context { unsafe_writes, ..context.clone() });
                 let mut outcome = without_secrets(done, &secrets)?;

@@ -78,11 +78,14 @@ impl Loader<'_> {
 
 fn not_reserved(name: &Node, action: &Action) -> Result<(), Error> {
     match name.as_str() {
-        Some(text) if text.starts_with("_ansible_") => Err(name.span.error(format!(
-            "Invalid parameter specified beginning with keyword '_ansible_' for action '{}': \
+        Some(text) if text.starts_with("_ansible_") => Err(name
+            .span
+            .error(format!(
+                "Invalid parameter specified beginning with keyword '_ansible_' for action '{}': \
              '{text}'. The prefix '_ansible_' is reserved for internal use only.",
-            action.written
-        ))),
+                action.written
+            ))
+            .refused()),
         _ => Ok(()),
     }
 }

@@ -162,7 +162,8 @@ impl Loader<'_> {
             return Err(name
                 .span
                 .error(format!("Invalid old style role requirement: {text}"))
-                .with_help("write one role in each entry, with its name alone"));
+                .with_help("write one role in each entry, with its name alone")
+                .refused());
         }
         let mut params = Layer::new();
         for (key, value) in entry.as_map().unwrap_or_default() {

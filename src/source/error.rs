@@ -19,15 +19,21 @@ pub struct Error {
     pub span: Option<Span>,
     /// What to do about it; shown on a line of its own.
     pub help: Option<String>,
+    /// The file parses, but what it asks for is refused: another exit code in Ansible.
+    pub refused: bool,
 }
 
 impl Error {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), span: None, help: None }
+        Self { message: message.into(), span: None, help: None, refused: false }
     }
 
     pub fn at(span: Span, message: impl Into<String>) -> Self {
-        Self { message: message.into(), span: Some(span), help: None }
+        Self { span: Some(span), ..Self::new(message) }
+    }
+
+    pub fn refused(self) -> Self {
+        Self { refused: true, ..self }
     }
 
     pub fn with_help(mut self, help: impl Into<String>) -> Self {

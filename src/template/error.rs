@@ -64,7 +64,7 @@ impl fmt::Display for TemplateError {
 
 impl From<TemplateError> for source::Error {
     fn from(error: TemplateError) -> Self {
-        Self { message: error.message, span: error.span, help: error.help }
+        Self { message: error.message, span: error.span, help: error.help, refused: false }
     }
 }
 
