@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use sha1::{Digest, Sha1};
 
+use super::folder::{self, Kind};
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::files::{checksum, hex};
 use crate::transport::FileSource;
@@ -73,6 +74,9 @@ pub struct Copy {
     remote_src: crate::modules::args::Flag,
     /// Whether encrypted sources are decrypted on the way; they are unless it says no.
     decrypt: Option<crate::modules::args::Flag>,
+    /// Whether links in a folder are copied as what they point to; they are unless it
+    /// says no.
+    local_follow: Option<crate::modules::args::Flag>,
     /// SHA-1 that the file must have.
     checksum: Option<String>,
     #[serde(flatten)]
@@ -159,26 +163,31 @@ impl Copy {
         folder: &Path,
         contents_only: bool,
     ) -> Result<Outcome, Error> {
-        let base = if contents_only { Some(folder) } else { folder.parent() };
-        let base = base.unwrap_or(folder);
-        let mut found = Vec::new();
-        walk(folder, &mut found).map_err(|e| unreadable(folder, &e))?;
+        let base = if contents_only { None } else { folder.file_name() };
+        let base = Path::new(&self.placement.dest).join(base.unwrap_or_default());
+        let follow = self.local_follow.is_none_or(|flag| flag.0);
+        let entries = folder::entries(folder, follow).map_err(|e| unreadable(folder, &e))?;
         let mut changed = false;
         let mut diff = Vec::new();
-        for path in found {
-            let below = path.strip_prefix(base).unwrap_or(&path);
-            let dest = Path::new(&self.placement.dest).join(below).display().to_string();
-            let placement = Placement { dest: dest.clone(), ..self.placement.clone() };
-            let outcome = if path.is_dir() {
-                let mut arguments = arguments_of(&Placement { mode: None, ..placement });
-                arguments.retain(|name, _| matches!(name.as_str(), "dest" | "owner" | "group"));
-                arguments.insert("state".to_owned(), json!("directory"));
-                if let Some(mode) = &self.directory_mode {
-                    arguments.insert("mode".to_owned(), mode.clone());
+        for entry in entries {
+            let dest = base.join(&entry.below).display().to_string();
+            let placement = Placement { dest, ..self.placement.clone() };
+            let outcome = match entry.kind {
+                Kind::Directory => {
+                    let mut arguments = owned("directory", placement);
+                    if let Some(mode) = &self.directory_mode {
+                        arguments.insert("mode".to_owned(), mode.clone());
+                    }
+                    context.module("file", arguments, Vec::new()).await?
                 }
-                context.module("file", arguments, Vec::new()).await?
-            } else {
-                self.copy_file(context, &path, &placement).await?
+                Kind::Link(target) => {
+                    let mut arguments = owned("link", placement);
+                    arguments.insert("src".to_owned(), json!(target));
+                    arguments.insert("force".to_owned(), json!(true));
+                    arguments.insert("follow".to_owned(), json!(false));
+                    context.module("file", arguments, Vec::new()).await?
+                }
+                Kind::File(path) => self.copy_file(context, &path, &placement).await?,
             };
             changed |= outcome.changed;
             diff.extend(outcome.diff);
@@ -239,15 +248,12 @@ pub fn arguments_of(placement: &Placement) -> Map<String, Json> {
     }
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    found.push(folder.to_owned());
-    let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        if path.is_dir() { walk(&path, found)? } else { found.push(path) }
-    }
-    Ok(())
+/// What `file` is asked for where something other than a file is copied.
+fn owned(state: &str, placement: Placement) -> Map<String, Json> {
+    let mut arguments = arguments_of(&Placement { mode: None, ..placement });
+    arguments.retain(|name, _| matches!(name.as_str(), "dest" | "owner" | "group"));
+    arguments.insert("state".to_owned(), json!(state));
+    arguments
 }
 
 fn mode_of(path: &Path) -> Result<String, Error> {

@@ -124,6 +124,9 @@ fn module_name<'a>(
     Ok(Cow::Owned(normalise(template::python_text(&name).trim())))
 }
 
+/// Actions that call their parameters options.
+const OPTIONS: &[&str] = &["reboot", "wait_for_connection"];
+
 /// Arguments that came with a template have not been looked at before.
 fn known_arguments(
     task: &Task,
@@ -148,6 +151,10 @@ fn known_arguments(
         // Its own words: it takes what command takes, but for this.
         let strange = strange.join(", ");
         return Err(Failure::new(format!("Unsupported parameters for (shell) module: {strange}")));
+    }
+    if OPTIONS.contains(&&*task.module) {
+        let strange = strange.join(",");
+        return Err(Failure::new(format!("Invalid options for {module}: {strange}")));
     }
     let mut supported: Vec<&str> =
         known.iter().copied().filter(|name| !name.starts_with('_')).collect();

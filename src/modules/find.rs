@@ -61,9 +61,9 @@ pub struct Find {
     checksum_algorithm: Algorithm,
     /// End when so many are found.
     limit: Option<Number>,
-    // Taken for compatibility: patterns are matched with bytes as they are.
-    #[serde(default, rename = "encoding")]
-    _encoding: Option<String>,
+    /// In which the files are that `contains` is looked for in; one that is not in it ends
+    /// the search of its folder. Without, bytes that are no UTF-8 match nothing.
+    encoding: Option<Text>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -98,6 +98,9 @@ impl Module for Find {
                 continue;
             }
             search.walk(&path, 1)?;
+            if let Some(why) = search.undecodable.take() {
+                search.skipped.insert(path.display().to_string(), json!(why));
+            }
         }
         let msg = match search.skipped.is_empty() {
             true => "All paths examined",
@@ -129,6 +132,8 @@ struct Search<'a> {
     files: Vec<Json>,
     examined: usize,
     skipped: Map<String, Json>,
+    /// Why a file could not be read as text, which ends the search.
+    undecodable: Option<String>,
 }
 
 impl<'a> Search<'a> {
@@ -149,24 +154,26 @@ impl<'a> Search<'a> {
             files: Vec::new(),
             examined: 0,
             skipped: Map::new(),
+            undecodable: None,
         })
     }
 
     fn walk(&mut self, folder: &Path, depth: i64) -> Result<(), Failure> {
-        if self.find.depth.is_some_and(|limit| depth > limit.0) {
-            return Ok(());
-        }
         // A folder that vanishes or may not be read holds nothing for us.
         let Ok(entries) = fs::read_dir(folder) else {
             return Ok(());
         };
         let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
+        // What lies below the depth is looked at too, as Ansible counts.
+        self.examined += paths.len();
+        if self.find.depth.is_some_and(|limit| depth > limit.0) {
+            return Ok(());
+        }
         for path in paths {
-            if self.files.len() >= self.limit {
+            if self.files.len() >= self.limit || self.undecodable.is_some() {
                 return Ok(());
             }
-            self.examined += 1;
             let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
             if name.starts_with('.') && !self.find.hidden.0 {
                 continue;
@@ -186,7 +193,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn wanted(&self, path: &Path, metadata: &fs::Metadata) -> Result<bool, Failure> {
+    fn wanted(&mut self, path: &Path, metadata: &fs::Metadata) -> Result<bool, Failure> {
         let right_type = match self.find.file_type {
             FileType::Any => true,
             FileType::Directory => metadata.is_dir(),
@@ -210,18 +217,38 @@ impl<'a> Search<'a> {
         if !(right_type && right_mode && sized && reaches(now.saturating_sub(stamp), self.age)) {
             return Ok(false);
         }
-        match &self.contains {
-            Some(regex) if metadata.is_file() => self.holds(regex, path),
-            _ => Ok(true),
+        let Some(regex) = self.contains.clone().filter(|_| metadata.is_file()) else {
+            return Ok(true);
+        };
+        match self.text_of(path) {
+            Ok(text) => self.holds(&regex, &text),
+            Err(why) => {
+                self.undecodable = Some(why);
+                Ok(false)
+            }
         }
     }
 
-    /// Whether the text is in the file; one that cannot be read holds nothing.
-    fn holds(&self, regex: &Regex, path: &Path) -> Result<bool, Failure> {
-        let Ok(bytes) = fs::read(path) else { return Ok(false) };
-        let text = String::from_utf8_lossy(&bytes);
+    /// What is in the file; nothing where it cannot be read.
+    fn text_of(&self, path: &Path) -> Result<String, String> {
+        let bytes = fs::read(path).unwrap_or_default();
+        let Some(Text(name)) = &self.find.encoding else {
+            return Ok(String::from_utf8_lossy(&bytes).into_owned());
+        };
+        let encoding = encoding_rs::Encoding::for_label(name.as_bytes());
+        let encoding = encoding.ok_or_else(|| format!("unknown encoding: {name}"))?;
+        let text = encoding.decode_without_bom_handling_and_without_replacement(&bytes);
+        text.map(std::borrow::Cow::into_owned).ok_or_else(|| {
+            format!(
+                "Failed to read the file {} due to an encoding error. current encoding: {name}",
+                path.display()
+            )
+        })
+    }
+
+    fn holds(&self, regex: &Regex, text: &str) -> Result<bool, Failure> {
         if self.find.read_whole_file.0 {
-            return Ok(pattern::search(regex, &text)?.is_some());
+            return Ok(pattern::search(regex, text)?.is_some());
         }
         for line in text.split_inclusive('\n') {
             let found = pattern::search(regex, line)?;

@@ -1,12 +1,13 @@
 //! `slurp`: a file's contents as base64.
 
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::args::HostPath;
-use super::files;
 use super::{Context, Failure, Module, Outcome};
 
 /// A result travels as one message; larger files are for `fetch`.
@@ -29,7 +30,7 @@ impl Module for Slurp {
             std::io::ErrorKind::NotFound => {
                 Failure::new(format!("file not found: {}", src.display()))
             }
-            _ => files::failed("file is not readable", src, &error),
+            _ => unreadable(src, &error),
         })?;
         if metadata.is_dir() {
             return Err(Failure::new(format!(
@@ -44,11 +45,17 @@ impl Module for Slurp {
                 metadata.len()
             )));
         }
-        let contents = std::fs::read(src)
-            .map_err(|error| files::failed("file is not readable", src, &error))?;
+        let contents = std::fs::read(src).map_err(|error| unreadable(src, &error))?;
         Ok(Outcome::default()
             .with("content", STANDARD.encode(contents))
             .with("encoding", "base64")
             .with("source", src.display().to_string()))
     }
+}
+fn unreadable(src: &Path, error: &std::io::Error) -> Failure {
+    let path = src.display();
+    Failure::new(match error.kind() {
+        std::io::ErrorKind::PermissionDenied => format!("file is not readable: {path}"),
+        _ => format!("unable to slurp file: {path}: {error}"),
+    })
 }

@@ -375,10 +375,17 @@ fn add_defaults(action: &mut Action, defaults: &[Node]) {
             |name: &str| name.strip_prefix("group/").is_some_and(|name| names.contains(&name));
         last(&is_group).filter(|_| modules.contains(&&*action.module))
     };
-    let found: Vec<_> = own.into_iter().chain(GROUPS.iter().filter_map(of_group)).collect();
+    // What `service` calls on a host with systemd has its own defaults.
+    let called = if action.module == "service" { last(&|name| is_systemd(name)) } else { None };
+    let of_groups = GROUPS.iter().filter_map(of_group);
+    let found: Vec<_> = own.into_iter().chain(called).chain(of_groups).collect();
     for (_, arguments) in found {
         put_under(action, arguments.as_map().unwrap_or_default(), arguments);
     }
+}
+
+fn is_systemd(name: &str) -> bool {
+    matches!(&*normalise(name), "systemd" | "systemd_service")
 }
 
 /// A module that is known only when the task runs: `action: "{{ ansible_pkg_mgr }} name=x"`.

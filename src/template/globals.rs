@@ -20,9 +20,9 @@ const FUNCTIONS: &[Plugin] = &[
     Plugin::new("dict", &["mapping", "**"], dict),
     Plugin::new("cycler", &["*"], cycler),
     Plugin::new("joiner", &["sep"], joiner),
-    Plugin::lenient("lookup", &["name", "*", "**"], lookups::lookup),
-    Plugin::lenient("query", &["name", "*", "**"], lookups::query),
-    Plugin::lenient("q", &["name", "*", "**"], lookups::query),
+    Plugin::lenient("lookup", &[lookups::NAME, "*", "**"], lookups::lookup),
+    Plugin::lenient("query", &[lookups::NAME, "*", "**"], lookups::query),
+    Plugin::lenient("q", &[lookups::NAME, "*", "**"], lookups::query),
     Plugin::lenient(rewrite::MUTABLE, &["value"], mutable::mutable),
 ];
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::{BatchVars, Layer, Manager, connection, magic};
 use crate::playbook::{Keywords, Role};
 use crate::template::{Scope, Value, Variable, merged, stacked};
@@ -127,12 +129,10 @@ impl Scope for TaskScope {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.locals.keys().cloned().collect();
-        names.extend(magic::names());
-        names.extend(self.layers.iter().flat_map(|layer| layer.keys().cloned()));
-        names.sort_unstable();
-        names.dedup();
-        names
+        // In the order in which they were set.
+        let set = self.layers.iter().rev().chain([&self.locals]);
+        let set = set.flat_map(|layer| layer.keys().cloned());
+        set.chain(magic::names()).collect::<IndexSet<_>>().into_iter().collect()
     }
 }
 

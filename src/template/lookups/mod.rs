@@ -152,8 +152,11 @@ pub fn lookup(call: &mut Call) -> Result<Value, TemplateError> {
     found(call, false)
 }
 
+/// What a lookup's name is called; no option can have this name.
+pub const NAME: &str = "lookup plugin";
+
 fn found(call: &mut Call, list: bool) -> Result<Value, TemplateError> {
-    let name = call.text("name")?;
+    let name = call.text(NAME)?;
     let undefined = call.rest.iter().chain(call.keywords.iter().map(|(_, value)| value));
     if undefined.clone().any(Value::is_undefined) {
         return Err(call.undefined());

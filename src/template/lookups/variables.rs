@@ -53,11 +53,20 @@ fn invalid(term: &Value) -> TemplateError {
 
 /// The names of variables in which a pattern is found.
 pub fn varnames(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
+    if let Some(term) = request.terms.iter().find(|term| term.as_str().is_none()) {
+        return Err(invalid(term));
+    }
     let names = request.context.scope.names();
     let mut found = Vec::new();
     for pattern in request.texts() {
         for name in &names {
-            if is_match(name, &pattern, Flags::default())? {
+            let matched = is_match(name, &pattern, Flags::default()).map_err(|error| {
+                let reason = error.message;
+                TemplateError::new(format!(
+                    "Unable to use \"{pattern}\" as a search parameter: {reason}"
+                ))
+            });
+            if matched? {
                 found.push(Value::from(name.as_str()));
             }
         }
@@ -70,6 +79,7 @@ pub fn inventory_hostnames(request: &Request<'_>) -> Result<Vec<Value>, Template
     let Some(hosts) = &request.context.templar.settings().hosts else {
         return Err(TemplateError::new("inventory_hostnames: there is no inventory here"));
     };
-    let names = hosts(&request.texts().join(",")).map_err(TemplateError::new)?;
+    // A pattern that nothing matches has no hosts, whatever the settings say of such ones.
+    let names = hosts(&request.texts().join(",")).unwrap_or_default();
     Ok(names.into_iter().map(Value::from).collect())
 }
