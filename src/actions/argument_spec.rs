@@ -27,6 +27,11 @@ pub struct Argument {
 
 pub type Spec = IndexMap<String, Argument>;
 
+/// Why a value is none of a type and cannot be read as one.
+pub fn type_error(name: &str, kind: &str, value: &Json) -> Option<String> {
+    Argument { kind: Some(kind.to_owned()), ..Argument::default() }.type_error(name, value)
+}
+
 /// Everything that is wrong with these values. `path` leads to them from the top.
 pub fn errors(spec: &Spec, values: &Map<String, Json>, path: &[&str]) -> Vec<String> {
     let mut errors = Vec::new();
@@ -236,10 +241,7 @@ fn boolean(value: &Json) -> Result<(), String> {
         return Ok(());
     }
     let shown = template::python_text(&template::from_json(value));
-    Err(format!(
-        "The value '{shown}' is not a valid boolean.  Valid booleans include: 0, 1, '0', '1', 'f', \
-         'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'"
-    ))
+    Err(source::no_boolean(&shown))
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ impl Action for Assert {
         for condition in conditions {
             let held = match &condition {
                 Json::Bool(value) => *value,
+                // An empty item of a list says nothing, and so nothing that is false.
+                Json::Null => true,
                 Json::String(text) => {
                     let file = SourceFile::new(Path::new("that"), text);
                     let node = Node::new(Yaml::Str(text.clone()), Span::start(&file));

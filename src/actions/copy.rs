@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use sha1::{Digest, Sha1};
 
-use super::folder::{self, Kind};
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::files::{checksum, hex};
+use crate::modules::folder::{self, Kind};
 use crate::transport::FileSource;
 use crate::vault;
 
@@ -58,6 +58,17 @@ pub struct Placement {
     pub attributes: Option<Json>,
 }
 
+impl Placement {
+    /// `preserve` is the mode that the source has.
+    pub fn with_mode_of(&self, source: &Path) -> Result<Self, Error> {
+        let mut placement = self.clone();
+        if placement.mode.as_ref().is_some_and(|mode| mode == "preserve") {
+            placement.mode = Some(json!(mode_of(source)?));
+        }
+        Ok(placement)
+    }
+}
+
 /// Copies a file, a folder or a text.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Copy {
@@ -90,10 +101,16 @@ impl Action for Copy {
         match (&self.src, &self.content) {
             (Some(_), Some(_)) => Err(Error::failed("src and content are mutually exclusive")),
             (None, None) => Err(Error::failed("src (or content) is required")),
+            (Some(src), None) if src.is_empty() => {
+                Err(Error::failed("src (or content) is required"))
+            }
             (Some(src), None) if self.remote_src.0 => {
                 let mut arguments = arguments_of(&self.placement);
                 arguments.insert("src".to_owned(), json!(src));
                 arguments.insert("remote_src".to_owned(), json!(true));
+                if let Some(follow) = self.local_follow {
+                    arguments.insert("local_follow".to_owned(), json!(follow.0));
+                }
                 self.add_common(&mut arguments);
                 context.module("copy", arguments, Vec::new()).await
             }
@@ -139,11 +156,7 @@ impl Copy {
         if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
             extra.insert("original_basename".to_owned(), json!(name));
         }
-        let mut placement = placement.clone();
-        if placement.mode.as_ref().is_some_and(|mode| mode == "preserve") {
-            placement.mode = Some(json!(mode_of(path)?));
-        }
-        place(context, &placement, self.source(path)?, extra).await
+        place(context, &placement.with_mode_of(path)?, self.source(path)?, extra).await
     }
 
     /// The file itself, or what is in it when it is encrypted.
@@ -153,7 +166,14 @@ impl Copy {
         if !encrypted {
             return Ok(Source::File(path.to_owned()));
         }
-        let bytes = vault::read(path).map_err(|error| Error::failed(error.to_string()))?;
+        let content = std::fs::read(path).map_err(|e| unreadable(path, &e))?;
+        let bytes = vault::opened(content).map_err(|error| match error {
+            vault::Error::NoSecrets => Error::failed(format!(
+                "A vault password or secret must be specified to decrypt {}",
+                path.display()
+            )),
+            other => Error::failed(other.of_file(path)),
+        })?;
         Ok(Source::Bytes(bytes))
     }
 

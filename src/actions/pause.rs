@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value as Json;
 
-use super::{Action, Context, Error, Outcome};
+use super::{Action, Context, Error, Outcome, argument_spec};
 use crate::events::Event;
 use crate::modules::args::Flag;
 
@@ -16,9 +17,9 @@ use crate::modules::args::Flag;
 #[serde(deny_unknown_fields)]
 pub struct Pause {
     /// Minutes to wait, a whole number.
-    minutes: Option<f64>,
+    minutes: Option<Json>,
     /// Seconds to wait, a whole number.
-    seconds: Option<f64>,
+    seconds: Option<Json>,
     /// What to ask the operator; without a time, Enter goes on.
     prompt: Option<String>,
     /// Whether what is typed is shown.
@@ -37,11 +38,13 @@ impl Action for Pause {
         if self.minutes.is_some() && self.seconds.is_some() {
             return Err(Error::failed("parameters are mutually exclusive: minutes|seconds"));
         }
-        let seconds = self.minutes.map(|minutes| minutes.trunc() * 60.0).or(self.seconds);
+        let minutes = self.minutes.as_ref().map(|value| whole("minutes", value)).transpose()?;
+        let seconds = self.seconds.as_ref().map(|value| whole("seconds", value)).transpose()?;
+        let seconds = minutes.map(|minutes| minutes * 60.0).or(seconds);
         let mut input = String::new();
         match seconds {
             Some(seconds) => {
-                let wait = Duration::try_from_secs_f64(seconds.trunc().max(1.0))
+                let wait = Duration::try_from_secs_f64(seconds.max(1.0))
                     .map_err(|_| Error::failed(format!("{seconds} is not a time to wait")))?;
                 let text = format!("Pausing for {} seconds{}", wait.as_secs(), self.hidden());
                 context.session.events.emit(Event::Message { text });
@@ -100,4 +103,12 @@ impl Pause {
             .map_err(|error| Error::failed(error.to_string()))?
             .map_err(|error| Error::failed(format!("no answer could be read: {error}")))
     }
+}
+
+/// A time as Ansible takes it, without what is behind the point.
+fn whole(name: &str, value: &Json) -> Result<f64, Error> {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+    number.map(f64::trunc).ok_or_else(|| {
+        Error::failed(argument_spec::type_error(name, "int", value).unwrap_or_default())
+    })
 }

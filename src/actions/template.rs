@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 use super::copy::{Placement, place};
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::args::Flag;
-use crate::template::{Delimiters, FileOptions};
+use crate::template::{Charset, Delimiters, FileOptions};
 use crate::vault;
 
 /// Renders a template and puts the result on the host.
@@ -29,6 +29,8 @@ pub struct Template {
     lstrip_blocks: Option<Flag>,
     /// `\n`, `\r` or `\r\n`.
     newline_sequence: Option<String>,
+    /// The encoding of the result under Python's name for it; UTF-8 where none is given.
+    output_encoding: Option<String>,
     #[serde(flatten)]
     placement: Placement,
 }
@@ -40,30 +42,38 @@ impl Action for Template {
         let path = files::find(context, "templates", &self.src)?;
         let source = vault::read_text(&path)
             .map_err(|e| Error::failed(format!("{} cannot be read: {e}", path.display())))?;
-        let options = self.options(context, &path);
+        let options = self.options(context, &path)?;
         let text = context.templar.render_file(&source, &options, &context.scope)?;
         let mut extra = Map::new();
         if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
             extra.insert("original_basename".to_owned(), json!(name));
         }
         extra.insert("diff_header".to_owned(), json!(path.display().to_string()));
-        place(context, &self.placement, text.into_bytes().into(), extra).await
+        let placement = self.placement.with_mode_of(&path)?;
+        place(context, &placement, self.encoded(text)?.into(), extra).await
     }
 }
 
 impl Template {
-    fn options(&self, context: &Context, path: &Path) -> FileOptions {
+    fn encoded(&self, text: String) -> Result<Vec<u8>, Error> {
+        let name = self.output_encoding.as_ref().filter(|name| !name.is_empty());
+        let Some(name) = name else { return Ok(text.into_bytes()) };
+        let bytes = Charset::named(name)?.encode(&text);
+        bytes.ok_or_else(|| Error::failed(format!("the text has characters that {name} has not")))
+    }
+
+    fn options(&self, context: &Context, path: &Path) -> Result<FileOptions, Error> {
         let defaults = FileOptions::default();
         let or = |given: &Option<String>, default: String| given.clone().unwrap_or(default);
         let Delimiters { variable, block, comment } = defaults.delimiters;
-        FileOptions {
+        Ok(FileOptions {
             path: Some(path.to_owned()),
             written_path: Some(self.src.clone()),
             destination: Some(self.placement.dest.clone()),
             search_path: context.search.clone(),
             trim_blocks: self.trim_blocks.map_or(defaults.trim_blocks, |flag| flag.0),
             lstrip_blocks: self.lstrip_blocks.map_or(defaults.lstrip_blocks, |flag| flag.0),
-            newline_sequence: or(&self.newline_sequence, defaults.newline_sequence),
+            newline_sequence: self.line_end()?.unwrap_or(defaults.newline_sequence),
             delimiters: Delimiters {
                 variable: (
                     or(&self.variable_start_string, variable.0),
@@ -76,6 +86,20 @@ impl Template {
                 ),
             },
             ..FileOptions::default()
-        }
+        })
+    }
+
+    /// As characters, or as their names: YAML keeps `'\r\n'` as it is written.
+    fn line_end(&self) -> Result<Option<String>, Error> {
+        Ok(Some(match self.newline_sequence.as_deref() {
+            None => return Ok(None),
+            Some("\n" | "\\n") => "\n".to_owned(),
+            Some("\r" | "\\r") => "\r".to_owned(),
+            Some("\r\n" | "\\r\\n") => "\r\n".to_owned(),
+            Some(_) => {
+                let msg = "newline_sequence needs to be one of: \\n, \\r or \\r\\n";
+                return Err(Error::failed(msg));
+            }
+        }))
     }
 }

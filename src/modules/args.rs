@@ -30,10 +30,16 @@ pub struct HostPath(pub PathBuf);
 
 impl<'de> Deserialize<'de> for HostPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = text_of(Json::deserialize(deserializer)?)?;
+        Ok(Self::expanded(&text_of(Json::deserialize(deserializer)?)?))
+    }
+}
+
+impl HostPath {
+    /// With the home folders and variables of whom the task runs as.
+    pub fn expanded(text: &str) -> Self {
         let environment = BTreeMap::new();
-        let text = expand_user(&expand_variables(&text, &environment), &environment);
-        Ok(Self(PathBuf::from(text)))
+        let text = expand_user(&expand_variables(text, &environment), &environment);
+        Self(PathBuf::from(text))
     }
 }
 
@@ -117,6 +123,8 @@ pub fn wrong(module: &str, error: &serde_json::Error) -> Failure {
     let text = error.to_string();
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     Failure::new(match missing {
+        // Its own words.
+        Some("dest") if module == "copy" => "dest is required".to_owned(),
         Some(name) => format!("missing required arguments: {name}"),
         None => format!("wrong arguments for {module}: {text}"),
     })

@@ -47,6 +47,9 @@ pub struct Copy {
     directory_mode: Option<Mode>,
     #[serde(default)]
     remote_src: Flag,
+    /// Whether links in a folder on the host are copied as what they point to.
+    #[serde(default = "Flag::yes")]
+    local_follow: Flag,
     /// SHA-1 that the source must have.
     checksum: Option<String>,
     /// Name or number of the owner.

@@ -107,10 +107,16 @@ pub fn write(
     file.flush().map_err(error)?;
     let mode = match fs::metadata(path) {
         Ok(old) => {
-            std::os::unix::fs::chown(file.path(), Some(old.uid()), Some(old.gid()))
-                .map_err(error)?;
+            let given = std::os::unix::fs::chown(file.path(), Some(old.uid()), Some(old.gid()));
             copy_xattrs(path, file.path());
-            old.mode() & 0o7777
+            match given {
+                Ok(()) => old.mode() & 0o7777,
+                // Who may not give files away keeps this one, and none of root's powers in it.
+                Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => {
+                    old.mode() & 0o777
+                }
+                Err(other) => return Err(error(other)),
+            }
         }
         Err(_) => 0o666 & !umask(),
     };

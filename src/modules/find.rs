@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use fancy_regex::Regex;
@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::args::{Flag, Number, Text, TextList};
+use super::args::{Flag, HostPath, Number, Text, TextList};
+use super::mode::Mode;
 use super::stat::{self, Algorithm};
 use super::{Context, Failure, Module, Outcome, glob, pattern};
 
@@ -50,8 +51,8 @@ pub struct Find {
     /// `contains` is looked for in the whole file, anywhere.
     #[serde(default)]
     read_whole_file: Flag,
-    /// Octal permissions that the file has to have.
-    mode: Option<Text>,
+    /// Permissions that the file has to have, octal or symbolic.
+    mode: Option<Mode>,
     /// The permissions have to be exactly these; else at least these.
     #[serde(default = "Flag::yes")]
     exact_mode: Flag,
@@ -91,7 +92,7 @@ impl Module for Find {
     fn run(self, _: &Context) -> Result<Outcome, Failure> {
         let mut search = Search::new(&self)?;
         for path in &self.paths.0 {
-            let path = PathBuf::from(path);
+            let HostPath(path) = HostPath::expanded(path);
             if !path.is_dir() {
                 let why = format!("'{}' is not a directory", path.display());
                 search.skipped.insert(path.display().to_string(), json!(why));
@@ -127,7 +128,6 @@ struct Search<'a> {
     contains: Option<Regex>,
     age: Option<i64>,
     size: Option<i64>,
-    mode: Option<u32>,
     limit: usize,
     files: Vec<Json>,
     examined: usize,
@@ -139,17 +139,12 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(find: &'a Find) -> Result<Self, Failure> {
         let pattern = |text: &Text| pattern::compile(&text.0, false);
-        let octal = |text: &Text| {
-            u32::from_str_radix(text.0.trim_start_matches("0o"), 8)
-                .map_err(|_| Failure::new(format!("mode has to be octal, not '{}'", text.0)))
-        };
         let limit = find.limit.map_or(usize::MAX, |limit| limit.0.try_into().unwrap_or_default());
         Ok(Self {
             find,
             contains: find.contains.as_ref().map(pattern).transpose()?,
             age: amount(find.age.as_ref(), AGES, "age")?,
             size: amount(find.size.as_ref(), SIZES, "size")?,
-            mode: find.mode.as_ref().map(octal).transpose()?,
             limit,
             files: Vec::new(),
             examined: 0,
@@ -159,9 +154,13 @@ impl<'a> Search<'a> {
     }
 
     fn walk(&mut self, folder: &Path, depth: i64) -> Result<(), Failure> {
-        // A folder that vanishes or may not be read holds nothing for us.
-        let Ok(entries) = fs::read_dir(folder) else {
-            return Ok(());
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                let folder = folder.display().to_string();
+                self.skipped.insert(folder, json!(error.to_string()));
+                return Ok(());
+            }
         };
         let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
@@ -209,7 +208,8 @@ impl<'a> Search<'a> {
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
         let bits = metadata.mode() & 0o7777;
-        let right_mode = self.mode.is_none_or(|mode| match self.find.exact_mode.0 {
+        let mode = self.find.mode.as_ref().and_then(|mode| mode.apply(0, false));
+        let right_mode = mode.is_none_or(|mode| match self.find.exact_mode.0 {
             true => bits == mode,
             false => bits & mode != 0,
         });

@@ -30,8 +30,7 @@ pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
         }
 
         fn visit_str<E: Error>(self, value: &str) -> Result<bool, E> {
-            source::boolean(value)
-                .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(value), &self))
+            source::boolean(value).ok_or_else(|| E::custom(source::no_boolean(value)))
         }
     }
     deserializer.deserialize_any(Lenient)

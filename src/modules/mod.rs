@@ -28,6 +28,7 @@ mod etcd_status;
 mod file;
 pub mod files;
 mod find;
+pub mod folder;
 mod get_url;
 mod getent;
 mod git;

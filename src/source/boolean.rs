@@ -8,3 +8,11 @@ pub fn boolean(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+/// Why a value is none, in Ansible's words.
+pub fn no_boolean(shown: &str) -> String {
+    format!(
+        "The value '{shown}' is not a valid boolean.  Valid booleans include: 0, 1, '0', '1', 'f', \
+         'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'"
+    )
+}

@@ -11,7 +11,7 @@ mod relax;
 mod scalar;
 mod suggest;
 
-pub use boolean::boolean;
+pub use boolean::{boolean, no_boolean};
 pub use duplicates::{Duplicates, set_policy as set_duplicates};
 pub use error::Error;
 pub use load::{load, load_all, load_all_str, load_noting, load_str, read};

@@ -1,12 +1,13 @@
 //! A folder of the host copied on the host.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
 
 use super::Copy;
 use crate::modules::args::HostPath;
 use crate::modules::files::{Attributes, failed};
+use crate::modules::folder::{self, Kind};
 use crate::modules::mode::Mode;
 use crate::modules::{Context, Failure, Outcome};
 
@@ -19,45 +20,53 @@ pub fn copy(module: &Copy, src: &Path, context: &Context) -> Result<Outcome, Fai
     {
         root.push(name);
     }
+    let entries = folder::entries(src, module.local_follow.0);
+    let entries = entries.map_err(|error| failed("cannot be read", src, &error))?;
     let mut outcome = Outcome::default();
-    folder(module, src, &root, context, &mut outcome)?;
+    for entry in entries {
+        let dest = root.join(&entry.below);
+        let done = match entry.kind {
+            Kind::Directory => directory(module, &src.join(&entry.below), &dest, context)?,
+            Kind::File(path) => {
+                let (src, dest) = (Some(HostPath(path)), HostPath(dest));
+                Copy { src, dest, ..module.clone() }.put(context)?
+            }
+            Kind::Link(target) => link(&target, &dest, context)?,
+        };
+        outcome.changed |= done.changed;
+        outcome.diff.extend(done.diff);
+    }
     let dest = module.dest.display().to_string();
     Ok(outcome.with("dest", dest).with("src", src.display().to_string()).with("state", "directory"))
 }
 
-fn folder(
+fn directory(
     module: &Copy,
     src: &Path,
     dest: &Path,
     context: &Context,
-    outcome: &mut Outcome,
-) -> Result<(), Failure> {
-    let unreadable = |error| failed("cannot be read", src, &error);
-    let mode = fs::metadata(src).map_err(unreadable)?.mode();
-    if !dest.is_dir() {
-        outcome.changed = true;
-        if !context.check {
-            fs::create_dir_all(dest).map_err(|error| failed("cannot be made", dest, &error))?;
-        }
+) -> Result<Outcome, Failure> {
+    let mode = fs::metadata(src).map_err(|error| failed("cannot be read", src, &error))?.mode();
+    let mut changed = !dest.is_dir();
+    if changed && !context.check {
+        fs::create_dir_all(dest).map_err(|error| failed("cannot be made", dest, &error))?;
     }
     let mode = module.directory_mode.clone().unwrap_or_else(|| Mode::of(mode));
     let attributes =
         Attributes { owner: module.owner.clone(), group: module.group.clone(), mode: Some(mode) };
-    outcome.changed |= attributes.apply(dest, true, context.check)?;
-    let entries = fs::read_dir(src).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-    let mut entries: Vec<PathBuf> =
-        entries.map_err(unreadable)?.into_iter().map(|entry| entry.path()).collect();
-    entries.sort();
-    for path in entries {
-        let below = dest.join(path.file_name().unwrap_or_default());
-        if path.is_dir() {
-            folder(module, &path, &below, context, outcome)?;
-        } else {
-            let one = Copy { src: Some(HostPath(path)), dest: HostPath(below), ..module.clone() };
-            let copied = one.put(context)?;
-            outcome.changed |= copied.changed;
-            outcome.diff.extend(copied.diff);
-        }
+    changed |= attributes.apply(dest, true, context.check)?;
+    Ok(Outcome::changed(changed))
+}
+
+fn link(target: &Path, dest: &Path, context: &Context) -> Result<Outcome, Failure> {
+    let changed = fs::read_link(dest).ok().as_deref() != Some(target);
+    if changed && !context.check {
+        let made = match dest.symlink_metadata() {
+            Ok(old) if !old.is_dir() => fs::remove_file(dest),
+            _ => Ok(()),
+        };
+        made.and_then(|()| symlink(target, dest))
+            .map_err(|error| failed("Error while linking", dest, &error))?;
     }
-    Ok(())
+    Ok(Outcome::changed(changed))
 }

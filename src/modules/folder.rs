@@ -40,7 +40,8 @@ fn walk(
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     above.push(identity(folder)?);
     let mut entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
+    // Files before folders, as Ansible goes.
+    entries.sort_by_key(|entry| (entry.path().is_dir(), entry.file_name()));
     for entry in entries {
         let (path, below) = (entry.path(), below.join(entry.file_name()));
         let is_loop = || identity(&path).is_ok_and(|identity| above.contains(&identity));
