@@ -33,12 +33,13 @@ pub fn modules(config: &Config) -> Result<BTreeSet<String>, LoadError> {
             return Err(LoadError::of_settings(problem));
         };
         if name == "stat" {
-            return Err(LoadError::of_settings(node.span.error(format!(
+            let problem = node.span.error(format!(
                 "The stat module was specified in the module reject list file, {}, but Ansible \
                  will not function without the stat module.  Please remove stat from the reject \
                  list.",
                 path.display()
-            ))));
+            ));
+            return Err(problem.refused().into());
         }
         rejected.insert(normalise(name));
     }
