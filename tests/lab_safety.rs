@@ -6,8 +6,6 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use support::Lab;
 
@@ -22,30 +20,9 @@ fn output(command: &mut Command) -> Output {
     command.output().expect("kup-play")
 }
 
-fn wait_for(what: &str, seen: impl Fn() -> bool) {
-    let came = (0..240).any(|_| {
-        thread::sleep(Duration::from_millis(500));
-        seen()
-    });
-    assert!(came, "it never came: {what}");
-}
-
 fn kill(mut run: Child) {
     run.kill().expect("killed");
     run.wait().expect("ended");
-}
-
-fn lease(lab: &Lab) -> String {
-    lab.kubectl(&[
-        "-n",
-        "kube-system",
-        "get",
-        "lease",
-        "kup-play",
-        "--ignore-not-found",
-        "-o",
-        "name",
-    ])
 }
 
 #[test]
@@ -106,7 +83,7 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
 
     // The budget never allows: the drain is under way when the run is killed.
     let first = start();
-    wait_for("the cordon", || lab.is_cordoned("w1"));
+    lab.wait_until("the cordon", |lab| lab.is_cordoned("w1"));
     // A second operator is told who has the cluster.
     let second = output(&mut kup(&other, &run));
     assert_eq!(second.status.code(), Some(4), "{}", support::text(&second));
@@ -117,7 +94,7 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
     let resumed = output(&mut kup(&state, &["resume"]));
     assert!(resumed.status.success(), "{}", support::text(&resumed));
     assert!(!lab.is_cordoned("w1"));
-    assert_eq!(lease(&lab), "", "the lock is given up");
+    assert_eq!(lab.lease(), "", "the lock is given up");
     let log = lab.ssh("w1", "cat /root/journal-log");
     // Twice: the second operator's own first task ran before the lock was met.
     assert_eq!(log.split_whitespace().filter(|line| *line == "drained").count(), 1, "{log}");
@@ -127,7 +104,7 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
     lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
     forbid();
     let third = start();
-    wait_for("the cordon", || lab.is_cordoned("w1"));
+    lab.wait_until("the cordon", |lab| lab.is_cordoned("w1"));
     kill(third);
     allow();
     let next = output(&mut kup(&state, &run));
@@ -138,5 +115,5 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
         "{told}"
     );
     assert!(!lab.is_cordoned("w1"));
-    assert_eq!(lease(&lab), "");
+    assert_eq!(lab.lease(), "");
 }

@@ -1,5 +1,6 @@
 //! A cluster of the lab, and kup-play run on it.
 
+pub mod kills;
 pub mod objects;
 
 use std::collections::HashMap;
@@ -82,6 +83,27 @@ impl Lab {
             "jsonpath={range .items[?(@.spec.unschedulable==true)]}{.metadata.name}{\"\\n\"}{end}";
         let text = self.kubectl(&["get", "nodes", "-o", path]);
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// What nodes remember of having been cordoned by a run.
+    pub fn memories(&self) -> String {
+        let path = "jsonpath={.items[*].metadata.annotations.kup-play\\.dev/cordoned-before}";
+        self.kubectl(&["get", "nodes", "-o", path])
+    }
+
+    /// The lock of the cluster, by its name.
+    pub fn lease(&self) -> String {
+        let lease = ["get", "lease", "kup-play", "--ignore-not-found", "-o", "name"];
+        self.kubectl(&[&["-n", "kube-system"][..], &lease].concat())
+    }
+
+    /// Waits for two minutes at most.
+    pub fn wait_until(&self, what: &str, seen: impl Fn(&Self) -> bool) {
+        let came = (0..240).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            seen(self)
+        });
+        assert!(came, "it never came: {what}");
     }
 
     /// The app of three replicas, and its PodDisruptionBudget.
