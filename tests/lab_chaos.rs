@@ -17,6 +17,9 @@ const KILLS_OF_ONE: usize = 10;
 /// What an upgrade takes, more or less.
 const UPGRADE: Duration = Duration::from_secs(180);
 
+/// And a restore.
+const RESTORE: Duration = Duration::from_secs(100);
+
 /// KUP_CHAOS_KILLS, or a few.
 fn wanted() -> usize {
     let kills = std::env::var("KUP_CHAOS_KILLS");
@@ -38,13 +41,9 @@ fn upgrades_that_are_killed_at_random_moments_are_completed_by_resume() {
         assert!(upgrades.len() < 2 * wanted.div_ceil(KILLS_OF_ONE) + 2, "too few were killed");
         let lab = Lab::fresh("chaos", 1, 2);
         lab.start_app();
-        lab.apply(include_str!("data/shop.yaml"));
-        lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
-        lab.wait_until("the claim is bound", |lab| {
-            lab.kubectl(&["-n", "shop", "get", "pvc", "data"]).contains("Bound")
-        });
+        lab.open_shop();
         let before = lab.objects();
-        let backups = format!("backup_root={}/backups", killer.folder().display());
+        let backups = format!("backup_root={}/backups", killer.runs.folder().display());
         let inventory = lab.inventory();
         let upgrade = [
             "playbooks/upgrade.yml",
@@ -81,6 +80,41 @@ fn upgrades_that_are_killed_at_random_moments_are_completed_by_resume() {
         let others: Vec<_> = differences.iter().filter(|line| !is_kubeadms(line)).collect();
         assert!(others.is_empty(), "the objects differ: {others:#?}");
     }
-    println!("{} kills in {} upgrades, {upgrades:?} s each, {} s in all; by play: {:#?}",
-        killer.count(), upgrades.len(), began.elapsed().as_secs(), killer.kills);
+    println!(
+        "{} kills in {} upgrades, {upgrades:?} s each, {} s in all; by play: {:#?}",
+        killer.count(),
+        upgrades.len(),
+        began.elapsed().as_secs(),
+        killer.kills
+    );
+}
+
+#[test]
+fn a_restore_of_etcd_that_is_killed_at_random_moments_is_completed_by_resume() {
+    let mut killer = Killer::new();
+    let kills = wanted().div_ceil(5);
+    let lab = Lab::fresh("chaos", 1, 2);
+    lab.open_shop();
+    let before = lab.objects();
+    let inventory = lab.inventory();
+    let folder = killer.runs.folder().to_owned();
+    let backups = format!("backup_root={}", folder.display());
+    killer.runs.must(&["playbooks/backup.yml", "-i", &inventory, "-e", &backups]);
+    lab.kubectl(&["-n", "shop", "create", "configmap", "later", "--from-literal=a=b"]);
+    lab.kubectl(&["-n", "shop", "delete", "deployment", "web"]);
+
+    let snapshot = support::find_file(&folder, "etcd-snapshot.db").expect("a snapshot");
+    let snapshot = format!("restore_snapshot={}", snapshot.display());
+    let yes = "restore_confirm=true";
+    let restore = ["playbooks/restore-etcd.yml", "-i", &inventory, "-e", &snapshot, "-e", yes];
+    let took = killer.run(&restore, kills, RESTORE);
+    println!("{} kills, {} s; by play: {:#?}", killer.count(), took.as_secs(), killer.kills);
+    lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
+    lab.assert_objects(&before);
+    assert_eq!(lab.lease(), "", "the lock is given up");
+    let left = lab.ssh(
+        "cp1",
+        "ls /var/lib/etcd.restoring /etc/kubernetes/manifests.stopped 2>/dev/null || true",
+    );
+    assert_eq!(left.trim(), "", "something is left of the restore");
 }

@@ -21,10 +21,7 @@ struct Cluster {
 impl Cluster {
     fn fresh(name: &'static str, control_planes: usize, workers: usize) -> Self {
         let lab = Lab::fresh(name, control_planes, workers);
-        lab.apply(include_str!("data/shop.yaml"));
-        lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
-        let bound = || lab.kubectl(&["-n", "shop", "get", "pvc", "data"]).contains("Bound");
-        assert!((0..60).any(|_| bound() || pause()), "the claim is not bound");
+        lab.open_shop();
         Self { lab, folder: tempfile::tempdir().expect("a folder") }
     }
 
@@ -81,12 +78,6 @@ impl Cluster {
         ]);
         assert!(!images.contains(NEW), "{images}");
     }
-}
-
-/// False, after a second.
-fn pause() -> bool {
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    false
 }
 
 #[test]

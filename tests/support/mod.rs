@@ -1,7 +1,9 @@
 //! A cluster of the lab, and kup-play run on it.
 
+pub mod busy;
 pub mod kills;
 pub mod objects;
+pub mod runs;
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -66,6 +68,33 @@ impl Lab {
         self.must("heal", &[host]);
     }
 
+    /// Off the network for a while.
+    pub fn cut_for(&self, host: &str, time: std::time::Duration) {
+        self.cut(host);
+        std::thread::sleep(time);
+        self.heal(host);
+    }
+
+    /// The host's power goes, and comes back.
+    pub fn power_cycle(&self, host: &str) {
+        self.must("kill", &[host]);
+        self.must("start", &[host]);
+    }
+
+    /// Waits until a host's kubelet has spoken of late and its node is Ready.
+    pub fn wait_ready(&self, host: &str) {
+        self.kubectl_patiently(&["wait", "--for=condition=Ready", "node", host, "--timeout=180s"]);
+    }
+
+    /// While the apiserver comes back.
+    fn kubectl_patiently(&self, arguments: &[&str]) {
+        let quoted: Vec<_> = arguments.iter().map(|word| format!("'{word}'")).collect();
+        let words: Vec<_> = quoted.iter().map(String::as_str).collect();
+        self.wait_until(&arguments.join(" "), |lab| {
+            lab.command("kubectl", &words).status.success()
+        });
+    }
+
     /// What a script says on every host.
     pub fn state(&self, script: &str) -> Vec<String> {
         self.hosts().iter().map(|host| self.ssh(host, script)).collect()
@@ -104,6 +133,15 @@ impl Lab {
             seen(self)
         });
         assert!(came, "it never came: {what}");
+    }
+
+    /// Objects of many kinds in a namespace of their own, and an app that runs.
+    pub fn open_shop(&self) {
+        self.apply(include_str!("../data/shop.yaml"));
+        self.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
+        self.wait_until("the claim is bound", |lab| {
+            lab.kubectl(&["-n", "shop", "get", "pvc", "data"]).contains("Bound")
+        });
     }
 
     /// The app of three replicas, and its PodDisruptionBudget.

@@ -1,7 +1,7 @@
 //! The lock of a cluster: the Lease in it, and the file on its first control plane. Both
 //! are taken where they can be had, and one is enough to keep others out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use super::file::LockFile;
 use super::{BreakLock, Guard, LOST};
 use crate::actions::{Context, Error, Failure};
-use crate::events::Event;
 use crate::journal::{self, Journal, State, Store};
 use crate::kubernetes::lease::{self, Holder, Renewed, Taken};
 use crate::kubernetes::{Api, ApiError};
@@ -106,7 +105,7 @@ pub async fn take(
         return Ok(None);
     }
     let parts = Arc::new(Parts { identity, api: leased, file });
-    let heartbeat = tokio::spawn(beat(parts.clone(), events.clone()));
+    let heartbeat = tokio::spawn(beat(parts.clone(), guard.refused.clone()));
     Ok(Some(Held { parts, heartbeat }))
 }
 
@@ -173,7 +172,8 @@ fn is_dead_here(holder: &Holder, own: Option<&Journal>) -> bool {
     runs.iter().any(|run| run.id == id && run.state != State::Running)
 }
 
-async fn beat(parts: Arc<Parts>, events: Events) {
+/// Gives signs of life; when somebody else has the lock, this run is refused the cluster.
+async fn beat(parts: Arc<Parts>, refused: Arc<OnceLock<String>>) {
     let Parts { identity, api, file } = &*parts;
     loop {
         tokio::time::sleep(HEARTBEAT).await;
@@ -194,7 +194,7 @@ async fn beat(parts: Arc<Parts>, events: Events) {
             _ => false,
         };
         if lost {
-            events.emit(Event::Warning { text: LOST.to_owned() });
+            let _ = refused.set(LOST.to_owned());
             return;
         }
     }

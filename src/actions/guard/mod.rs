@@ -17,7 +17,9 @@ use crate::kubernetes::{Api, ApiError, node};
 use crate::report::Events;
 use lock::Held;
 
-const LOST: &str = "the lock of the cluster is not this run's any more: somebody has broken it";
+const LOST: &str = "the lock of the cluster is not this run's any more: somebody has broken it, and \
+    may be changing the cluster; `kubectl -n kube-system get lease kup-play -o yaml` says who it is; \
+    resume this run when that one has ended";
 
 /// Host modules that change the cluster: the engine takes the lock before they run.
 pub const LOCKS: [&str; 2] = ["kubeadm", "static_pods"];
@@ -51,7 +53,7 @@ pub struct Guard {
     /// The API did not answer when the cluster was to be locked.
     without_api: tokio::sync::Mutex<bool>,
     /// Why this run may not go on.
-    refused: OnceLock<String>,
+    refused: Arc<OnceLock<String>>,
 }
 
 impl Guard {
