@@ -5,6 +5,8 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use support::Lab;
@@ -31,6 +33,22 @@ fn is_kubeadms(key: &str) -> bool {
     ["kubeadm", "kubelet-config", "kube-proxy"].iter().any(|part| key.contains(part))
 }
 
+/// However often it was broken off, there is one folder with all that a way back needs.
+fn is_one_whole_backup(backups: &Path) {
+    let folders: Vec<_> = fs::read_dir(backups).expect("backups").flatten().collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    for part in [
+        "cp1/state.tar.gz",
+        "w1/state.tar.gz",
+        "w2/state.tar.gz",
+        "etcd-snapshot.db",
+        "etcd-snapshot.db.sha256",
+        "resources/cluster.json",
+    ] {
+        assert!(folders[0].path().join(part).is_file(), "the backup has no {part}");
+    }
+}
+
 #[test]
 fn upgrades_that_are_killed_at_random_moments_are_completed_by_resume() {
     let mut killer = Killer::new();
@@ -43,7 +61,8 @@ fn upgrades_that_are_killed_at_random_moments_are_completed_by_resume() {
         lab.start_app();
         lab.open_shop();
         let before = lab.objects();
-        let backups = format!("backup_root={}/backups", killer.runs.folder().display());
+        let backups = killer.runs.folder().join(format!("backups-{}", upgrades.len()));
+        let root = format!("backup_root={}", backups.display());
         let inventory = lab.inventory();
         let upgrade = [
             "playbooks/upgrade.yml",
@@ -54,7 +73,7 @@ fn upgrades_that_are_killed_at_random_moments_are_completed_by_resume() {
             "-e",
             "drain_force=true",
             "-e",
-            &backups,
+            &root,
         ];
         let kills = KILLS_OF_ONE.min(wanted - killer.count());
         let took = killer.run(&upgrade, kills, UPGRADE);
@@ -65,6 +84,7 @@ fn upgrades_that_are_killed_at_random_moments_are_completed_by_resume() {
         assert_eq!(lab.cordoned(), Vec::<String>::new());
         assert_eq!(lab.memories(), "", "a node remembers that a run had cordoned it");
         assert_eq!(lab.lease(), "", "the lock is given up");
+        is_one_whole_backup(&backups);
         for app in [["default", "app"], ["shop", "web"]] {
             let deployment = format!("deployment/{}", app[1]);
             lab.kubectl(&["-n", app[0], "rollout", "status", &deployment, "--timeout=180s"]);
