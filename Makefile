@@ -26,7 +26,8 @@ test: deps
 # make chaos KUP_CHAOS_KILLS=100 KUP_CHAOS_SEED=7
 chaos: export KUP_CHAOS_KILLS ?= 40
 chaos: deps
-	tests/run --profile chaos --run-ignored all -E 'binary(lab_chaos) | binary(lab_faults)'
+	tests/run --profile chaos --run-ignored all \
+		-E 'binary(lab_chaos) | binary(lab_faults) | test(some_control_planes)'
 
 demo: deps build
 	tests/demo

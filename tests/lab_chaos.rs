@@ -132,9 +132,7 @@ fn a_restore_of_etcd_that_is_killed_at_random_moments_is_completed_by_resume() {
     lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
     lab.assert_objects(&before);
     assert_eq!(lab.lease(), "", "the lock is given up");
-    let left = lab.ssh(
-        "cp1",
-        "ls /var/lib/etcd.restoring /etc/kubernetes/manifests.stopped 2>/dev/null || true",
-    );
+    let folders = "/var/lib/etcd.restoring /etc/kubernetes/manifests.stopped";
+    let left = lab.ssh("cp1", &format!("find {folders} -type f 2>/dev/null || true"));
     assert_eq!(left.trim(), "", "something is left of the restore");
 }
