@@ -215,11 +215,11 @@ fn a_lock_is_broken_when_its_holder_is_silent_or_by_force_and_the_holder_stops()
     holder.wait_until("the cordon", || lab.is_cordoned("w1"));
     let mut forced = second.start(&[&run[..], &["--break-lock=always"]].concat());
     forced.wait_until("the lock is taken", || second.begun("kubectl_drain", "w1") > 0);
-    std::thread::sleep(std::time::Duration::from_secs(10));
-    set_budget(&lab, 0);
     let (status, said) = holder.end();
     assert_eq!(status.code(), Some(4), "{said}");
     assert!(words(&said).contains("is not this run's any more: somebody has broken it"), "{said}");
+    assert!(lab.is_cordoned("w1"), "the node is the other run's now");
+    set_budget(&lab, 0);
     let (status, said) = forced.end();
     assert!(status.success(), "{said}");
     assert!(words(&said).contains("by force"), "{said}");

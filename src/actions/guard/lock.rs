@@ -1,9 +1,10 @@
 //! The lock of a cluster: the Lease in it, and the file on its first control plane. Both
 //! are taken where they can be had, and one is enough to keep others out.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -138,7 +139,7 @@ fn settle(guard: &Guard, taken: &Taken, events: &Events) -> Result<(), Error> {
         }
         Taken::No(holder) => {
             let text = refusal(holder);
-            let _ = guard.refused.set(text.clone());
+            guard.refused.send_replace(Some(text.clone()));
             return Err(Failure::new(text).into());
         }
     }
@@ -173,7 +174,7 @@ fn is_dead_here(holder: &Holder, own: Option<&Journal>) -> bool {
 }
 
 /// Gives signs of life; when somebody else has the lock, this run is refused the cluster.
-async fn beat(parts: Arc<Parts>, refused: Arc<OnceLock<String>>) {
+async fn beat(parts: Arc<Parts>, refused: watch::Sender<Option<String>>) {
     let Parts { identity, api, file } = &*parts;
     loop {
         tokio::time::sleep(HEARTBEAT).await;
@@ -194,7 +195,7 @@ async fn beat(parts: Arc<Parts>, refused: Arc<OnceLock<String>>) {
             _ => false,
         };
         if lost {
-            let _ = refused.set(LOST.to_owned());
+            refused.send_replace(Some(LOST.to_owned()));
             return;
         }
     }
