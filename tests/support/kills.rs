@@ -34,19 +34,21 @@ impl Killer {
         self.kills.values().sum()
     }
 
-    /// Runs kup-play, kills it up to `kills` times in about `duration`, and resumes it each
-    /// time. It has to end well; how long it all took.
+    /// Runs kup-play, kills it up to `kills` times at random moments of `duration`, and resumes
+    /// it at once each time. It has to end well; how long it all took.
     pub fn run(&mut self, arguments: &[&str], kills: usize, duration: Duration) -> Duration {
         let began = Instant::now();
         let known = self.runs.journals().len();
+        let mut moments: Vec<_> =
+            (0..kills).map(|_| duration.mul_f64(self.random.random())).collect();
+        moments.sort_unstable();
         for killed in 0.. {
             let journal = self.runs.journals().into_iter().nth(known);
             // Killed before it had a journal, it had done nothing.
             let arguments = if journal.is_some() { &["resume"] } else { arguments };
             let mut run = self.runs.start(arguments);
-            let mean = duration / u32::try_from(kills + 1).expect("few");
-            let wait = (killed < kills).then(|| self.moment(mean));
-            if let Some(status) = wait_or_kill(&mut run, wait) {
+            let moment = moments.get(killed).map(|moment| began + *moment);
+            if let Some(status) = wait_or_kill(&mut run, moment) {
                 let journal = journal.map(|path| tail(&path, 40)).unwrap_or_default();
                 let said = run.said();
                 assert!(status.success(), "after {killed} kills ({status}):\n{said}\n{journal}");
@@ -59,20 +61,10 @@ impl Killer {
         }
         began.elapsed()
     }
-
-    /// One in four comes while the run begins, or while what was done is gone through.
-    fn moment(&mut self, mean: Duration) -> Duration {
-        let most = match self.random.random_ratio(1, 4) {
-            true => Duration::from_secs(2),
-            false => mean * 2,
-        };
-        most.mul_f64(self.random.random())
-    }
 }
 
 /// How the run ended; none if it was killed.
-fn wait_or_kill(run: &mut Run, wait: Option<Duration>) -> Option<ExitStatus> {
-    let until = wait.map(|wait| Instant::now() + wait);
+fn wait_or_kill(run: &mut Run, until: Option<Instant>) -> Option<ExitStatus> {
     while until.is_none_or(|until| Instant::now() < until) {
         if let Some(status) = run.ended() {
             return Some(status);
