@@ -229,7 +229,8 @@ fn a_host_that_is_lost_for_good_in_each_phase_is_gone_on_with_by_resume() {
         let (status, said) = run.end();
         lab.heal(host);
         println!("{phase}: {status} {} s after {host} was lost", cut.elapsed().as_secs());
-        assert_eq!(status.code(), Some(4), "{phase}:\n{said}");
+        // By ssh it is unreachable (4); through the API, which was waited for, it failed (2).
+        assert!(matches!(status.code(), Some(2 | 4)), "{phase}: {status}:\n{said}");
         lab.wait_ready(host);
         run = runs.start(&["resume"]);
     }
