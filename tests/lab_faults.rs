@@ -175,9 +175,10 @@ impl Upgrade {
         let runs = Runs::new();
         let backups = format!("backup_root={}/backups", runs.folder().display());
         let inventory = lab.inventory();
-        let version = "kube_version=1.21.2";
-        let arguments = ["playbooks/upgrade.yml", "-i", &inventory, "-e", version, "-e", &backups];
-        let arguments = arguments.map(str::to_owned).to_vec();
+        let values = ["kube_version=1.21.2", "verify_image=docker.io/library/app:1", &backups];
+        let mut arguments = vec!["playbooks/upgrade.yml", "-i", &inventory];
+        arguments.extend(values.iter().flat_map(|value| ["-e", value]));
+        let arguments = arguments.into_iter().map(str::to_owned).collect();
         Self { lab, runs, arguments }
     }
 
