@@ -1,11 +1,12 @@
 # make bench   kup-play beside its peers and plain ssh: docs/benchmarks.md
 # make demo    a cluster of three hosts on this machine, upgraded by kup-play
 # make test    all tests, those on the lab included
+# make chaos   upgrades that are killed many times, hosts that are lost, power that fails
 # make lint    formatting, clippy, licences and advisories of the dependencies
 
 CARGO ?= cargo
 
-.PHONY: build test bench demo lint
+.PHONY: build test chaos bench demo lint
 
 # Where cargo puts a release build.
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/$(shell rustc -vV | sed -n 's/host: //p')/release
@@ -20,6 +21,13 @@ bench: build
 
 test: deps
 	tests/run
+
+# How many kills, and the seed of their moments (another one each time unless given):
+# make chaos KUP_CHAOS_KILLS=100 KUP_CHAOS_SEED=7
+chaos: export KUP_CHAOS_KILLS ?= 40
+chaos: deps
+	tests/run --profile chaos --run-ignored all \
+		-E 'binary(lab_chaos) | binary(lab_faults) | test(some_control_planes)'
 
 demo: deps build
 	tests/demo

@@ -101,11 +101,8 @@ impl Project {
 
     /// Whether it came to the first record.
     fn has_journal(&self) -> bool {
-        fs::read_dir(self.path("state/runs")).is_ok_and(|mut runs| {
-            let journal =
-                runs.next().and_then(Result::ok).map(|run| run.path().join("journal.jsonl"));
-            journal.and_then(|path| path.metadata().ok()).is_some_and(|file| file.len() > 0)
-        })
+        let runs = fs::read_dir(self.path("state/runs")).into_iter().flatten();
+        runs.flatten().any(|run| run.path().join("journal.jsonl").exists())
     }
 
     fn journal_path(&self) -> PathBuf {
@@ -215,6 +212,41 @@ fn what_was_registered_set_and_notified_is_there_after_the_resumption() {
     assert_eq!(fs::read_to_string(project.path("a")).expect("the state"), "of-a");
     let shown = text(&project.output(&["show"]));
     assert!(shown.contains("resumed by") && shown.contains("ended with exit code 0"), "{shown}");
+}
+
+#[test]
+fn under_the_free_strategy_each_host_goes_on_where_it_was() {
+    let project = Project::new(
+        r#"
+- hosts: all
+  gather_facts: false
+  strategy: free
+  vars: {log: "{{ playbook_dir }}/log"}
+  tasks:
+    - name: one
+      shell: echo one-{{ inventory_hostname }} >> {{ log }}; echo of-{{ inventory_hostname }}
+      register: one
+      notify: handle
+    - name: b comes later
+      wait_for: {path: "{{ playbook_dir }}/go", timeout: 60}
+      when: inventory_hostname == 'b'
+    - name: two
+      shell: echo two-{{ one.stdout }} >> {{ log }}
+  handlers:
+    - name: handle
+      shell: echo handled-{{ one.stdout }} >> {{ log }}
+"#,
+    );
+    // One host is at the end, and the other one in the middle.
+    project.killed_at("handled-of-a");
+    let mut before = project.log();
+    before.sort();
+    assert_eq!(before, ["handled-of-a", "one-a", "one-b", "two-of-a"]);
+    fs::write(project.path("go"), "").expect("written");
+    let resumed = project.output(&["resume"]);
+    assert!(resumed.status.success(), "{}", text(&resumed));
+    let log = project.log();
+    assert_eq!(log[before.len()..], ["two-of-b", "handled-of-b"], "{log:?}");
 }
 
 #[test]

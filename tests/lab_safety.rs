@@ -6,10 +6,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use support::Lab;
+use support::runs::Runs;
 
 /// kup-play with its journals in a folder of the test's own.
 fn kup(state: &Path, arguments: &[&str]) -> Command {
@@ -22,30 +21,9 @@ fn output(command: &mut Command) -> Output {
     command.output().expect("kup-play")
 }
 
-fn wait_for(what: &str, seen: impl Fn() -> bool) {
-    let came = (0..240).any(|_| {
-        thread::sleep(Duration::from_millis(500));
-        seen()
-    });
-    assert!(came, "it never came: {what}");
-}
-
 fn kill(mut run: Child) {
     run.kill().expect("killed");
     run.wait().expect("ended");
-}
-
-fn lease(lab: &Lab) -> String {
-    lab.kubectl(&[
-        "-n",
-        "kube-system",
-        "get",
-        "lease",
-        "kup-play",
-        "--ignore-not-found",
-        "-o",
-        "name",
-    ])
 }
 
 #[test]
@@ -106,7 +84,7 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
 
     // The budget never allows: the drain is under way when the run is killed.
     let first = start();
-    wait_for("the cordon", || lab.is_cordoned("w1"));
+    lab.wait_until("the cordon", |lab| lab.is_cordoned("w1"));
     // A second operator is told who has the cluster.
     let second = output(&mut kup(&other, &run));
     assert_eq!(second.status.code(), Some(4), "{}", support::text(&second));
@@ -117,7 +95,7 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
     let resumed = output(&mut kup(&state, &["resume"]));
     assert!(resumed.status.success(), "{}", support::text(&resumed));
     assert!(!lab.is_cordoned("w1"));
-    assert_eq!(lease(&lab), "", "the lock is given up");
+    assert_eq!(lab.lease(), "", "the lock is given up");
     let log = lab.ssh("w1", "cat /root/journal-log");
     // Twice: the second operator's own first task ran before the lock was met.
     assert_eq!(log.split_whitespace().filter(|line| *line == "drained").count(), 1, "{log}");
@@ -127,7 +105,7 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
     lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
     forbid();
     let third = start();
-    wait_for("the cordon", || lab.is_cordoned("w1"));
+    lab.wait_until("the cordon", |lab| lab.is_cordoned("w1"));
     kill(third);
     allow();
     let next = output(&mut kup(&state, &run));
@@ -138,5 +116,114 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
         "{told}"
     );
     assert!(!lab.is_cordoned("w1"));
-    assert_eq!(lease(&lab), "");
+    assert_eq!(lab.lease(), "");
+}
+
+/// A drain that its budget does not allow, until it does.
+const DRAIN: &str = "- hosts: w1
+  gather_facts: false
+  tasks:
+    - kubectl_drain: {state: drained, timeout: 600}
+    - kubectl_drain: {state: uncordoned}
+";
+
+/// An app on the only worker, with its budget.
+fn start_app(lab: &Lab) {
+    lab.kubectl(&["create", "deployment", "app", "--image=k8s.gcr.io/pause:3.2"]);
+    let budget = ["create", "poddisruptionbudget", "app", "--selector=app=app"];
+    lab.kubectl(&[&budget[..], &["--min-available=1"]].concat());
+    lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
+}
+
+fn set_budget(lab: &Lab, min_available: u8) {
+    let patch = format!("{{\"spec\":{{\"minAvailable\":{min_available}}}}}");
+    lab.kubectl(&["patch", "pdb", "app", "--type=merge", "-p", &patch]);
+}
+
+#[test]
+fn a_node_that_the_operator_had_cordoned_stays_cordoned() {
+    let lab = Lab::fresh("journal", 1, 1);
+    start_app(&lab);
+    let runs = Runs::new();
+    let (playbook, inventory) = (runs.playbook(DRAIN), lab.inventory());
+    for resumes in [true, false] {
+        lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
+        set_budget(&lab, 1);
+        lab.kubectl(&["cordon", "w1"]);
+        let mut run = runs.start(&[&playbook, "-i", &inventory]);
+        run.wait_until("the node remembers", || lab.memories() == "true");
+        assert!(run.kill().is_none());
+        set_budget(&lab, 0);
+        match resumes {
+            true => runs.must(&["resume"]),
+            false => runs.must(&[&playbook, "-i", &inventory]),
+        };
+        assert_eq!(lab.cordoned(), ["w1"]);
+        assert_eq!(lab.memories(), "");
+        lab.kubectl(&["uncordon", "w1"]);
+    }
+    // Ctrl-C in the middle.
+    lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
+    set_budget(&lab, 1);
+    lab.kubectl(&["cordon", "w1"]);
+    let mut run = runs.start(&[&playbook, "-i", &inventory]);
+    run.wait_until("the node remembers", || lab.memories() == "true");
+    run.signal("INT");
+    let (status, said) = run.end();
+    assert_eq!(status.code(), Some(99), "{said}");
+    assert_eq!(lab.cordoned(), ["w1"]);
+    assert_eq!(lab.memories(), "");
+}
+
+#[test]
+fn a_lock_is_broken_when_its_holder_is_silent_or_by_force_and_the_holder_stops() {
+    let lab = Lab::fresh("journal", 1, 1);
+    start_app(&lab);
+    // Two operators: neither knows the other's journals.
+    let (first, second) = (Runs::new(), Runs::new());
+    let (playbook, inventory) = (first.playbook(DRAIN), lab.inventory());
+    let run = [playbook.as_str(), "-i", &inventory];
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let refused = |more: &[&str], why: &str| {
+        let (status, said) = second.start(&[&run[..], more].concat()).end();
+        assert_eq!(status.code(), Some(4), "{more:?}: {said}");
+        assert!(words(&said).contains(why), "{more:?}: {said}");
+    };
+
+    // Silent, and yet alive.
+    let mut holder = first.start(&run);
+    holder.wait_until("the cordon", || lab.is_cordoned("w1"));
+    refused(&["--break-lock"], "it gives signs of life");
+    holder.signal("STOP");
+    std::thread::sleep(std::time::Duration::from_secs(35));
+    refused(&[], "it gives no sign of life; --break-lock takes the lock from it");
+    set_budget(&lab, 0);
+    let said = second.must(&[&run[..], &["--break-lock"]].concat());
+    assert!(words(&said).contains("as it gave no sign of life"), "{said}");
+    let shown = second.must(&["show"]);
+    assert!(words(&shown).contains("the lock of the cluster was taken from"), "{shown}");
+    holder.signal("CONT");
+    let (status, said) = holder.end();
+    // It finds its drain done, or that it has lost the cluster.
+    assert!(matches!(status.code(), Some(0 | 4)), "{status}: {said}");
+    assert_eq!(lab.cordoned(), Vec::<String>::new());
+
+    // By force: the holder is told, and does nothing more.
+    lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
+    set_budget(&lab, 1);
+    let mut holder = first.start(&run);
+    holder.wait_until("the cordon", || lab.is_cordoned("w1"));
+    let mut forced = second.start(&[&run[..], &["--break-lock=always"]].concat());
+    forced.wait_until("the lock is taken", || second.begun("kubectl_drain", "w1") > 0);
+    let (status, said) = holder.end();
+    assert_eq!(status.code(), Some(4), "{said}");
+    assert!(words(&said).contains("is not this run's any more: somebody has broken it"), "{said}");
+    assert!(lab.is_cordoned("w1"), "the node is the other run's now");
+    set_budget(&lab, 0);
+    let (status, said) = forced.end();
+    assert!(status.success(), "{said}");
+    assert!(words(&said).contains("by force"), "{said}");
+    assert_eq!(lab.cordoned(), Vec::<String>::new());
+    assert_eq!(lab.memories(), "");
+    assert_eq!(lab.lease(), "");
 }

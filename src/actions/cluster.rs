@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
+use super::tunnels::Tunnels;
 use super::{Context, Error, Remote, files};
 use crate::agent::protocol::Request;
-use crate::kubernetes::{Api, ApiError, Source, connect, server_of};
+use crate::kubernetes::{Api, ApiError, Source, connect};
 use crate::secret::Secret;
 use crate::template::Variable;
 
@@ -22,8 +23,8 @@ impl From<ApiError> for Error {
 }
 
 /// The cluster of a kubeconfig: the task's own, the one that K8S_AUTH_KUBECONFIG names,
-/// or else admin.conf of the first control plane, through an ssh tunnel. Connections
-/// are shared by all tasks of the run.
+/// or else admin.conf of the first control plane that is reached, through an ssh tunnel.
+/// Connections are shared by all tasks of the run.
 pub async fn of(
     context: &Context,
     kubeconfig: Option<&str>,
@@ -36,14 +37,13 @@ pub async fn of(
     if let Some(api) = clusters.get(&key) {
         return Ok(api.clone());
     }
-    let source = match named {
+    let api = match named {
         Some(path) => {
             let context = kube_context.map(str::to_owned);
-            Source::File { path: files::expand_home(&path), context }
+            connect(&Source::File { path: files::expand_home(&path), context }).await?
         }
-        None => through_first_control_plane(context).await?,
+        None => Tunnels::open(control_planes(context)?).await?,
     };
-    let api = connect(&source).await?;
     clusters.insert(key, api.clone());
     Ok(api)
 }
@@ -56,27 +56,21 @@ pub async fn is_up(context: &Context) -> Result<(), Error> {
 
 /// The first control plane, with the privileges that the task has.
 pub fn control_plane(context: &Context) -> Result<Remote, Error> {
-    remote(context, &first_control_plane(context)?)
+    Ok(control_planes(context)?.swap_remove(0))
 }
 
-async fn through_first_control_plane(context: &Context) -> Result<Source, Error> {
-    let remote = control_plane(context)?;
-    let kubeconfig = admin_conf(&remote).await?;
-    let (host, port) = server_of(&kubeconfig)?;
-    let address = remote.pool.forward(&remote.endpoint, &host, port).await?;
-    Ok(Source::Tunnel { kubeconfig, address })
-}
-
-fn first_control_plane(context: &Context) -> Result<String, Error> {
+/// All of them, the first one first.
+fn control_planes(context: &Context) -> Result<Vec<Remote>, Error> {
     let hosts = &context.session.hosts;
-    let first = CONTROL_PLANES.iter().find_map(|group| hosts.group(group).into_iter().next());
-    first.ok_or_else(|| {
+    let names = CONTROL_PLANES.iter().map(|group| hosts.group(group));
+    let names = names.into_iter().find(|names| !names.is_empty()).ok_or_else(|| {
         Error::failed(format!(
             "no kubeconfig is given, and the inventory has none of the groups {}: name one with \
              the argument kubeconfig or in K8S_AUTH_KUBECONFIG",
             CONTROL_PLANES.join(", ")
         ))
-    })
+    })?;
+    names.iter().map(|name| remote(context, name)).collect()
 }
 
 /// The apiserver of one control plane at its own address, past every load balancer.
@@ -112,7 +106,7 @@ pub fn hosts_in(context: &Context, variable: &str) -> Vec<String> {
     names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-async fn admin_conf(remote: &Remote) -> Result<Secret, Error> {
+pub(super) async fn admin_conf(remote: &Remote) -> Result<Secret, Error> {
     let request = Request {
         module: "slurp".to_owned(),
         arguments: Map::from_iter([("src".to_owned(), json!(ADMIN_CONF))]),

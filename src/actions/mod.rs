@@ -35,6 +35,7 @@ mod set_fact;
 mod set_stats;
 mod synchronize;
 mod template;
+mod tunnels;
 mod unarchive;
 mod undo;
 mod upgrade_guard;

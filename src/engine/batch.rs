@@ -483,7 +483,7 @@ impl<'a> Batch<'a> {
         while let Some(done) = running.next().await {
             if let Some(text) = self.run.session.guard.refused() {
                 // With the exit code of what cannot begin at all.
-                return Err(Stop::Parse(text.clone()));
+                return Err(Stop::Parse(text));
             }
             self.report(info, &done, place);
             finished.push(done);

@@ -244,6 +244,7 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
                 tokio::select! {
                     outcome = action => outcome,
                     () = interrupt.wait() => Err(actions::Error::failed("interrupted by the operator")),
+                    () = context.session.guard.wait_refused() => Err(actions::Error::failed("the cluster is somebody else's")),
                 }
             } else {
                 action.await

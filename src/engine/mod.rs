@@ -226,8 +226,9 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
     if ended.is_ok() && run.interrupt.requested() {
         ended = Err(Stop::Interrupted);
     }
-    if ended.is_ok() && !run.lost_any() {
-        // It ended as its playbook wants: a playbook may cordon a node and leave it so.
+    // It ended as its playbook wants (a playbook may cordon a node and leave it so), or somebody
+    // else has the cluster now and may be at work on the same nodes.
+    if ended.is_ok() && !run.lost_any() || run.session.guard.refused().is_some() {
         run.session.undo.forget();
     }
     run.session.undo.run(&run.events).await;

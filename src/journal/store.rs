@@ -74,14 +74,16 @@ impl Store {
         let id = new_id();
         let folder = self.folder.join(&id);
         DirBuilder::new().mode(0o700).create(&folder)?;
-        let mut file =
-            OpenOptions::new().append(true).create_new(true).mode(0o600).open(folder.join(FILE))?;
+        // Under its name it has a beginning: a run that was killed before that is none.
+        let new = folder.join(format!("{FILE}.new"));
+        let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&new)?;
         hold(&file)?;
         start.id = id.clone();
         let mut line = serde_json::to_vec(&Record::Run(start))?;
         line.push(b'\n');
         file.write_all(&line)?;
         file.sync_all()?;
+        fs::rename(&new, folder.join(FILE))?;
         sync_folder(&folder)?;
         sync_folder(&self.folder)?;
         Ok(Recording { journal: Journal::start(id, file), history: History::default() })

@@ -1,7 +1,9 @@
 //! Requests to the apiserver, patient while it restarts.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -15,11 +17,26 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Objects in one answer to a list.
 const PAGE: usize = 500;
 
-/// The apiserver of a cluster. Cheap to clone.
+/// The apiserver of a cluster. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct Api {
-    client: kube::Client,
+    connection: Arc<Connection>,
     patience: Duration,
+}
+
+struct Connection {
+    /// With the number of its way: another one was found when it is not the same any more.
+    client: RwLock<(u64, kube::Client)>,
+    ways: Option<Box<dyn Ways>>,
+    /// Held by the one who looks for another way; the others get what it finds.
+    looking: tokio::sync::Mutex<()>,
+}
+
+/// How the same cluster is reached when the way to it is lost: tunnels end with the ssh
+/// connections that carry them.
+pub trait Ways: Send + Sync {
+    /// A client that is answered; none if there is no other way than the one of before.
+    fn another(&self) -> BoxFuture<'_, Option<kube::Client>>;
 }
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -57,7 +74,18 @@ impl ApiError {
 
 impl Api {
     pub fn new(client: kube::Client) -> Self {
-        Self { client, patience: PATIENCE }
+        Self::over(client, None)
+    }
+
+    /// One that finds its way again.
+    pub fn with_ways(client: kube::Client, ways: Box<dyn Ways>) -> Self {
+        Self::over(client, Some(ways))
+    }
+
+    fn over(client: kube::Client, ways: Option<Box<dyn Ways>>) -> Self {
+        let client = RwLock::new((0, client));
+        let connection = Connection { client, ways, looking: tokio::sync::Mutex::default() };
+        Self { connection: Arc::new(connection), patience: PATIENCE }
     }
 
     /// The same, but requests are repeated for no longer than this.
@@ -127,6 +155,12 @@ impl Api {
         self.patiently(Method::PUT, &path, Some(("application/json", object))).await
     }
 
+    /// Makes an object that has a name: repeated after an answer that was lost, the server
+    /// says that there is one already (409).
+    pub async fn create(&self, path: &str, object: &Json) -> Result<Json, ApiError> {
+        self.patiently(Method::POST, path, Some(("application/json", object))).await
+    }
+
     /// Sent once: the caller knows whether it may be repeated.
     pub async fn post(&self, path: &str, object: &Json) -> Result<Json, ApiError> {
         self.once(&Method::POST, path, Some(("application/json", object))).await
@@ -188,8 +222,15 @@ impl Api {
         }
         let request =
             request.body(Body::from(bytes)).map_err(|e| ApiError::Other(e.to_string()))?;
-        let response =
-            self.client.send(request).await.map_err(|e| ApiError::Unreachable(causes(&e)))?;
+        let (way, client) = self.connection.client();
+        let response = match client.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                // For the next request; whether this one may be repeated is the caller's.
+                self.connection.find_another(way).await;
+                return Err(ApiError::Unreachable(causes(&error)));
+            }
+        };
         let status = response.status();
         let retry_after = response
             .headers()
@@ -203,6 +244,23 @@ impl Api {
         }
         let answer: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
         Err(refused(status, &answer, &bytes, retry_after))
+    }
+}
+
+impl Connection {
+    fn client(&self) -> (u64, kube::Client) {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks for another way than the one of this number, which is lost.
+    async fn find_another(&self, lost: u64) {
+        let Some(ways) = &self.ways else { return };
+        let _looking = self.looking.lock().await;
+        if self.client().0 == lost
+            && let Some(client) = ways.another().await
+        {
+            *self.client.write().unwrap_or_else(PoisonError::into_inner) = (lost + 1, client);
+        }
     }
 }
 

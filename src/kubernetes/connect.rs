@@ -23,8 +23,13 @@ pub enum Source {
     Tunnel { kubeconfig: Secret, address: (String, u16) },
 }
 
-/// Makes the client; nothing is sent yet.
+/// Nothing is sent yet.
 pub async fn connect(source: &Source) -> Result<Api, ApiError> {
+    client(source).await.map(Api::new)
+}
+
+/// Makes the client.
+pub async fn client(source: &Source) -> Result<Client, ApiError> {
     let (kubeconfig, context) = match source {
         Source::File { path, context } => {
             let read = Kubeconfig::read_from(path);
@@ -59,7 +64,6 @@ pub async fn connect(source: &Source) -> Result<Api, ApiError> {
             .map_err(|error| ApiError::Other(format!("{host}:{port}: {error}")))?;
     }
     Client::try_from(config)
-        .map(Api::new)
         .map_err(|error| ApiError::Other(format!("the kubeconfig cannot be used: {error}")))
 }
 

@@ -57,7 +57,7 @@ pub async fn take(
     // Whoever is faster wins; the other one looks again.
     loop {
         let Some(lease) = api.get_opt(&path()).await? else {
-            match api.post(FOLDER, &object(identity, None)).await {
+            match api.create(FOLDER, &object(identity, None)).await {
                 Ok(_) => return Ok(Taken::Yes),
                 Err(error) if error.code() == Some(409) => continue,
                 Err(error) => return Err(error),

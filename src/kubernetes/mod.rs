@@ -16,8 +16,8 @@ pub mod restore;
 
 use serde_json::Value as Json;
 
-pub use api::{Api, ApiError, encode};
-pub use connect::{Source, connect, server_of};
+pub use api::{Api, ApiError, Ways, encode};
+pub use connect::{Source, client, connect, server_of};
 pub use discovery::Resource;
 
 /// Whether a pod or a node says that it is ready.

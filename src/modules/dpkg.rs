@@ -124,16 +124,27 @@ pub fn must(process: Process, what: &str) -> Result<Output, Failure> {
     Err(explained(what, &output))
 }
 
-/// A failure with the lines in which apt says what is wrong.
+/// A failure with the lines in which apt says what is wrong, each once.
 pub fn explained(what: &str, output: &Output) -> Failure {
-    let said: Vec<_> = output
-        .stderr
-        .lines()
-        .chain(output.stdout.lines())
-        .filter(|line| line.starts_with("E:") || line.contains("Unable to locate"))
-        .map(|line| line.trim_start_matches("E:").trim())
-        .collect();
-    let why = if said.is_empty() { output.stderr.trim().to_owned() } else { said.join("; ") };
+    let lines = || output.stderr.lines().chain(output.stdout.lines());
+    let said = |wanted: &dyn Fn(&str) -> bool| {
+        let mut said: Vec<&str> = Vec::new();
+        for line in lines().filter(|line| wanted(line)) {
+            let line = line.trim_start_matches("E:").trim_start_matches("dpkg: error:").trim();
+            if !said.contains(&line) {
+                said.push(line);
+            }
+        }
+        said.join("; ")
+    };
+    // What else is said then ("Are you root?") leads astray.
+    let locked = said(&is_locked);
+    let why = if locked.is_empty() {
+        said(&|line| line.starts_with("E:") || line.contains("Unable to locate"))
+    } else {
+        format!("{locked}: wait until that process has ended, or longer (lock_timeout)")
+    };
+    let why = if why.is_empty() { output.stderr.trim().to_owned() } else { why };
     Failure::new(format!("{what}: {why}"))
         .with("rc", output.rc)
         .with("stdout", output.stdout.clone())
@@ -223,6 +234,20 @@ mod tests {
         assert!(!matches("1.21.2-00", "1.21.2-001"));
         assert!(!matches("1.21.2-*", "1.21.20-00"));
         assert!(!matches("1.2-*", "1.21.2-00"));
+    }
+
+    #[test]
+    fn who_has_the_lock_is_said_once_and_nothing_that_leads_astray() {
+        let stderr = "dpkg: error: dpkg frontend lock was locked by another process with pid 7\n\
+            E: Sub-process dpkg --set-selections returned an error code (2)\n\
+            E: Executing dpkg failed. Are you root?\n\
+            dpkg: error: dpkg frontend lock was locked by another process with pid 7\n";
+        let output = Output { rc: 1, stderr: stderr.to_owned(), ..Output::default() };
+        assert_eq!(
+            explained("no hold", &output).msg,
+            "no hold: dpkg frontend lock was locked by another process with pid 7: wait until that \
+             process has ended, or longer (lock_timeout)"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The ssh master of a host: one authenticated connection that carries every channel.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use openssh::{ForwardType, Session, Socket};
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use super::askpass::{Askpass, Heard};
 use super::{ConnectionError, Endpoint};
@@ -31,6 +33,8 @@ pub struct Master {
     session: Arc<Session>,
     log: PathBuf,
     folder: PathBuf,
+    /// Local ports, by where they lead.
+    forwarded: Mutex<HashMap<(String, u16), u16>>,
     /// The folder that `folder` is in.
     _runtime: Arc<TempDir>,
 }
@@ -98,15 +102,24 @@ impl Master {
         unreachable(words.as_deref().unwrap_or(otherwise), LOST)
     }
 
-    /// Forwards a free loopback port to an address as the host sees it.
+    /// Forwards a free loopback port to an address as the host sees it; the same one for as
+    /// long as the connection lives.
     pub async fn forward_port(&self, host: &str, port: u16) -> Result<u16, ConnectionError> {
+        let mut forwarded = self.forwarded.lock().await;
+        let to = (host.to_owned(), port);
+        if let Some(local) = forwarded.get(&to) {
+            return Ok(*local);
+        }
         // Somebody may take the port between our look and ssh's bind: look again then.
         let mut last = String::new();
         for _ in 0..5 {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr());
             let local = free.map_err(|e| unreachable(&format!("no free local port: {e}"), ""))?;
             match self.forward(local.into(), host, port).await {
-                Ok(()) => return Ok(local.port()),
+                Ok(()) => {
+                    forwarded.insert(to, local.port());
+                    return Ok(local.port());
+                }
                 Err(error) => last = error.to_string(),
             }
         }
@@ -211,7 +224,8 @@ async fn connect(
         let path = folder.path().to_owned();
         let session = Arc::new(Session::new_native_mux(folder));
         let _runtime = Arc::clone(runtime);
-        return Ok(Ok(Master { session, log, folder: path, _runtime }));
+        let forwarded = Mutex::default();
+        return Ok(Ok(Master { session, log, folder: path, forwarded, _runtime }));
     }
     let words = [spoken(&log), spoken(&folder.path().join("stderr"))];
     let words = words.into_iter().find(|text| !text.is_empty());

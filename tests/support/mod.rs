@@ -1,6 +1,9 @@
 //! A cluster of the lab, and kup-play run on it.
 
+pub mod busy;
+pub mod kills;
 pub mod objects;
+pub mod runs;
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -65,6 +68,33 @@ impl Lab {
         self.must("heal", &[host]);
     }
 
+    /// Off the network for a while.
+    pub fn cut_for(&self, host: &str, time: std::time::Duration) {
+        self.cut(host);
+        std::thread::sleep(time);
+        self.heal(host);
+    }
+
+    /// The host's power goes, and comes back.
+    pub fn power_cycle(&self, host: &str) {
+        self.must("kill", &[host]);
+        self.must("start", &[host]);
+    }
+
+    /// Waits until a host's kubelet has spoken of late and its node is Ready.
+    pub fn wait_ready(&self, host: &str) {
+        self.kubectl_patiently(&["wait", "--for=condition=Ready", "node", host, "--timeout=180s"]);
+    }
+
+    /// While the apiserver comes back.
+    fn kubectl_patiently(&self, arguments: &[&str]) {
+        let quoted: Vec<_> = arguments.iter().map(|word| format!("'{word}'")).collect();
+        let words: Vec<_> = quoted.iter().map(String::as_str).collect();
+        self.wait_until(&arguments.join(" "), |lab| {
+            lab.command("kubectl", &words).status.success()
+        });
+    }
+
     /// What a script says on every host.
     pub fn state(&self, script: &str) -> Vec<String> {
         self.hosts().iter().map(|host| self.ssh(host, script)).collect()
@@ -82,6 +112,36 @@ impl Lab {
             "jsonpath={range .items[?(@.spec.unschedulable==true)]}{.metadata.name}{\"\\n\"}{end}";
         let text = self.kubectl(&["get", "nodes", "-o", path]);
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// What nodes remember of having been cordoned by a run.
+    pub fn memories(&self) -> String {
+        let path = "jsonpath={.items[*].metadata.annotations.kup-play\\.dev/cordoned-before}";
+        self.kubectl(&["get", "nodes", "-o", path])
+    }
+
+    /// The lock of the cluster, by its name.
+    pub fn lease(&self) -> String {
+        let lease = ["get", "lease", "kup-play", "--ignore-not-found", "-o", "name"];
+        self.kubectl(&[&["-n", "kube-system"][..], &lease].concat())
+    }
+
+    /// Waits for two minutes at most.
+    pub fn wait_until(&self, what: &str, seen: impl Fn(&Self) -> bool) {
+        let came = (0..240).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            seen(self)
+        });
+        assert!(came, "it never came: {what}");
+    }
+
+    /// Objects of many kinds in a namespace of their own, and an app that runs.
+    pub fn open_shop(&self) {
+        self.apply(include_str!("../data/shop.yaml"));
+        self.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);
+        self.wait_until("the claim is bound", |lab| {
+            lab.kubectl(&["-n", "shop", "get", "pvc", "data"]).contains("Bound")
+        });
     }
 
     /// The app of three replicas, and its PodDisruptionBudget.

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::file::LockFile;
 use super::{BreakLock, Guard, LOST};
 use crate::actions::{Context, Error, Failure};
-use crate::events::Event;
 use crate::journal::{self, Journal, State, Store};
 use crate::kubernetes::lease::{self, Holder, Renewed, Taken};
 use crate::kubernetes::{Api, ApiError};
@@ -106,7 +106,7 @@ pub async fn take(
         return Ok(None);
     }
     let parts = Arc::new(Parts { identity, api: leased, file });
-    let heartbeat = tokio::spawn(beat(parts.clone(), events.clone()));
+    let heartbeat = tokio::spawn(beat(parts.clone(), guard.refused.clone()));
     Ok(Some(Held { parts, heartbeat }))
 }
 
@@ -139,7 +139,7 @@ fn settle(guard: &Guard, taken: &Taken, events: &Events) -> Result<(), Error> {
         }
         Taken::No(holder) => {
             let text = refusal(holder);
-            let _ = guard.refused.set(text.clone());
+            guard.refused.send_replace(Some(text.clone()));
             return Err(Failure::new(text).into());
         }
     }
@@ -173,7 +173,8 @@ fn is_dead_here(holder: &Holder, own: Option<&Journal>) -> bool {
     runs.iter().any(|run| run.id == id && run.state != State::Running)
 }
 
-async fn beat(parts: Arc<Parts>, events: Events) {
+/// Gives signs of life; when somebody else has the lock, this run is refused the cluster.
+async fn beat(parts: Arc<Parts>, refused: watch::Sender<Option<String>>) {
     let Parts { identity, api, file } = &*parts;
     loop {
         tokio::time::sleep(HEARTBEAT).await;
@@ -194,7 +195,7 @@ async fn beat(parts: Arc<Parts>, events: Events) {
             _ => false,
         };
         if lost {
-            events.emit(Event::Warning { text: LOST.to_owned() });
+            refused.send_replace(Some(LOST.to_owned()));
             return;
         }
     }

@@ -5,10 +5,11 @@ mod file;
 mod lock;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use serde_json::Value as Json;
+use tokio::sync::watch;
 
 use super::{Context, Error, Failure, cluster};
 use crate::events::Event;
@@ -17,7 +18,9 @@ use crate::kubernetes::{Api, ApiError, node};
 use crate::report::Events;
 use lock::Held;
 
-const LOST: &str = "the lock of the cluster is not this run's any more: somebody has broken it";
+const LOST: &str = "the lock of the cluster is not this run's any more: somebody has broken it, and \
+    may be changing the cluster (`kubectl -n kube-system get lease kup-play -o yaml` says who); \
+    nodes that this run has cordoned are left to that one; when it has ended, resume this run";
 
 /// Host modules that change the cluster: the engine takes the lock before they run.
 pub const LOCKS: [&str; 2] = ["kubeadm", "static_pods"];
@@ -51,7 +54,7 @@ pub struct Guard {
     /// The API did not answer when the cluster was to be locked.
     without_api: tokio::sync::Mutex<bool>,
     /// Why this run may not go on.
-    refused: OnceLock<String>,
+    refused: watch::Sender<Option<String>>,
 }
 
 impl Guard {
@@ -60,8 +63,14 @@ impl Guard {
     }
 
     /// Why no task may change anything: somebody else holds the cluster.
-    pub fn refused(&self) -> Option<&String> {
-        self.refused.get()
+    pub fn refused(&self) -> Option<String> {
+        self.refused.borrow().clone()
+    }
+
+    /// Returns when that is so.
+    pub async fn wait_refused(&self) {
+        // The sender lives as long as self, so an error cannot come.
+        let _ = self.refused.subscribe().wait_for(Option::is_some).await;
     }
 
     /// A cordon is on disk before it is made.
@@ -230,7 +239,7 @@ pub async fn enter_if_known(context: &Context) -> Result<(), Failure> {
         Err(error) => failure(error),
     };
     if let Some(text) = guard.refused() {
-        return Err(Failure::new(text.clone()));
+        return Err(Failure::new(text));
     }
     *without_api = true;
     match lock::take(guard, None, context).await {

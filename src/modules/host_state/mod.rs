@@ -19,11 +19,14 @@ use serde_json::json;
 
 use super::args::HostPath;
 use super::files::failed;
+use super::kubeadm::running;
 use super::{Context, Failure, Module, Outcome};
 pub use record::{Now, Record};
 
 const ARCHIVE: &str = "state.tar.gz";
 const RECORD: &str = "state.json";
+/// Seconds that an upgrade by kubeadm may go on for.
+const KUBEADM: i64 = 900;
 
 /// Saves what an upgrade changes on a host, tells of what was saved, or puts it back.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -78,6 +81,9 @@ impl Module for HostState {
     const NAME: &'static str = "host_state";
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        // What a run that was killed has begun goes on without it: half of it would be seen,
+        // or written over.
+        running::wait(KUBEADM)?;
         match self.state {
             State::Saved => save::save(&self.folder, context),
             State::Listed => {

@@ -13,7 +13,7 @@ mod logs;
 mod node;
 mod plan;
 mod preflight;
-mod running;
+pub mod running;
 mod state;
 mod upgrade;
 mod version;
