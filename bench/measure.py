@@ -4,6 +4,7 @@ import os
 import pathlib
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -41,6 +42,9 @@ def run(command, environment, folder, hosts, memory=False):
         "controller": children_seconds() - before,
         "hosts": hosts.seconds() - hosts_before,
     }
+    turns = hosts.take_turns() if hosts.proxy else []
+    if turns:
+        result["turns"] = statistics.median(turns)
     if peak:
         result["memory"] = peak.megabytes()
     return result

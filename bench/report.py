@@ -43,21 +43,22 @@ def table(kept):
         results = {letter: medians(rounds) for letter, rounds in entry["results"].items()}
         lines += [f"### {entry['title']}", ""]
         lines += [
-            "| | wall, s | x the limit | x kup-play | CPU controller, s | CPU hosts, s | memory, MB | rounds |",
-            "|---|---|---|---|---|---|---|---|",
+            "| | wall, s | x the limit | x kup-play | CPU controller, s | CPU hosts, s | memory, MB | round trips a host | rounds |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         own, limit = results.get("A"), results.get("E")
         for letter, name in NAMES.items():
             if letter not in results:
                 why = entry["without"].get(letter)
                 if why:
-                    lines.append(f"| {name} | not run: {why} | | | | | | |")
+                    lines.append(f"| {name} | not run: {why} | | | | | | | |")
                 continue
             one = results[letter]
             ratio = lambda other: f"{one['wall'] / other['wall']:.2f}" if other else ""
             memory = f"{one['memory']:.0f}" if letter != "E" and "memory" in one else ""
             cells = [name, seconds(one["wall"]), ratio(limit), ratio(own)]
             cells += [seconds(one["controller"]), seconds(one["hosts"]), memory]
+            cells.append(f"{one['turns']:.0f}" if "turns" in one else "")
             lines.append("| " + " | ".join(cells) + f" | {len(entry['results'][letter])} |")
         lines += ["", f"{entry['machine']}", ""]
     return "\n".join(lines)
