@@ -30,10 +30,8 @@ fn yaml() -> String {
         let _ = writeln!(text, "    group{group}:\n      hosts:");
         for host in (group..HOSTS).step_by(GROUPS) {
             let address = format!("10.0.0.{}", host % 250);
-            let _ = writeln!(
-                text,
-                "        host{host:04}: {{ansible_host: {address}, rack: {group}}}"
-            );
+            let _ =
+                writeln!(text, "        host{host:04}: {{ansible_host: {address}, rack: {group}}}");
         }
     }
     text
