@@ -15,6 +15,7 @@ NAMES = {
     "D": "pyinfra",
     "E": "the limit: ssh sh -s",
 }
+# Those who take a minute for what others do in seconds.
 SLOW = "BD"
 
 
@@ -40,7 +41,7 @@ def write_files(shape, folder):
         for name, content in getattr(step, "files", dict)().items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            path.write_text(content)
 
 
 def prepare(shape, hosts, folder):
@@ -76,8 +77,7 @@ def prepare(shape, hosts, folder):
     for name in names:
         script = "".join(step.shell(n) for n, step in enumerate(shape.steps))
         script = script.replace("{dest}", str(dest / name)).replace("{{", "{").replace("}}", "}")
-        script = script.encode() + b"".join(s.stream() for s in shape.steps if hasattr(s, "stream"))
-        (folder / f"{name}.sh").write_bytes(script)
+        (folder / f"{name}.sh").write_text(script)
 
 
 def pyinfra_deploy(shape, dest):

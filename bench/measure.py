@@ -18,9 +18,10 @@ def children_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def run(command, environment, folder, hosts, memory=False):
+def run(command, environment, folder, hosts, memory=None):
     """Wall seconds, CPU seconds of the controller's processes and of the hosts; with `memory`
-    also the peak of the controller in MB (ssh apart), which disturbs the times."""
+    also the peak of the controller in MB (ssh apart), looked at every so many seconds, which
+    disturbs the times."""
     hosts.await_quiet()
     before, hosts_before = children_seconds(), hosts.seconds()
     with open(folder / "output", "wb") as output:
@@ -29,7 +30,7 @@ def run(command, environment, folder, hosts, memory=False):
             [str(word) for word in command], cwd=folder, env=environment,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )
-        peak = Peak(process.pid) if memory else None
+        peak = Peak(process.pid, memory) if memory else None
         code = process.wait()
         wall = time.monotonic() - started
     if code != 0:
@@ -67,15 +68,15 @@ class Peak(threading.Thread):
     """Looks again and again at the memory (PSS, so that what is shared counts once) of a process
     and its descendants."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, pause):
         super().__init__(daemon=True)
-        self.pid, self.peak = pid, 0
+        self.pid, self.pause, self.peak = pid, pause, 0
         self.start()
 
     def run(self):
         while (PROC / str(self.pid)).exists():
             self.peak = max(self.peak, sum(map(pss, family(self.pid))))
-            time.sleep(0.02)
+            time.sleep(self.pause)
 
     def megabytes(self):
         self.join()
