@@ -1,5 +1,6 @@
 """Those who do the work: how each is told, and started."""
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -106,6 +107,14 @@ def reset(shape, folder):
     shutil.rmtree(folder / "hosts", ignore_errors=True)
     for n in range(shape.hosts if "--list-hosts" not in shape.options else 0):
         (folder / "hosts" / f"host{n:04}").mkdir(parents=True)
+
+
+def files_made(folder):
+    """The files of all hosts with their contents' hashes: the same, whoever made them."""
+    files = [path for path in (folder / "hosts").rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder)): hashlib.sha1(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 def command(letter, shape, hosts, folder):
