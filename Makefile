@@ -1,12 +1,13 @@
-# make bench   kup-play beside its peers and plain ssh: docs/benchmarks.md
-# make demo    a cluster of three hosts on this machine, upgraded by kup-play
-# make test    all tests, those on the lab included
-# make chaos   upgrades that are killed many times, hosts that are lost, power that fails
-# make lint    formatting, clippy, licences and advisories of the dependencies
+# make bench         kup-play beside its peers and plain ssh: docs/benchmarks.md
+# make instructions  instructions that fixed work takes, counted by valgrind: docs/benchmarks.md
+# make demo          a cluster of three hosts on this machine, upgraded by kup-play
+# make test          all tests, those on the lab included
+# make chaos         upgrades that are killed many times, hosts that are lost, power that fails
+# make lint          formatting, clippy, licences and advisories of the dependencies
 
 CARGO ?= cargo
 
-.PHONY: build test chaos bench demo lint
+.PHONY: build test chaos bench instructions demo lint
 
 # Where cargo puts a release build.
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/$(shell rustc -vV | sed -n 's/host: //p')/release
@@ -18,6 +19,9 @@ build:
 # Shapes of work by name: make bench SHAPES="tasks20 hosts100"; bench/run -l lists them.
 bench: build
 	bench/run $(SHAPES)
+
+instructions: build
+	bench/instructions
 
 test: deps
 	tests/run

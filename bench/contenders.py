@@ -1,5 +1,6 @@
 """Those who do the work: how each is told, and started."""
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -15,6 +16,7 @@ NAMES = {
     "D": "pyinfra",
     "E": "the limit: ssh sh -s",
 }
+# Those who take a minute for what others do in seconds.
 SLOW = "BD"
 
 
@@ -40,7 +42,7 @@ def write_files(shape, folder):
         for name, content in getattr(step, "files", dict)().items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            path.write_text(content)
 
 
 def prepare(shape, hosts, folder):
@@ -76,8 +78,7 @@ def prepare(shape, hosts, folder):
     for name in names:
         script = "".join(step.shell(n) for n, step in enumerate(shape.steps))
         script = script.replace("{dest}", str(dest / name)).replace("{{", "{").replace("}}", "}")
-        script = script.encode() + b"".join(s.stream() for s in shape.steps if hasattr(s, "stream"))
-        (folder / f"{name}.sh").write_bytes(script)
+        (folder / f"{name}.sh").write_text(script)
 
 
 def pyinfra_deploy(shape, dest):
@@ -106,6 +107,14 @@ def reset(shape, folder):
     shutil.rmtree(folder / "hosts", ignore_errors=True)
     for n in range(shape.hosts if "--list-hosts" not in shape.options else 0):
         (folder / "hosts" / f"host{n:04}").mkdir(parents=True)
+
+
+def files_made(folder):
+    """The files of all hosts with their contents' hashes: the same, whoever made them."""
+    files = [path for path in (folder / "hosts").rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder)): hashlib.sha1(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 def command(letter, shape, hosts, folder):

@@ -2,19 +2,32 @@
 
 Takes connections on every loopback address and hands them on to the same address at
 another port; each byte takes half of the round trip's milliseconds, in each direction.
-For kernels without netem.
+For kernels without netem. When a connection has ended, a line on stdout says how often its
+client spoke again after the server had: the round trips that it waited for, at most.
 """
 
 import asyncio
 import sys
 
 
-async def carry(reader, writer, seconds):
+class Turns:
+    """Who spoke last on a connection, and how often the client took its turn."""
+
+    def __init__(self):
+        self.count, self.last = 0, None
+
+    def speaks(self, who):
+        self.count += who == "client" and who != self.last
+        self.last = who
+
+
+async def carry(who, turns, reader, writer, seconds):
     loop = asyncio.get_running_loop()
     queue = asyncio.Queue(64)
 
     async def fetch():
         while data := await reader.read(65536):
+            turns.speaks(who)
             await queue.put((loop.time() + seconds, data))
         await queue.put((loop.time() + seconds, b""))
 
@@ -38,11 +51,15 @@ async def main(listening, beyond, milliseconds):
         # The handshake of TCP takes its round trip as well.
         await asyncio.sleep(milliseconds / 1000)
         far_reader, far_writer = await asyncio.open_connection(address, beyond)
-        half = milliseconds / 2000
-        ways = carry(reader, far_writer, half), carry(far_reader, writer, half)
+        half, turns = milliseconds / 2000, Turns()
+        ways = (
+            carry("client", turns, reader, far_writer, half),
+            carry("server", turns, far_reader, writer, half),
+        )
         await asyncio.gather(*ways, return_exceptions=True)
         writer.close()
         far_writer.close()
+        print(turns.count, flush=True)
 
     server = await asyncio.start_server(connected, "0.0.0.0", listening, backlog=1000)
     await server.serve_forever()

@@ -55,8 +55,17 @@ class Hosts:
         """Raises the proxy that delays what goes through it by so much there and back."""
         if self.proxy is None:
             command = [sys.executable, HERE / "delay.py", self.slow_port, self.port, milliseconds]
-            self.proxy = subprocess.Popen([str(word) for word in command])
+            turns = open(self.folder / "turns", "a")
+            self.proxy = subprocess.Popen([str(word) for word in command], stdout=turns)
             await_port(self.slow_port)
+            self.take_turns()
+
+    def take_turns(self):
+        """The round trips of each connection that has ended on the slow link since the last call."""
+        file = self.folder / "turns"
+        turns = [int(line) for line in file.read_text().split()]
+        os.truncate(file, 0)
+        return turns
 
     def ssh_options(self):
         """What each ssh needs to know to find this sshd and nothing else."""

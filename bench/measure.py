@@ -1,15 +1,20 @@
 """One timed run of one contender, and what it cost."""
 
+import ctypes
 import os
 import pathlib
+import platform
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import threading
 import time
 
 PROC = pathlib.Path("/proc")
+# The numbers of the system call kcmp, and of its question whether two share their memory.
+KCMP, KCMP_VM = {"x86_64": 312, "aarch64": 272}.get(platform.machine()), 1
 
 
 def children_seconds():
@@ -17,9 +22,10 @@ def children_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def run(command, environment, folder, hosts, memory=False):
+def run(command, environment, folder, hosts, memory=None):
     """Wall seconds, CPU seconds of the controller's processes and of the hosts; with `memory`
-    also the peak of the controller in MB (ssh apart), which disturbs the times."""
+    also the peak of the controller in MB (ssh apart), looked at every so many seconds, which
+    disturbs the times."""
     hosts.await_quiet()
     before, hosts_before = children_seconds(), hosts.seconds()
     with open(folder / "output", "wb") as output:
@@ -28,7 +34,7 @@ def run(command, environment, folder, hosts, memory=False):
             [str(word) for word in command], cwd=folder, env=environment,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )
-        peak = Peak(process.pid) if memory else None
+        peak = Peak(process.pid, memory) if memory else None
         code = process.wait()
         wall = time.monotonic() - started
     if code != 0:
@@ -41,6 +47,9 @@ def run(command, environment, folder, hosts, memory=False):
         "controller": children_seconds() - before,
         "hosts": hosts.seconds() - hosts_before,
     }
+    turns = hosts.take_turns() if hosts.proxy else []
+    if turns:
+        result["turns"] = statistics.median(turns)
     if peak:
         result["memory"] = peak.megabytes()
     return result
@@ -63,15 +72,15 @@ class Peak(threading.Thread):
     """Looks again and again at the memory (PSS, so that what is shared counts once) of a process
     and its descendants."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, pause):
         super().__init__(daemon=True)
-        self.pid, self.peak = pid, 0
+        self.pid, self.pause, self.peak = pid, pause, 0
         self.start()
 
     def run(self):
         while (PROC / str(self.pid)).exists():
             self.peak = max(self.peak, sum(map(pss, family(self.pid))))
-            time.sleep(0.02)
+            time.sleep(self.pause)
 
     def megabytes(self):
         self.join()
@@ -79,17 +88,23 @@ class Peak(threading.Thread):
 
 
 def family(pid):
-    found, todo = [], [pid]
+    found, todo = [], [(pid, None)]
     while todo:
-        pid = todo.pop()
+        pid, parent = todo.pop()
         try:
-            if (PROC / str(pid) / "comm").read_text().strip() != "ssh":
+            is_ssh = (PROC / str(pid) / "comm").read_text().strip() == "ssh"
+            if not is_ssh and not shares_memory(pid, parent):
                 found.append(pid)
             for task in (PROC / str(pid) / "task").iterdir():
-                todo.extend(map(int, (task / "children").read_text().split()))
+                todo.extend((int(child), pid) for child in (task / "children").read_text().split())
         except OSError:
             pass
     return found
+
+
+def shares_memory(pid, parent):
+    """Whether a child has its parent's memory still, as between vfork and exec."""
+    return bool(parent and KCMP) and ctypes.CDLL(None).syscall(KCMP, pid, parent, KCMP_VM, 0, 0) == 0
 
 
 def pss(pid):

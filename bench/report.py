@@ -10,7 +10,6 @@ from contenders import NAMES
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 RAW, PAGE, PLOT = DOCS / "benchmarks.json", DOCS / "benchmarks.md", DOCS / "benchmarks.svg"
-BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 COLOURS = {"A": "#0b6e4f", "B": "#c1121f", "C": "#e9a03b", "D": "#5a6acf", "E": "#888888"}
 
 
@@ -43,32 +42,39 @@ def table(kept):
         results = {letter: medians(rounds) for letter, rounds in entry["results"].items()}
         lines += [f"### {entry['title']}", ""]
         lines += [
-            "| | wall, s | x the limit | x kup-play | CPU controller, s | CPU hosts, s | memory, MB | rounds |",
-            "|---|---|---|---|---|---|---|---|",
+            "| | wall, s | x the limit | x kup-play | CPU controller, s | CPU hosts, s | memory, MB | round trips a host | rounds |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         own, limit = results.get("A"), results.get("E")
         for letter, name in NAMES.items():
             if letter not in results:
                 why = entry["without"].get(letter)
                 if why:
-                    lines.append(f"| {name} | not run: {why} | | | | | | |")
+                    lines.append(f"| {name} | not run: {why} | | | | | | | |")
                 continue
             one = results[letter]
             ratio = lambda other: f"{one['wall'] / other['wall']:.2f}" if other else ""
             memory = f"{one['memory']:.0f}" if letter != "E" and "memory" in one else ""
             cells = [name, seconds(one["wall"]), ratio(limit), ratio(own)]
             cells += [seconds(one["controller"]), seconds(one["hosts"]), memory]
+            cells.append(f"{one['turns']:.0f}" if "turns" in one else "")
             lines.append("| " + " | ".join(cells) + f" | {len(entry['results'][letter])} |")
         lines += ["", f"{entry['machine']}", ""]
     return "\n".join(lines)
 
 
 def write(kept):
-    text = PAGE.read_text() if PAGE.exists() else f"# Benchmarks\n\n{BEGIN}{END}"
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n{table(kept)}\n{END}{after}")
+    replace_part("measured", lambda _: table(kept))
     PLOT.write_text(plot(kept))
+
+
+def replace_part(name, change):
+    """Puts what `change` makes of it in the place of a part of the page."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, rest = PAGE.read_text().split(begin, 1)
+    part, after = rest.split(end, 1)
+    part = change(part.strip())
+    PAGE.write_text(f"{before}{begin}\n{part.strip()}\n\n{end}{after}")
 
 
 def plot(kept):

@@ -4,7 +4,13 @@ A step has `ansible(n)` (a task as YAML), `pyinfra(n)` (an operation as Python) 
 a plain `sh -s` is given); `{dest}` is the folder of the host.
 """
 
+import base64
+import random
 import textwrap
+
+
+# What the module stat tells of a file.
+STAT = "stat /etc/passwd; sha1sum /etc/passwd; file -bi /etc/passwd; lsattr -vd /etc/passwd || true"
 
 
 class Command:
@@ -59,7 +65,7 @@ class Stat:
         return f"host.get_fact(File, path='/etc/' + '.' * 0 + './' * {n} + 'passwd')\n"
 
     def shell(self, n):
-        return "stat /etc/passwd; sha1sum /etc/passwd\n"
+        return f"{STAT}\n"
 
 
 class Include:
@@ -77,7 +83,7 @@ class Include:
         return f"for i in range({self.times}):\n{lines}{stat}"
 
     def shell(self, n):
-        return "uname -a\nstat /etc/passwd; sha1sum /etc/passwd\n" * self.times
+        return f"uname -a\n{STAT}\n" * self.times
 
     def files(self):
         return {"included.yml": Command().ansible(0) + Stat().ansible(0)}
@@ -143,13 +149,14 @@ class BigCopy:
         return "files.put(name='copy', src='big', dest=f'{dest}/big', mode='644')\n"
 
     def shell(self, n):
-        return f"head -c {self.size} > {{dest}}/big\n"
+        return f"cat > {{dest}}/big <<'END'\n{self.text()}END\n"
 
-    def stream(self):
-        return bytes(i * 7919 % 251 for i in range(self.size))
+    def text(self):
+        # Lines of text, for a shell reads it as well, that hardly compress.
+        return base64.encodebytes(random.Random(7).randbytes(self.size * 3 // 4)).decode()
 
     def files(self):
-        return {"big": self.stream()}
+        return {"big": self.text()}
 
 
 class Folder:

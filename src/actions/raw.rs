@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Action, Context, Error, Failure, Outcome};
+use crate::modules::output;
 
 /// Runs a command through the host's shell without anything else on the host:
 /// for hosts that cannot run the agent (yet).
@@ -32,12 +33,11 @@ impl Action for Raw {
         let remote = &context.remote;
         let output =
             remote.pool.raw(&remote.endpoint, remote.become_.as_ref(), &command, &[]).await?;
-        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let outcome = Outcome::changed(true)
             .with("rc", output.rc)
-            .with("stdout_lines", lines(&output.stdout))
+            .with("stdout_lines", output::lines(&output.stdout))
             .with("stdout", output.stdout)
-            .with("stderr_lines", lines(&output.stderr))
+            .with("stderr_lines", output::lines(&output.stderr))
             .with("stderr", output.stderr);
         if output.rc == 0 {
             return Ok(outcome);

@@ -44,6 +44,11 @@ pub struct Common {
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 
+    /// Print at the end where the time went: by module, by host, and outside of all tasks
+    #[arg(long)]
+    #[serde(default)]
+    pub timing: bool,
+
     /// Print the hosts that would be worked on, and stop
     #[arg(long)]
     pub list_hosts: bool,

@@ -63,7 +63,7 @@ pub fn run(options: Options) -> u8 {
         }
     };
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let code = start::watched(prepared, &config, Box::new(Listener(seen.clone())));
+    let code = start::watched(prepared, &config, vec![Box::new(Listener(seen.clone()))]);
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     for text in std::mem::take(&mut seen.told) {
         eprintln!("{text}");

@@ -7,17 +7,20 @@ use super::common::Common;
 use super::exit;
 use crate::engine::{self, Prepared};
 use crate::events::Event;
-use crate::report::{self, Log, Look, Reporter, Settings, Watchers};
+use crate::report::{self, Log, Look, Reporter, Settings, TimingReporter, Watchers};
 use crate::settings::Config;
 
 /// Runs to the end; returns the exit code.
 pub fn run(prepared: Prepared, config: &Config, common: &Common, look: Look) -> u8 {
-    let reporter = report::reporter(report_settings(common, config, look));
-    watched(prepared, config, reporter)
+    let mut reporters = vec![report::reporter(report_settings(common, config, look))];
+    if common.timing {
+        reporters.push(Box::new(TimingReporter::start()));
+    }
+    watched(prepared, config, reporters)
 }
 
-/// As [`run`], told to this reporter.
-pub fn watched(prepared: Prepared, config: &Config, reporter: Box<dyn Reporter>) -> u8 {
+/// As [`run`], told to these reporters.
+pub fn watched(prepared: Prepared, config: &Config, reporters: Vec<Box<dyn Reporter>>) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -26,7 +29,7 @@ pub fn watched(prepared: Prepared, config: &Config, reporter: Box<dyn Reporter>)
         }
     };
     let code = runtime.block_on(async {
-        let (events, watchers) = Watchers::start(vec![reporter]);
+        let (events, watchers) = Watchers::start(reporters);
         for text in &config.warnings {
             events.emit(Event::Warning { text: text.clone() });
         }

@@ -532,7 +532,7 @@ impl<'a> Batch<'a> {
         let manager = &self.run.manager;
         if let Some(name) = &task.register {
             self.run.warn_of_names(&[name]);
-            let value = Variable::Data(template::from_json(&result::registered(&done.result)));
+            let value = Variable::Data(result::registered(&done.result));
             for host in targets {
                 manager.set(host, [(name.clone(), value.clone())]);
             }

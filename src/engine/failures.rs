@@ -73,7 +73,7 @@ impl Batch<'_> {
             Ok(name) => template::python_text(&name),
             Err(_) => node.as_str().unwrap_or_default().to_owned(),
         });
-        let result = template::from_json(&result::registered(&done.result));
+        let result = result::registered(&done.result);
         let written = |node: &Option<Node>| node.as_ref().map(Node::to_json).unwrap_or_default();
         let all = |nodes: &[Node]| nodes.iter().map(Node::to_json).collect::<Json>();
         let mut arguments = written(&task.arguments);

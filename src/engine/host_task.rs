@@ -216,7 +216,7 @@ impl HostTask<'_> {
             }
             learned.extend(once.effects.iter().flat_map(Effect::variables));
             if let Some(name) = &self.task.register {
-                let value = template::from_json(&result::registered(&once.result));
+                let value = result::registered(&once.result);
                 learned.insert(name.clone(), Variable::Data(value));
             }
             let effects = std::mem::take(&mut once.effects);
@@ -711,7 +711,7 @@ impl HostTask<'_> {
     fn with_result(&self, scope: &TaskScope, result: &TaskResult) -> Arc<dyn Scope> {
         let mut locals = Layer::new();
         if let Some(name) = &self.task.register {
-            let value = template::from_json(&result::registered(result));
+            let value = result::registered(result);
             locals.insert(name.clone(), Variable::Data(value));
         }
         Arc::new(scope.with_locals(locals))

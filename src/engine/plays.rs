@@ -133,6 +133,8 @@ impl Run {
                 self.events.emit(started(batch));
                 continue;
             }
+            // Hosts of earlier batches and plays may be needed again, but not all of them at once.
+            self.session.pool.keep_at_most(self.settings.forks.max(batch.len()));
             let all = everyone.clone();
             let mut batch = Batch::new(self, play, batch, all, prompted.clone())?;
             self.events.emit(started(batch.hosts.clone()));

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::actions::{Error, Failure, Outcome, SECRET};
+use crate::template::{self, Value};
 
 pub type Result = Map<String, Json>;
 
@@ -131,29 +132,38 @@ pub fn censored(result: &Result) -> Result {
     shown
 }
 
-/// The result as `register` keeps it.
-pub fn registered(result: &Result) -> Json {
-    let mut kept: Result =
-        result.iter().filter(|(key, _)| !is_internal(key)).map(clone_pair).collect();
-    // Of a loop's items it stays.
-    kept.shift_remove("invocation");
-    kept.entry("changed").or_insert_with(|| json!(false));
-    if let Some(Json::Array(results)) = kept.get_mut("results") {
-        for item in results {
-            if let Json::Object(item) = item {
-                item.retain(|key, _| !is_internal(key));
-            }
-        }
+/// The result as `register` keeps it. Made at once, without a copy as JSON: it may be large.
+pub fn registered(result: &Result) -> Value {
+    let mut kept: Vec<_> = public(result)
+        // Of a loop's items it stays.
+        .filter(|(key, _)| *key != "invocation")
+        .map(|(key, value)| match value {
+            Json::Array(items) if key == "results" => (key, items.iter().map(item).collect()),
+            value => (key, template::from_json(value)),
+        })
+        .collect();
+    if !result.contains_key("changed") {
+        kept.push(("changed", Value::from(false)));
     }
-    Json::Object(kept)
+    Value::from_pairs(kept)
+}
+
+/// The result of a loop's item.
+fn item(item: &Json) -> Value {
+    match item {
+        Json::Object(result) => {
+            Value::from_pairs(public(result).map(|(key, value)| (key, template::from_json(value))))
+        }
+        other => template::from_json(other),
+    }
+}
+
+fn public(result: &Result) -> impl Iterator<Item = (&str, &Json)> {
+    result.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| !is_internal(key))
 }
 
 fn is_internal(key: &str) -> bool {
     key.starts_with("_ansible_")
-}
-
-fn clone_pair((key, value): (&String, &Json)) -> (String, Json) {
-    (key.clone(), value.clone())
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ mod lineinfile;
 mod mode;
 mod modprobe;
 mod mount;
+pub mod output;
 mod package;
 mod package_facts;
 mod pattern;

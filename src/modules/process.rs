@@ -18,10 +18,9 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, test_kill_process_group,
 };
 
+use super::output::Bounded;
 use super::{Context, Failure};
 
-/// What is kept of one output stream: this much of its start, and of its end.
-const KEPT: usize = 4 * 1024 * 1024;
 /// Between the polite and the hard end of a process group.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long output is awaited that a background process may still write.
@@ -328,48 +327,6 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(1))
 }
 
-/// The start and the end of a stream, with a note on what is missing between.
-#[derive(Default)]
-pub(crate) struct Bounded {
-    head: Vec<u8>,
-    tail: Vec<u8>,
-    dropped: usize,
-}
-
-impl Bounded {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let room = KEPT.saturating_sub(self.head.len()).min(bytes.len());
-        let (first, rest) = bytes.split_at(room);
-        self.head.extend_from_slice(first);
-        self.tail.extend_from_slice(rest);
-        // Cut in large steps: each byte is moved once or twice, not at every read.
-        if self.tail.len() > 2 * KEPT {
-            let surplus = self.tail.len() - KEPT;
-            self.tail.drain(..surplus);
-            self.dropped += surplus;
-        }
-    }
-
-    pub(crate) fn into_text(mut self) -> String {
-        let surplus = self.tail.len().saturating_sub(KEPT);
-        self.tail.drain(..surplus);
-        self.dropped += surplus;
-        if self.dropped > 0 {
-            let note = format!(
-                "\n[... {} bytes left out: the first and the last {} MiB of an output are kept ...]\n",
-                self.dropped,
-                KEPT / 1024 / 1024
-            );
-            self.head.extend_from_slice(note.as_bytes());
-        }
-        self.head.append(&mut self.tail);
-        match String::from_utf8(self.head) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        }
-    }
-}
-
 /// The process groups that run, by their leader, with the task that started each.
 #[derive(Default)]
 struct Groups {
@@ -546,17 +503,6 @@ mod tests {
         let output = Process::shell("sleep 5 & echo done").run().unwrap();
         assert_eq!(output.stdout, "done\n");
         assert!(started.elapsed() < Duration::from_secs(3));
-    }
-
-    #[test]
-    fn a_large_output_keeps_its_start_and_its_end() {
-        let output =
-            Process::shell("echo first; head -c 20000000 /dev/zero | tr '\\0' x; echo; echo last")
-                .run()
-                .unwrap();
-        assert!(output.stdout.len() < 2 * KEPT + 200);
-        assert!(output.stdout.starts_with("first\n") && output.stdout.ends_with("\nlast\n"));
-        assert!(output.stdout.contains("bytes left out"));
     }
 
     #[test]

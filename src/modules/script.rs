@@ -6,12 +6,11 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::args::HostPath;
 use super::process::{Output, Process};
 use super::words::files_matching;
-use super::{Context, Failure, Module, Outcome};
+use super::{Context, Failure, Module, Outcome, output};
 
 /// Runs a script of the operator's.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -102,18 +101,19 @@ fn skipped(msg: String) -> Outcome {
     Outcome::default().with("skipped", true).with("msg", msg)
 }
 
-fn described(output: Output) -> Outcome {
-    let lines = |text: &str| json!(text.lines().collect::<Vec<_>>());
+fn described(said: Output) -> Outcome {
     Outcome::changed(true)
-        .with("rc", output.rc)
-        .with("stdout_lines", lines(&output.stdout))
-        .with("stdout", output.stdout)
-        .with("stderr_lines", lines(&output.stderr))
-        .with("stderr", output.stderr)
+        .with("rc", said.rc)
+        .with("stdout_lines", output::lines(&said.stdout))
+        .with("stdout", said.stdout)
+        .with("stderr_lines", output::lines(&said.stderr))
+        .with("stderr", said.stderr)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn script(more: serde_json::Value, check: bool) -> Result<Outcome, Failure> {

@@ -12,6 +12,7 @@ mod oneline;
 mod options;
 mod progress;
 mod screen;
+mod timing;
 
 use std::sync::Arc;
 use std::thread;
@@ -23,6 +24,7 @@ use crate::events::Event;
 pub use log::Log;
 pub use options::{Callback, Format, Look};
 pub use screen::warning;
+pub use timing::TimingReporter;
 
 /// How much is shown, and how.
 #[derive(Clone, Debug)]

@@ -19,6 +19,7 @@ use crate::agent::protocol::{
     CHUNK, Download, Hello, KEEPALIVE, Kind, Request, Response, Sequence, data_frame, json_frame,
     parse, split_data,
 };
+use crate::modules::output;
 
 /// Frames that wait to be written; a file that is being sent waits for room.
 const QUEUE: usize = 16;
@@ -106,6 +107,11 @@ impl Agent {
     /// Whether the agent has ended or its connection was lost.
     pub fn is_dead(&self) -> bool {
         *self.ended.borrow()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.shared.lock().waiting.is_empty()
     }
 
     /// Runs a module. `files` are sent along; each becomes the path of a file on the
@@ -402,8 +408,8 @@ fn add_lines(result: &mut Map<String, Json>) {
         if let Some(Json::String(value)) = result.get(text)
             && !result.contains_key(lines)
         {
-            let split: Vec<Json> = value.lines().map(Json::from).collect();
-            result.insert(lines.to_owned(), split.into());
+            let split = output::lines(value);
+            result.insert(lines.to_owned(), split);
         }
     }
 }

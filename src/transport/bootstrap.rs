@@ -2,6 +2,7 @@
 //! hash or asks for it, and becomes it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -110,7 +111,7 @@ async fn converse(
     Err(ConnectionError::Agent(format!("Cannot start the agent: {reason}{said}")))
 }
 
-async fn load(payload: &Payload, gzip: bool) -> Result<Vec<u8>, ConnectionError> {
+async fn load(payload: &Payload, gzip: bool) -> Result<Arc<Vec<u8>>, ConnectionError> {
     let payload = payload.clone();
     let path = payload.path.clone();
     let read = move || if gzip { payload.packed() } else { payload.plain() };

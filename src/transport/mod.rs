@@ -11,6 +11,7 @@ mod payload;
 mod pool;
 mod privilege;
 mod raw;
+mod recent;
 mod ssh;
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -30,6 +31,8 @@ pub struct Payload {
     carried: Option<Carried>,
     /// The folder for its compressed form otherwise.
     cache: Option<PathBuf>,
+    /// Its compressed form, while it is being sent to any host.
+    shared: Arc<Mutex<Weak<Vec<u8>>>>,
 }
 
 /// A part of a file.
@@ -53,21 +56,33 @@ impl Payload {
             }
         };
         let cache = cache.or_else(cache_folder);
-        Ok(Self { path: path.to_owned(), arch: arch.to_owned(), hash, size, carried, cache })
+        let (path, arch, shared) = (path.to_owned(), arch.to_owned(), Arc::default());
+        Ok(Self { path, arch, hash, size, carried, cache, shared })
     }
 
     /// The agent as it will be on the host. Blocks.
-    pub fn plain(&self) -> io::Result<Vec<u8>> {
+    pub fn plain(&self) -> io::Result<Arc<Vec<u8>>> {
         if self.carried.is_none() {
-            return fs::read(&self.path);
+            return fs::read(&self.path).map(Arc::new);
         }
         let mut plain = Vec::new();
         GzDecoder::new(self.packed()?.as_slice()).read_to_end(&mut plain)?;
-        Ok(plain)
+        Ok(Arc::new(plain))
     }
 
-    /// The agent, compressed. Kept for later runs. Blocks.
-    pub fn packed(&self) -> io::Result<Vec<u8>> {
+    /// The agent, compressed; in memory once, to however many hosts it is sent at a time. Blocks.
+    pub fn packed(&self) -> io::Result<Arc<Vec<u8>>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packed) = shared.upgrade() {
+            return Ok(packed);
+        }
+        let packed = Arc::new(self.pack()?);
+        *shared = Arc::downgrade(&packed);
+        Ok(packed)
+    }
+
+    /// Compresses the agent, unless that was done before. Kept for later runs.
+    fn pack(&self) -> io::Result<Vec<u8>> {
         if let Some(Carried { from, length }) = self.carried {
             let mut file = File::open(&self.path)?;
             file.seek(SeekFrom::Start(from))?;
@@ -169,6 +184,7 @@ mod tests {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!((payload.hash.as_str(), payload.size), (known, 3));
         let packed = payload.packed().unwrap();
+        assert!(Arc::ptr_eq(&packed, &payload.clone().packed().unwrap()));
         assert_eq!(digest(&mut GzDecoder::new(packed.as_slice())).unwrap().0, known);
     }
 
@@ -187,7 +203,7 @@ mod tests {
         let payload = Payload::load(&program, "x86_64", None).unwrap();
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!((payload.hash.as_str(), payload.size), (known, 3));
-        assert_eq!(payload.plain().unwrap(), b"abc");
+        assert_eq!(*payload.plain().unwrap(), b"abc");
         assert!(fs::read(&program).unwrap().starts_with(b"the program"));
     }
 }

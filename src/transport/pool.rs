@@ -11,12 +11,14 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
 
 use super::agent::Agent;
 use super::bootstrap::{self, Started, cannot_read};
 use super::channel::Link;
 use super::payload::Payload;
 use super::raw::{self, RawOutput};
+use super::recent::Recent;
 use super::ssh::{Master, unreachable};
 use super::{Become, ConnectionError, ConnectionKind, Endpoint};
 
@@ -36,9 +38,9 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
 }
 
-/// The connections of a run: opened when first asked for, shared, and kept until
-/// [`Pool::close`]. What was lost is reported to those who were using it and opened
-/// anew when it is next asked for.
+/// The connections of a run: opened when first asked for, shared, and kept until there are
+/// too many ([`Pool::keep_at_most`]) or [`Pool::close`]. What was lost is reported to those who
+/// were using it and opened anew when it is next asked for.
 #[derive(Debug)]
 pub struct Pool {
     settings: Settings,
@@ -47,6 +49,9 @@ pub struct Pool {
     payloads: Mutex<HashMap<String, Arc<OnceCell<Payload>>>>,
     /// For control sockets; each master keeps it as well, so that it outlives them.
     runtime: Mutex<Option<Arc<TempDir>>>,
+    recent: Mutex<Recent>,
+    /// Connections that are being closed.
+    closing: Mutex<JoinSet<()>>,
 }
 
 impl Pool {
@@ -58,7 +63,15 @@ impl Pool {
             agents: Slots::default(),
             payloads: Mutex::default(),
             runtime: Mutex::default(),
+            recent: Mutex::default(),
+            closing: Mutex::default(),
         }
+    }
+
+    /// From now on the connection that was unused for longest is closed for each new one
+    /// over so many. One that is in use is not, nor one that carries a tunnel.
+    pub fn keep_at_most(&self, connections: usize) {
+        lock(&self.recent).limit(connections);
     }
 
     /// The agent on a host for a user. Whoever asks while it is being opened gets the same one,
@@ -68,6 +81,7 @@ impl Pool {
         endpoint: &Endpoint,
         target: Option<&Become>,
     ) -> Result<Arc<Agent>, ConnectionError> {
+        self.make_room(endpoint);
         let key = (endpoint.clone(), target.cloned());
         let is_dead = async |agent: &Agent| agent.is_dead();
         self.agents.get(&key, is_dead, || self.start_agent(endpoint, target)).await
@@ -81,6 +95,7 @@ impl Pool {
         command: &str,
         stdin: &[u8],
     ) -> Result<RawOutput, ConnectionError> {
+        self.make_room(endpoint);
         raw::run(&self.link(endpoint).await?, target, command, stdin).await
     }
 
@@ -121,6 +136,7 @@ impl Pool {
         futures::future::join_all(agents.iter().map(|agent| agent.close())).await;
         drop(agents);
         self.masters.take(|of| of == endpoint).await;
+        lock(&self.recent).forget(endpoint);
     }
 
     /// Ends what was started on a host as a user that tasks became.
@@ -138,7 +154,41 @@ impl Pool {
         drop(agents);
         // A master ends when the last who uses it drops it.
         self.masters.take(|_| true).await;
+        let closing = std::mem::take(&mut *lock(&self.closing));
+        closing.join_all().await;
+        lock(&self.recent).clear();
         lock(&self.runtime).take();
+    }
+
+    /// Notes the use of a connection; when there are too many, closes in the background what
+    /// nobody uses.
+    fn make_room(&self, endpoint: &Endpoint) {
+        let (candidates, surplus) = lock(&self.recent).note(endpoint);
+        for old in candidates.iter().filter(|old| self.close_idle(old)).take(surplus) {
+            lock(&self.recent).forget(old);
+        }
+    }
+
+    /// Whether nobody uses a connection; then it is closed in the background.
+    fn close_idle(&self, endpoint: &Endpoint) -> bool {
+        let is_free = |master: &Arc<Master>| !master.carries_tunnels();
+        let is_idle = |agent: &Arc<Agent>| Arc::strong_count(agent) == 1 && agent.is_idle();
+        if !self.masters.are_all(|of| of == endpoint, is_free) {
+            return false;
+        }
+        let Some(agents) = self.agents.take_if(|(of, _)| of == endpoint, is_idle) else {
+            return false;
+        };
+        // Whoever got hold of it meanwhile keeps it until done.
+        let masters = self.masters.take_if(|of| of == endpoint, is_free).unwrap_or_default();
+        let mut closing = lock(&self.closing);
+        while closing.try_join_next().is_some() {}
+        closing.spawn(async move {
+            futures::future::join_all(agents.iter().map(|agent| agent.close())).await;
+            drop(agents);
+            drop(masters);
+        });
+        true
     }
 
     async fn start_agent(
@@ -317,6 +367,29 @@ impl<K: Eq + Hash + Clone, T> Slots<K, T> {
         }
     }
 
+    /// Whether what is open under the keys that match is all so; what is being opened is not.
+    fn are_all(&self, matches: impl Fn(&K) -> bool, so: impl Fn(&Arc<T>) -> bool) -> bool {
+        let all = lock(&self.0);
+        all.iter().filter(|(key, _)| matches(key)).all(|(_, slot)| is_free(slot, &so))
+    }
+
+    /// Takes out everything under the keys that match, if it is all so and nobody is asking
+    /// for it.
+    fn take_if(
+        &self,
+        matches: impl Fn(&K) -> bool,
+        so: impl Fn(&Arc<T>) -> bool,
+    ) -> Option<Vec<Arc<T>>> {
+        let mut all = lock(&self.0);
+        let found = all.iter().filter(|(key, _)| matches(key));
+        let keys: Vec<K> = found.map(|(key, _)| key.clone()).collect();
+        if !keys.iter().filter_map(|key| all.get(key)).all(|slot| is_free(slot, &so)) {
+            return None;
+        }
+        let slots = keys.iter().filter_map(|key| all.remove(key));
+        Some(slots.filter_map(|slot| slot.try_lock().ok()?.open.take()).collect())
+    }
+
     /// Takes out everything under the keys that match.
     async fn take(&self, matches: impl Fn(&K) -> bool) -> Vec<Arc<T>> {
         let slots: Vec<_> = {
@@ -330,6 +403,12 @@ impl<K: Eq + Hash + Clone, T> Slots<K, T> {
         }
         taken
     }
+}
+
+/// Whether nobody asks for what is in a slot, and it is so if there is anything.
+fn is_free<T>(slot: &Arc<Slot<T>>, so: impl Fn(&Arc<T>) -> bool) -> bool {
+    Arc::strong_count(slot) == 1
+        && slot.try_lock().is_ok_and(|state| state.open.as_ref().is_none_or(so))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use super::channel::{Channel, Link, Stderr};
 use super::privilege::Wrapped;
 use super::{Become, ConnectionError, ssh};
-use crate::modules::process::Bounded;
+use crate::modules::output::Bounded;
 
 /// What a raw command printed and how it ended.
 #[derive(Clone, Debug, Default, PartialEq)]

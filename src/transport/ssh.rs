@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openssh::{ForwardType, Session, Socket};
@@ -35,6 +36,8 @@ pub struct Master {
     folder: PathBuf,
     /// Local ports, by where they lead.
     forwarded: Mutex<HashMap<(String, u16), u16>>,
+    /// Something was forwarded: its users hold no part of the master.
+    tunnels: AtomicBool,
     /// The folder that `folder` is in.
     _runtime: Arc<TempDir>,
 }
@@ -73,6 +76,11 @@ impl Master {
 
     pub fn session(&self) -> &Arc<Session> {
         &self.session
+    }
+
+    /// Whether it carries more than the commands that are started on it.
+    pub fn carries_tunnels(&self) -> bool {
+        self.tunnels.load(Ordering::Relaxed)
     }
 
     pub async fn is_alive(&self) -> bool {
@@ -136,6 +144,7 @@ impl Master {
     }
 
     async fn forward(&self, from: Socket<'_>, host: &str, port: u16) -> Result<(), openssh::Error> {
+        self.tunnels.store(true, Ordering::Relaxed);
         self.session.request_port_forward(ForwardType::Local, from, Socket::new(host, port)).await
     }
 }
@@ -225,7 +234,8 @@ async fn connect(
         let session = Arc::new(Session::new_native_mux(folder));
         let _runtime = Arc::clone(runtime);
         let forwarded = Mutex::default();
-        return Ok(Ok(Master { session, log, folder: path, forwarded, _runtime }));
+        let tunnels = AtomicBool::new(false);
+        return Ok(Ok(Master { session, log, folder: path, forwarded, tunnels, _runtime }));
     }
     let words = [spoken(&log), spoken(&folder.path().join("stderr"))];
     let words = words.into_iter().find(|text| !text.is_empty());

@@ -75,6 +75,16 @@ impl Lab {
         self.heal(host);
     }
 
+    /// Whether a host answers.
+    pub fn is_up(&self, host: &str) -> bool {
+        self.command("ssh", &[host, "true"]).status.success()
+    }
+
+    /// Presses a host's button.
+    pub fn start(&self, host: &str) {
+        self.must("start", &[host]);
+    }
+
     /// The host's power goes, and comes back.
     pub fn power_cycle(&self, host: &str) {
         self.must("kill", &[host]);
@@ -219,6 +229,12 @@ impl Lab {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
         command.args(arguments).args(["-i", &inventory]).stdin(Stdio::null());
         command
+    }
+
+    /// As [`Lab::kup`], with these variables in its environment.
+    pub fn kup_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = self.kup_command(arguments);
+        command.envs(environment.iter().copied()).output().expect("kup-play")
     }
 
     pub fn kup(&self, arguments: &[&str]) -> Output {

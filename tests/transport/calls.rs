@@ -123,6 +123,12 @@ async fn a_large_output_is_cut_in_the_middle_with_a_note() {
     let stdout = response.result["stdout"].as_str().unwrap();
     assert!(stdout.len() < 9_000_000 && stdout.contains("bytes left out"));
     assert!(stdout.starts_with("first\n") && stdout.ends_with("\nlast"));
+    // Short lines take more memory one by one than as a text.
+    let response = agent.call(shell("yes | head -c 100000000"), Vec::new()).await.unwrap();
+    let lines = response.result["stdout_lines"].as_array().unwrap();
+    assert!(lines.len() < 200_000, "{}", lines.len());
+    assert!(lines.iter().any(|line| line.as_str().unwrap().contains("lines left out")));
+    assert!(response.result["stdout"].as_str().unwrap().contains("bytes left out"));
     pool.close().await;
 }
 

@@ -110,8 +110,7 @@ async fn a_hundred_hosts_at_once() {
     let pool = sshd.pool();
     // The first copies the agent; the others would each do it otherwise, to the same folder.
     pool.agent(&sshd.endpoint(), None).await.unwrap();
-    let hosts = (1..=100).map(|n| Endpoint { address: format!("127.0.0.{n}"), ..sshd.endpoint() });
-    let hosts: Vec<Endpoint> = hosts.collect();
+    let hosts = addresses(&sshd, 100);
     let calls = hosts.iter().map(|endpoint| async {
         let agent = pool.agent(endpoint, None).await?;
         agent.call(shell("echo here"), Vec::new()).await
@@ -119,6 +118,51 @@ async fn a_hundred_hosts_at_once() {
     for response in futures::future::join_all(calls).await {
         assert_eq!(response.unwrap().result["stdout"], "here");
     }
+    pool.close().await;
+    await_that("all connections end", || sshd.connections().is_empty());
+}
+
+/// Endpoints of one sshd under so many addresses.
+fn addresses(sshd: &Sshd, count: usize) -> Vec<Endpoint> {
+    let of = |n| Endpoint { address: format!("127.0.0.{n}"), ..sshd.endpoint() };
+    (1..=count).map(of).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_connections_the_one_unused_for_longest_is_closed() {
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    pool.keep_at_most(2);
+    let hosts = addresses(&sshd, 3);
+    let first = pool.agent(&hosts[0], None).await.unwrap().hello().scratch.clone();
+    let second = pool.agent(&hosts[1], None).await.unwrap().hello().scratch.clone();
+    pool.agent(&hosts[0], None).await.unwrap();
+    pool.agent(&hosts[2], None).await.unwrap();
+    await_that("one of three ends", || sshd.connections().len() == 2);
+    assert_eq!(pool.agent(&hosts[0], None).await.unwrap().hello().scratch, first);
+    // What is asked for again is opened anew.
+    let opened = pool.agent(&hosts[1], None).await.unwrap();
+    assert_ne!(opened.hello().scratch, second);
+    assert_eq!(opened.call(shell("echo here"), Vec::new()).await.unwrap().result["stdout"], "here");
+    drop(opened);
+    pool.close().await;
+    await_that("all connections end", || sshd.connections().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_in_use_or_carries_a_tunnel_is_not_closed_for_others() {
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    pool.keep_at_most(1);
+    let hosts = addresses(&sshd, 4);
+    pool.agent(&hosts[0], None).await.unwrap();
+    pool.forward(&hosts[0], "127.0.0.1", sshd.port).await.unwrap();
+    let busy = pool.agent(&hosts[1], None).await.unwrap();
+    pool.agent(&hosts[2], None).await.unwrap();
+    pool.agent(&hosts[3], None).await.unwrap();
+    await_that("the idle one ends", || sshd.connections().len() == 3);
+    assert_eq!(busy.call(shell("echo here"), Vec::new()).await.unwrap().result["stdout"], "here");
+    drop(busy);
     pool.close().await;
     await_that("all connections end", || sshd.connections().is_empty());
 }

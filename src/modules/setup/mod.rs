@@ -9,6 +9,8 @@ mod resources;
 mod user;
 mod virtualization;
 
+use std::thread::ScopedJoinHandle;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -42,23 +44,33 @@ impl Module for Setup {
     const NAME: &'static str = "setup";
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
-        let mut facts = Map::new();
         self.refuse_unknown()?;
         // What Ansible calls the minimum is always there unless it is named with a `!`.
-        if !self.without("min") || self.names_one_of(&MINIMUM) {
-            platform::gather(&mut facts, &self.fact_path, &context.environment);
-            python::gather(&mut facts);
-        }
-        if self.wants("virtual") {
-            virtualization::gather(&mut facts);
-        }
-        if self.wants("network") {
-            network::gather(&mut facts);
-        }
-        if self.wants("hardware") {
-            resources::gather(&mut facts);
-            machine::gather(&mut facts);
-        }
+        let minimum = !self.without("min") || self.names_one_of(&MINIMUM);
+        let mut facts = Map::new();
+        std::thread::scope(|scope| {
+            // Those two wait for other programs meanwhile.
+            let python = minimum.then(|| scope.spawn(|| gathered(python::gather)));
+            let wants_network = self.wants("network");
+            let network = wants_network.then(|| scope.spawn(|| gathered(network::gather)));
+            let take = |from: Option<ScopedJoinHandle<Map<String, Json>>>| {
+                from.and_then(|thread| thread.join().ok()).unwrap_or_default()
+            };
+            if minimum {
+                platform::gather(&mut facts, &self.fact_path, &context.environment);
+            }
+            let of_virtual = self.wants("virtual").then(|| gathered(virtualization::gather));
+            let hardware = self.wants("hardware").then(|| {
+                gathered(|facts| {
+                    resources::gather(facts);
+                    machine::gather(facts);
+                })
+            });
+            facts.extend(take(python));
+            facts.extend(of_virtual.unwrap_or_default());
+            facts.extend(take(network));
+            facts.extend(hardware.unwrap_or_default());
+        });
         facts.insert(
             "gather_subset".to_owned(),
             if self.gather_subset.0.is_empty() {
@@ -156,6 +168,12 @@ impl Setup {
                 glob::matches(pattern, name) || glob::matches(pattern, short)
             })
     }
+}
+
+fn gathered(gather: impl FnOnce(&mut Map<String, Json>)) -> Map<String, Json> {
+    let mut facts = Map::new();
+    gather(&mut facts);
+    facts
 }
 
 /// A file's text without its last newline; empty if it cannot be read.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use fancy_regex::{Captures, Regex};
 
@@ -31,20 +32,21 @@ pub fn flags_of(call: &Call) -> Flags {
     }
 }
 
-/// Patterns compiled on this thread are kept for the next item of a loop.
+/// Patterns compiled on this thread are kept for the next item of a loop. They are shared, for
+/// a clone would have to build its working memory anew, which takes longer than most matches.
 const KEPT: usize = 64;
 
 thread_local! {
-    static COMPILED: RefCell<HashMap<(String, Flags), Regex>> = RefCell::default();
+    static COMPILED: RefCell<HashMap<(String, Flags), Rc<Regex>>> = RefCell::default();
 }
 
 /// A pattern of Python's.
-pub fn compile(pattern: &str, flags: Flags) -> Result<Regex, TemplateError> {
+pub fn compile(pattern: &str, flags: Flags) -> Result<Rc<Regex>, TemplateError> {
     let key = (pattern.to_owned(), flags);
     if let Some(regex) = COMPILED.with_borrow(|compiled| compiled.get(&key).cloned()) {
         return Ok(regex);
     }
-    let regex = python_regex::compile(pattern, flags).map_err(TemplateError::new)?;
+    let regex = Rc::new(python_regex::compile(pattern, flags).map_err(TemplateError::new)?);
     COMPILED.with_borrow_mut(|compiled| {
         if compiled.len() >= KEPT {
             compiled.clear();
