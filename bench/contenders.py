@@ -16,7 +16,7 @@ NAMES = {
     "D": "pyinfra",
     "E": "the limit: ssh sh -s",
 }
-# Those who take a minute for what others do in seconds.
+# Those whose memory is looked at less often: many processes, or many seconds.
 SLOW = "BD"
 
 

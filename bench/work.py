@@ -134,7 +134,8 @@ class Template:
 
     def files(self):
         line = "server {{ name }} { port {{ 8000 + number + loop.index0 }} }"
-        return {"settings.j2": "{% for name in names %}\n" + line + "\n{% endfor %}\n"}
+        # No line ends beside tags: not everyone's Jinja2 removes those.
+        return {"settings.j2": "{% for name in names %}" + line + "\n{% endfor %}"}
 
 
 class BigCopy:

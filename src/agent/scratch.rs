@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
@@ -24,12 +26,45 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         self.0.path()
     }
+}
 
-    /// A folder for one request.
-    pub fn for_request(&self, id: u64) -> io::Result<PathBuf> {
-        let folder = self.path().join(id.to_string());
+/// Folders in the scratch folder, one for each request that needs one. Most requests leave theirs
+/// empty: it serves the next, for making and removing one takes as long as many a module.
+pub struct Folders {
+    base: PathBuf,
+    next: AtomicU64,
+    spare: Mutex<Vec<PathBuf>>,
+}
+
+impl Folders {
+    pub fn in_scratch(scratch: &Scratch) -> Self {
+        let base = scratch.path().to_owned();
+        Self { base, next: AtomicU64::default(), spare: Mutex::default() }
+    }
+
+    /// An empty folder.
+    pub fn take(&self) -> io::Result<PathBuf> {
+        let spare = self.spare().pop();
+        if let Some(folder) = spare {
+            return Ok(folder);
+        }
+        let folder = self.base.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         DirBuilder::new().mode(0o700).create(&folder)?;
         Ok(folder)
+    }
+
+    /// The request is done: what it left in its folder is removed.
+    pub fn give_back(&self, folder: PathBuf) {
+        let empty = fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none());
+        if empty {
+            self.spare().push(folder);
+        } else {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,5 +101,25 @@ fn remove_abandoned(base: &Path) {
             // Another agent may be removing it as well.
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_left_empty_serves_again_and_one_with_files_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(Some(base.path())).unwrap();
+        let folders = Folders::in_scratch(&scratch);
+        let (first, second) = (folders.take().unwrap(), folders.take().unwrap());
+        assert_ne!(first, second);
+        fs::write(second.join("file"), "left").unwrap();
+        folders.give_back(first.clone());
+        folders.give_back(second.clone());
+        assert!(first.exists() && !second.exists());
+        assert_eq!(folders.take().unwrap(), first);
+        assert_ne!(folders.take().unwrap(), first);
     }
 }

@@ -17,7 +17,7 @@ use super::protocol::{
     CHUNK, Download, GREETING, Hello, Kind, MAX_FRAME, PATIENCE, Request, Response, Sequence,
     VERSION, data_frame, json_frame, parse, read_frame, split_data, write_frame,
 };
-use super::scratch::{Scratch, private_file};
+use super::scratch::{Folders, Scratch, private_file};
 use super::work;
 use crate::modules::{Failure, process};
 
@@ -56,13 +56,14 @@ pub fn serve(
         output: Mutex::new(Box::new(output)),
         active: Mutex::default(),
         heard: Mutex::new(Instant::now()),
+        folders: Folders::in_scratch(&scratch),
     });
     if let Err(error) = agent.greet(scratch.path()) {
         eprintln!("kup-play agent: {error}");
         return 1;
     }
     watch_for_silence(Arc::clone(&agent), scratch.path().to_owned());
-    let ended = Inbox::new(&agent, &scratch).read(&mut input);
+    let ended = Inbox::new(&agent).read(&mut input);
     process::stop_all();
     match ended {
         Ok(()) => 0,
@@ -79,6 +80,7 @@ struct Agent {
     /// The requests that still have to be answered. Whoever takes an id out of here answers it.
     active: Mutex<HashSet<u64>>,
     heard: Mutex<Instant>,
+    folders: Folders,
 }
 
 impl Agent {
@@ -121,7 +123,6 @@ impl Agent {
 /// The reading side: requests whose files are still arriving.
 struct Inbox<'a> {
     agent: &'a Arc<Agent>,
-    scratch: &'a Scratch,
     incoming: HashMap<u64, Incoming>,
     /// The threads that do the requests of a sequence one by one.
     sequences: HashMap<u64, Sender<Incoming>>,
@@ -130,15 +131,16 @@ struct Inbox<'a> {
 /// A request that waits for its files.
 struct Incoming {
     request: Request,
-    folder: PathBuf,
+    /// For its files, and what it needs itself; none: nothing needed it yet.
+    folder: Option<PathBuf>,
     /// The arguments whose files have not come yet, the current one first.
     missing: VecDeque<String>,
     file: Option<File>,
 }
 
 impl<'a> Inbox<'a> {
-    fn new(agent: &'a Arc<Agent>, scratch: &'a Scratch) -> Self {
-        Self { agent, scratch, incoming: HashMap::new(), sequences: HashMap::new() }
+    fn new(agent: &'a Arc<Agent>) -> Self {
+        Self { agent, incoming: HashMap::new(), sequences: HashMap::new() }
     }
 
     fn read(&mut self, input: &mut impl Read) -> io::Result<()> {
@@ -164,29 +166,24 @@ impl<'a> Inbox<'a> {
     fn request(&mut self, request: Request) {
         let id = request.id;
         lock(&self.agent.active).insert(id);
-        match self.scratch.for_request(id) {
-            Ok(folder) => {
-                let missing = request.files.iter().cloned().collect();
-                self.incoming.insert(id, Incoming { request, folder, missing, file: None });
-                self.start_when_complete(id);
-            }
-            Err(error) => self.refuse(id, format!("no folder for the task on the host: {error}")),
-        }
+        let missing = request.files.iter().cloned().collect();
+        self.incoming.insert(id, Incoming { request, folder: None, missing, file: None });
+        self.start_when_complete(id);
     }
 
     /// Stores the next bytes of a request's current file.
     fn blob(&mut self, id: u64, data: &[u8]) {
         // Files of a request that has failed already may still be on their way.
         let Some(incoming) = self.incoming.get_mut(&id) else { return };
-        match incoming.store(data) {
+        match incoming.store(data, &self.agent.folders) {
             Ok(()) => self.start_when_complete(id),
             Err(error) => self.refuse(id, format!("cannot store a file on the host: {error}")),
         }
     }
 
     fn refuse(&mut self, id: u64, why: String) {
-        if let Some(incoming) = self.incoming.remove(&id) {
-            let _ = fs::remove_dir_all(incoming.folder);
+        if let Some(folder) = self.incoming.remove(&id).and_then(|incoming| incoming.folder) {
+            self.agent.folders.give_back(folder);
         }
         self.agent.answer(id, work::failed(Failure::new(why)));
     }
@@ -262,13 +259,22 @@ impl Incoming {
             );
             limit(Arc::clone(agent), id, seconds, msg)
         });
-        let result = process::in_task(id, || {
-            let wanted = lock(&agent.active).contains(&id);
-            if wanted { work::run(request, folder.clone()) } else { Map::new() }
-        });
+        let result = match folder.map_or_else(|| agent.folders.take(), Ok) {
+            Ok(folder) => {
+                let result = process::in_task(id, || {
+                    let wanted = lock(&agent.active).contains(&id);
+                    if wanted { work::run(request, folder.clone()) } else { Map::new() }
+                });
+                // Before the answer, so that nothing is left when the controller goes on.
+                agent.folders.give_back(folder);
+                result
+            }
+            Err(error) => {
+                let why = format!("no folder for the task on the host: {error}");
+                work::failed(Failure::new(why))
+            }
+        };
         drop(finished);
-        // Before the answer, so that nothing is left when the controller goes on.
-        let _ = fs::remove_dir_all(folder);
         agent.answer(id, result);
     }
 
@@ -286,11 +292,16 @@ impl Incoming {
         format!("{number}.source{}", extension.map(|e| format!(".{e}")).unwrap_or_default())
     }
 
-    fn store(&mut self, data: &[u8]) -> io::Result<()> {
+    fn store(&mut self, data: &[u8], folders: &Folders) -> io::Result<()> {
         let Some(name) = self.missing.front() else {
             return Err(io::Error::other("a file that the request does not name"));
         };
-        let path = self.folder.join(self.file_name());
+        let file_name = self.file_name();
+        let folder = match &mut self.folder {
+            Some(folder) => folder,
+            none => none.insert(folders.take()?),
+        };
+        let path = folder.join(file_name);
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(private_file(&path)?),
