@@ -1,18 +1,18 @@
-//! An apiserver that is busy or broken for a while: a proxy in front of a real one.
+//! An apiserver that is busy or broken at first: a proxy in front of a real one.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use super::Lab;
 
 /// Where `kubectl proxy` listens on the control plane.
 const UPSTREAM: u16 = 18001;
 
-/// Each request is refused twice, by 429 and by 500, before it is let through.
+/// Every request is refused when it comes for the first time, by 429, and for the second, by
+/// 500; then it is let through.
 pub struct Busy {
     pub port: u16,
     refused: Arc<Mutex<HashMap<String, usize>>>,
@@ -20,8 +20,7 @@ pub struct Busy {
 }
 
 impl Busy {
-    /// For so long from now on; then everything is let through.
-    pub fn before(lab: &Lab, time: Duration) -> Self {
+    pub fn before(lab: &Lab) -> Self {
         let address = lab.ssh("cp1", "hostname -I");
         let address = address.split_whitespace().next().expect("an address").to_owned();
         // It ends when its standard input does.
@@ -40,13 +39,12 @@ impl Busy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its address").port();
         let refused = Arc::new(Mutex::new(HashMap::new()));
-        let until = Instant::now() + time;
         let counts = refused.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (address, counts) = (address.clone(), counts.clone());
                 // A client that goes away is no matter.
-                std::thread::spawn(move || serve(client, &address, until, &counts));
+                std::thread::spawn(move || serve(client, &address, &counts));
             }
         });
         Self { port, refused, upstream }
@@ -81,30 +79,30 @@ impl Drop for Busy {
 fn serve(
     mut client: TcpStream,
     address: &str,
-    until: Instant,
     refused: &Mutex<HashMap<String, usize>>,
 ) -> io::Result<()> {
     let (head, body) = read(&client)?;
     let words: Vec<&str> = head[0].split(' ').collect();
     let path = words.get(1).copied().unwrap_or_default().split('?').next().unwrap_or_default();
-    if Instant::now() < until {
+    let before = {
         let mut refused = refused.lock().expect("not poisoned");
         let count = refused.entry(format!("{} {path}", words[0])).or_default();
-        if *count % 3 != 2 {
-            let (line, code) = match *count % 3 {
-                0 => ("429 Too Many Requests\r\nRetry-After: 1", 429),
-                _ => ("500 Internal Server Error", 500),
-            };
-            *count += 1;
-            let status = format!("{{\"kind\":\"Status\",\"code\":{code},\"message\":\"busy\"}}");
-            let length = status.len();
-            return write!(
-                client,
-                "HTTP/1.1 {line}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-                 Connection: close\r\n\r\n{status}"
-            );
-        }
-        *count += 1;
+        let before = *count;
+        *count = (before + 1).min(2);
+        before
+    };
+    if before < 2 {
+        let (line, code) = match before {
+            0 => ("429 Too Many Requests\r\nRetry-After: 1", 429),
+            _ => ("500 Internal Server Error", 500),
+        };
+        let status = format!("{{\"kind\":\"Status\",\"code\":{code},\"message\":\"busy\"}}");
+        let length = status.len();
+        return write!(
+            client,
+            "HTTP/1.1 {line}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{status}"
+        );
     }
     let mut upstream = TcpStream::connect((address, UPSTREAM))?;
     let kept = head.iter().filter(|line| !line.to_lowercase().starts_with("connection:"));
