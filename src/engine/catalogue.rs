@@ -17,6 +17,8 @@ use crate::playbook::ROLE_ARGUMENTS;
 pub struct Catalogue {
     /// Roles and imported playbooks bring more while plays are read.
     external: RwLock<BTreeMap<String, PathBuf>>,
+    /// What the settings name; roles and playbooks win over it.
+    configured: BTreeMap<String, PathBuf>,
     /// Those that are not to be used.
     rejected: BTreeSet<String>,
 }
@@ -33,9 +35,11 @@ pub enum Found {
 }
 
 impl Catalogue {
-    /// Takes in the executables of these folders; earlier folders win.
-    pub fn load(folders: &[PathBuf], rejected: BTreeSet<String>) -> Self {
-        let catalogue = Self { rejected, ..Self::default() };
+    /// Takes in the executables of these folders, and of those that the settings name;
+    /// earlier folders win.
+    pub fn load(folders: &[PathBuf], configured: &[PathBuf], rejected: BTreeSet<String>) -> Self {
+        let found = configured.iter().rev().flat_map(|folder| executables(folder));
+        let catalogue = Self { configured: found.collect(), rejected, ..Self::default() };
         folders.iter().for_each(|folder| catalogue.add(folder));
         catalogue
     }
@@ -58,8 +62,9 @@ impl Catalogue {
         if self.rejected.contains(name) {
             return None;
         }
-        if let Some(path) = self.external().get(name) {
-            return Some(Found::External(path.clone()));
+        let path = self.external().get(name).cloned();
+        if let Some(path) = path.or_else(|| self.configured.get(name).cloned()) {
+            return Some(Found::External(path));
         }
         match name {
             "include_tasks" => Some(Found::Include),
@@ -92,7 +97,7 @@ impl Catalogue {
         names
     }
 }
-
+        names.extend(self.external().keys().chain(self.configured.keys()).cloned());
 impl Found {
     pub fn free_form(&self) -> Option<&'static str> {
         match self {

@@ -148,9 +148,9 @@ impl Prepared {
         extra: Layer,
         read: impl FnOnce(&Loader) -> Result<Vec<(PathBuf, Vec<Play>)>, source::Error>,
     ) -> Result<Self, LoadError> {
-        let folders = module_folders(directory.as_deref(), &settings.module_path);
+        let folders = module_folders(directory.as_deref());
         let rejected = rejected::modules(&settings.config)?;
-        let catalogue = Arc::new(Catalogue::load(&folders, rejected));
+        let catalogue = Arc::new(Catalogue::load(&folders, &settings.module_path, rejected));
         let shared: SharedInventory = Arc::default();
         let templar = Templar::new(template::Settings {
             playbook_dir: directory.clone().unwrap_or_default(),
@@ -286,15 +286,14 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Where executables are modules: `library/` beside the playbook, `modules/` at the
-/// top of the project (beside or above the playbook), and what the settings name.
-fn module_folders(directory: Option<&Path>, more: &[PathBuf]) -> Vec<PathBuf> {
+/// top of the project (beside or above the playbook).
+fn module_folders(directory: Option<&Path>) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(directory) = directory {
         folders.push(directory.join("library"));
         folders.push(directory.join("modules"));
         folders.extend(directory.parent().map(|parent| parent.join("modules")));
     }
-    folders.extend_from_slice(more);
     folders
 }
 
