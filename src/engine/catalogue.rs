@@ -93,11 +93,11 @@ impl Catalogue {
                 .to_vec();
         names.extend(actions::names().map(str::to_owned));
         names.extend(modules::names().map(str::to_owned));
-        names.extend(self.external().keys().cloned());
+        names.extend(self.external().keys().chain(self.configured.keys()).cloned());
         names
     }
 }
-        names.extend(self.external().keys().chain(self.configured.keys()).cloned());
+
 impl Found {
     pub fn free_form(&self) -> Option<&'static str> {
         match self {
