@@ -87,3 +87,12 @@ fn a_file_of_all_defaults_is_printed_and_can_be_used() {
     let disabled = out(&config(folder.path(), &["init", "--disabled"]));
     assert!(disabled.contains("\n;forks=5\n"), "{disabled}");
 }
+
+#[test]
+fn it_says_whose_lines_are_printed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = out(&config(folder.path(), &["dump"]));
+    assert!(text.contains("\nKUP_PLAY_TEXT_STYLE(built in) = ansible-core 2.18\n"), "{text}");
+    let changed = out(&config(folder.path(), &["dump", "--only-changed"]));
+    assert!(!changed.contains("TEXT_STYLE"), "{changed}");
+}

@@ -106,9 +106,15 @@ fn dump(config: &Config, only_changed: bool) {
             lines.push(format!("{}({origin}) = {}", entry.name, value(config, entry)));
         }
     }
+    if !only_changed {
+        lines.push(format!("KUP_PLAY_TEXT_STYLE(built in) = {TEXT_STYLE}"));
+    }
     lines.sort();
     println!("{}", lines.join("\n"));
 }
+
+/// Whose lines and messages are printed: versions of Ansible have different ones.
+const TEXT_STYLE: &str = "ansible-core 2.18";
 
 /// As Python prints it.
 fn value(config: &Config, entry: &Entry) -> String {

@@ -117,12 +117,14 @@ impl Handlers {
         });
         let entries = || order.iter().filter_map(|index| Some((*index, self.entries.get(*index)?)));
         let title_of = |index: usize| titles.get(index)?.as_ref();
-        // `role : name` names what is in that role.
+        // `role : name` names what is in that role; one of a collection has a short name too.
         let means = |entry: &Entry, text: &str| {
             text == name
                 || entry.task.role.as_ref().is_some_and(|role| {
-                    name.strip_suffix(text)
-                        .is_some_and(|rest| rest.strip_suffix(" : ") == Some(&role.body.name))
+                    let whole = &*role.body.name;
+                    let short = crate::playbook::short_role_name(whole);
+                    let prefix = name.strip_suffix(text).and_then(|rest| rest.strip_suffix(" : "));
+                    prefix.is_some_and(|prefix| prefix == whole || prefix == short)
                 })
         };
         let is_named = |(index, entry): &(usize, &Entry)| {

@@ -29,4 +29,5 @@ pub use load::Loader;
 pub use model::{Block, Item, Loop, LoopControl, Play, Prompt, Task, Tasks};
 pub use names::{Module, Names};
 pub use role::{Role, RoleBody, RoleTasks};
+pub use role_files::short_name as short_role_name;
 pub use role_tasks::{ARGUMENTS as ROLE_ARGUMENTS, Brought};

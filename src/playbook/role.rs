@@ -375,7 +375,8 @@ impl Loader<'_> {
         let body = place.role.as_ref().map(|role| &role.body);
         let about = json!({
             "argument_spec_name": point,
-            "name": body.map(|body| &body.name),
+            // One of a collection has its short name here.
+            "name": body.map(|body| files::short_name(&body.name)),
             "path": body.map(|body| body.path.display().to_string()),
             "type": "role",
         });

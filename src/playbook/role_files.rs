@@ -91,6 +91,14 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// The name of a role without that of its collection.
+pub fn short_name(name: &str) -> &str {
+    match name.split('.').collect::<Vec<_>>()[..] {
+        [_, _, short] => short,
+        _ => name,
+    }
+}
+
 /// `namespace.collection.role` in the folders of collections.
 pub fn in_collections(name: &str, directory: &Path) -> Option<PathBuf> {
     let [namespace, collection, role] = name.split('.').collect::<Vec<_>>()[..] else {
