@@ -110,9 +110,11 @@ impl HostTask<'_> {
             return None;
         }
         let locals = loops::locals(control, items, index);
-        let scope = self.with_delegate(&self.scope.with_locals(locals));
-        let scope: Arc<dyn Scope> = Arc::new(scope);
+        let scope = self.scope.with_locals(locals);
+        let target = self.target(&scope);
+        let scope: Arc<dyn Scope> = Arc::new(self.with_delegate(&scope, target.as_deref()));
         let mut once = Once::default();
+        once.delegated_to = target;
         let request = match self.request_of(&scope, &mut once) {
             Ok(request) => request,
             Err(failure) => {
@@ -135,6 +137,7 @@ impl HostTask<'_> {
         once: &mut Once,
     ) -> Result<Option<(Remote, Request, Invocation)>, Failure> {
         if let Some(condition) = self.false_condition(scope)? {
+            once.delegated_to = None;
             once.result = result::skipped(&condition);
             return Ok(None);
         }
@@ -188,7 +191,8 @@ impl HostTask<'_> {
     pub(super) async fn arrived(&self, ahead: Ahead, scope: &TaskScope, no_log: bool) -> Once {
         let Ahead { index, mut once, answer } = ahead;
         if let Some((invocation, answer)) = answer {
-            once.result = self.answered(&invocation, answer, &self.with_delegate(scope)).await;
+            let scope = self.with_delegate(scope, once.delegated_to.as_deref());
+            once.result = self.answered(&invocation, answer, &scope).await;
         }
         if result::flag(&once.result, "unreachable") {
             once.address = None;

@@ -381,7 +381,8 @@ impl HostTask<'_> {
         subject: &Subject<'_>,
     ) -> Once {
         let mut once = Once::default();
-        let scope = &self.with_delegate(scope);
+        let target = self.target(scope);
+        let scope = &self.with_delegate(scope, target.as_deref());
         let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
         let condition = match self.empty_delegate(&dynamic) {
             Some(failure) => Err(failure),
@@ -399,6 +400,7 @@ impl HostTask<'_> {
                 return once;
             }
         }
+        once.delegated_to = target;
         if let Err(failure) = self.prepared(scope, &dynamic, item, key, subject, &mut once).await {
             once.result = result::of_failure(failure);
         }
@@ -408,9 +410,13 @@ impl HostTask<'_> {
         once
     }
 
-    /// Whom the task is delegated to; a name that cannot be told is shown as it is written.
+    /// Whom the task is delegated to, unless that is known; a name that cannot be told is
+    /// shown as it is written.
     pub(super) fn delegate(&self, scope: &Arc<dyn Scope>, once: &mut Once) -> Result<(), Failure> {
         let Some(node) = &self.task.keywords.delegate_to else { return Ok(()) };
+        if once.delegated_to.is_some() {
+            return Ok(());
+        }
         once.delegated_to = Some(written(node));
         once.delegated_to = text_of(self.run.templar(), node, scope)?;
         Ok(())
@@ -427,17 +433,20 @@ impl HostTask<'_> {
         })
     }
 
-    /// `ansible_delegated_vars`: the variables of the host that the task is delegated to.
-    pub(super) fn with_delegate(&self, scope: &TaskScope) -> TaskScope {
-        let Some(node) = &self.task.keywords.delegate_to else {
-            return scope.clone();
-        };
+    /// The host that the task is delegated to. It is asked for once: a name may be drawn by
+    /// lot. One that cannot be told yet is found wrong when the task is about to run.
+    pub(super) fn target(&self, scope: &TaskScope) -> Option<String> {
+        let node = self.task.keywords.delegate_to.as_ref()?;
         let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
-        // A name that cannot be told yet is found wrong when the task is about to run.
-        let Ok(Some(target)) = text_of(self.run.templar(), node, &dynamic) else {
-            return scope.clone();
-        };
-        scope.delegated(self.run.scope_of(&target))
+        text_of(self.run.templar(), node, &dynamic).ok().flatten()
+    }
+
+    /// `ansible_delegated_vars`: the variables of the host that the task is delegated to.
+    pub(super) fn with_delegate(&self, scope: &TaskScope, target: Option<&str>) -> TaskScope {
+        match target {
+            Some(target) => scope.delegated(self.run.scope_of(target)),
+            None => scope.clone(),
+        }
     }
 
     async fn prepared(

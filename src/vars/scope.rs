@@ -51,7 +51,11 @@ impl TaskScope {
     pub fn delegated(&self, to: Self) -> Self {
         // They are looked at from the task: it stays the host that it is for.
         let name = Variable::Data(Value::from(&*self.host));
-        let seen = to.with_locals(Layer::from_iter([("inventory_hostname".to_owned(), name)]));
+        let mut seen = Layer::from_iter([("inventory_hostname".to_owned(), name)]);
+        if to.lookup_set("ansible_host").is_none() {
+            seen.insert("ansible_host".to_owned(), Variable::Data(Value::from(&*to.host)));
+        }
+        let seen = to.with_locals(seen);
         let variables = Value::from_pairs([(to.host.to_string(), seen.as_value())]);
         let variables = ("ansible_delegated_vars".to_owned(), Variable::Data(variables));
         let scope = self.with_locals(Layer::from_iter([variables]));
