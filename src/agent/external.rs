@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::scratch::private_file;
 use crate::modules::process::{Output, Process};
+use crate::modules::words::plain;
 use crate::modules::{Context, Failure};
 
 /// The name under which requests ask for it.
@@ -104,16 +105,9 @@ fn prepare(module: &External, context: &Context) -> io::Result<(PathBuf, PathBuf
 
 /// Arguments as a shell reads them: `.` of the file sets them as variables.
 fn words(arguments: &Map<String, Json>) -> String {
-    let text = |value: &Json| match value {
-        Json::String(text) => text.clone(),
-        Json::Bool(true) => "True".to_owned(),
-        Json::Bool(false) => "False".to_owned(),
-        Json::Null => "None".to_owned(),
-        other => other.to_string(),
-    };
     let quoted = |value: &Json| {
         // Bytes that end a word for the shell's own C are none of a text's.
-        let text = text(value).replace('\0', "");
+        let text = plain(value).replace('\0', "");
         shlex::try_quote(&text).map(|word| word.into_owned()).unwrap_or_default()
     };
     arguments.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect()

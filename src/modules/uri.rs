@@ -15,6 +15,7 @@ use super::args::{Flag, HostPath, Number, Text, TextList};
 use super::files::{self, Attributes};
 use super::http::{self, Answer, Follow, Payload, Request, body, url};
 use super::mode::Mode;
+use super::words::plain;
 use super::{Context, Failure, Module, Outcome};
 
 /// Asks a web service, and looks at the status of its answer.
@@ -372,14 +373,7 @@ pub(super) fn seconds(number: Number) -> Duration {
 
 /// Headers as texts; what is no text is shown as Python shows it.
 pub(super) fn headers(headers: Option<&Map<String, Json>>) -> Vec<(String, String)> {
-    let text = |value: &Json| match value {
-        Json::String(text) => text.clone(),
-        Json::Bool(true) => "True".to_owned(),
-        Json::Bool(false) => "False".to_owned(),
-        Json::Null => "None".to_owned(),
-        other => other.to_string(),
-    };
-    headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    headers.into_iter().flatten().map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 
 pub fn boundary() -> String {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
 /// Splits a command line as Python's `shlex.split` does, which is what `command` is
 /// documented by: quotes and backslashes, but no comments and no expansion.
 pub fn split(text: &str) -> Result<Vec<String>, &'static str> {
@@ -74,6 +76,17 @@ pub fn expand_variables(text: &str, environment: &BTreeMap<String, String>) -> S
     }
     expanded.push_str(rest);
     expanded
+}
+
+/// A value as Python shows it, lists and mappings as JSON.
+pub fn plain(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Bool(true) => "True".to_owned(),
+        Json::Bool(false) => "False".to_owned(),
+        Json::Null => "None".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// A leading `~` or `~user` by the home folder; an unknown user's stays as it is written.
