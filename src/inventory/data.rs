@@ -31,6 +31,8 @@ pub struct Inventory {
     /// Names of groups in which characters were replaced.
     pub(super) replaced: IndexSet<String>,
     pub(super) mismatch: Mismatch,
+    /// Names of variables that were not written as texts, and what they were written as.
+    pub(super) odd_names: IndexMap<String, Node>,
     /// Mappings that are given twice are merged, not replaced.
     pub(super) merge_hashes: bool,
 }
@@ -87,6 +89,7 @@ impl Default for Inventory {
             group_names: GroupNames::default(),
             replaced: IndexSet::new(),
             mismatch: Mismatch::default(),
+            odd_names: IndexMap::new(),
             merge_hashes: false,
         }
     }
@@ -155,6 +158,24 @@ impl Inventory {
         let value = Variable::Source(Arc::new(value));
         put(Arc::make_mut(&mut group.vars.inline), name, value, merge);
         Ok(())
+    }
+
+    /// The name of the variable that is written as this.
+    pub(super) fn variable_name(&mut self, key: &Node) -> Option<String> {
+        let name = match key.value {
+            Yaml::Bool(true) => "True".to_owned(),
+            Yaml::Bool(false) => "False".to_owned(),
+            _ => text_of(&key.value)?,
+        };
+        if key.as_str().is_none() {
+            self.odd_names.insert(name.clone(), key.clone());
+        }
+        Some(name)
+    }
+
+    /// What a variable's name was written as, where that was no text.
+    pub fn odd_name(&self, name: &str) -> Option<&Node> {
+        self.odd_names.get(name)
     }
 
     pub(super) fn set_host_variable(&mut self, host: &str, name: &str, value: Variable) {

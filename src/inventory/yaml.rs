@@ -61,7 +61,7 @@ fn group(reader: &mut Reader<'_>, name: &str, node: &Node) -> Result<(), Error> 
         for (key, value) in entries_of(value, &section, name)? {
             match section.as_str() {
                 "vars" => {
-                    let variable = name_of(&key)?;
+                    let variable = variable_name(reader, &key)?;
                     reader.inventory.set_group_variable(name, &variable, value)?;
                 }
                 "children" => {
@@ -89,7 +89,7 @@ fn hosts(reader: &mut Reader<'_>, group: &str, key: &Node, vars: &Node) -> Resul
         Yaml::Null => {}
         Yaml::Map(entries) => {
             for (variable, value) in entries {
-                let variable = name_of(variable)?;
+                let variable = variable_name(reader, variable)?;
                 let value = Variable::Source(Arc::new(value.clone()));
                 for name in &names {
                     reader.inventory.set_host_variable(name, &variable, value.clone());
@@ -132,8 +132,15 @@ fn entries_of(value: &Node, section: &str, group: &str) -> Result<Vec<(Node, Nod
 
 /// Names of groups and variables may look like numbers.
 fn name_of(key: &Node) -> Result<String, Error> {
-    text_of(&key.value)
-        .ok_or_else(|| key.span.error(format!("a name must be a string, not {}", key.kind())))
+    text_of(&key.value).ok_or_else(|| no_name(key))
+}
+
+fn variable_name(reader: &mut Reader<'_>, key: &Node) -> Result<String, Error> {
+    reader.inventory.variable_name(key).ok_or_else(|| no_name(key))
+}
+
+fn no_name(key: &Node) -> Error {
+    key.span.error(format!("a name must be a string, not {}", key.kind()))
 }
 
 fn unexpected(key: &Node, section: &str, group: &str) -> Error {

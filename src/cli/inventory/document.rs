@@ -194,9 +194,13 @@ fn table(value: &Value) -> Result<toml::Value, Error> {
                 let name = key.as_str().ok_or_else(|| {
                     Error::new(format!(
                         "The source inventory contains a non-string key ({key}) which cannot be \
-                         represented in TOML"
+                         represented in TOML. The specified key will need to be converted to a \
+                         string."
                     ))
-                    .with_help("put the key in quotes where it is written")
+                    .with_help(
+                        "put the key in quotes where it is written; playbooks that look for a \
+                         number must then look for a text",
+                    )
                 })?;
                 Ok((name.to_owned(), table(&value.get_item(&key).unwrap_or_default())?))
             });

@@ -124,8 +124,15 @@ impl Given {
     }
 
     fn shown(&self, given: &Layer) -> Result<Value, LoadError> {
+        let inventory = self.inventory();
         let shown = given.iter().filter(|(name, _)| !INTERNAL.contains(&name.as_str()));
-        let shown = shown.map(|(name, variable)| Ok((name.as_str(), self.value(variable)?)));
+        let shown = shown.map(|(name, variable)| {
+            let name = match inventory.odd_name(name) {
+                Some(written) => self.node(written)?,
+                None => Value::from(name.as_str()),
+            };
+            Ok((name, self.value(variable)?))
+        });
         Ok(Value::from_pairs(shown.collect::<Result<Vec<_>, LoadError>>()?))
     }
 
