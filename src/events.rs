@@ -77,6 +77,10 @@ pub enum Event {
     Message {
         text: String,
     },
+    /// What the operator is asked while a task runs; the answer stands on lines of its own.
+    Question {
+        text: String,
+    },
     /// A task with `async` was asked after and goes on.
     AsyncPoll {
         host: String,

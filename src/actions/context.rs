@@ -99,6 +99,16 @@ impl Context {
         }
     }
 
+    /// Tells the operator something while the task runs.
+    pub fn message(&self, text: String) {
+        self.session.events.emit(Event::Message { text });
+    }
+
+    /// Asks the operator, who answers on the terminal.
+    pub fn ask(&self, text: String) {
+        self.session.events.emit(Event::Question { text });
+    }
+
     /// Variables whose names may be templates.
     pub fn with_names(&self, variables: Map<String, Json>) -> Result<Map<String, Json>, Error> {
         let named = variables.into_iter().map(|(name, value)| {

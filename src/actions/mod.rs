@@ -22,6 +22,7 @@ mod k8s;
 mod k8s_export;
 mod k8s_info;
 mod k8s_restore;
+mod keyboard;
 mod kubectl_drain;
 mod pause;
 mod precheck;

@@ -1,6 +1,6 @@
 //! `pause`: waits for a time, or for the operator.
 
-use std::io::{IsTerminal, stdin};
+use std::io;
 use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::keyboard::{Key, Keyboard};
 use super::{Action, Context, Error, Outcome, argument_spec};
 use crate::events::Event;
 use crate::modules::args::Flag;
@@ -47,11 +48,16 @@ impl Action for Pause {
                 let wait = Duration::try_from_secs_f64(seconds.max(1.0))
                     .map_err(|_| Error::failed(format!("{seconds} is not a time to wait")))?;
                 let text = format!("Pausing for {} seconds{}", wait.as_secs(), self.hidden());
-                context.session.events.emit(Event::Message { text });
-                if self.prompt.is_some() && stdin().is_terminal() {
-                    context.session.events.emit(Event::Message { text: self.question(context) });
+                context.message(text);
+                context.message(EARLY.to_owned());
+                let mut keyboard = Keyboard::take().await.map_err(unreadable)?;
+                if self.prompt.is_some() && keyboard.is_some() {
+                    context.ask(self.question(context));
                 }
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    stopped = interrupted(keyboard.as_mut(), context) => stopped?,
+                }
             }
             None => input = self.ask(context).await?,
         }
@@ -86,23 +92,52 @@ impl Pause {
         format!("[{}]\n{question}{}:", context.task, self.hidden())
     }
 
+    /// What the operator typed.
     async fn ask(&self, context: &Context) -> Result<String, Error> {
-        if !stdin().is_terminal() {
+        let Some(mut keyboard) = Keyboard::take().await.map_err(unreadable)? else {
             let text = "Not waiting for response to prompt as stdin is not interactive".to_owned();
             context.session.events.emit(Event::Warning { text });
             return Ok(String::new());
+        };
+        context.ask(self.question(context));
+        let (typed, interrupted) = keyboard.line(self.echo.0).await.map_err(unreadable)?;
+        if interrupted {
+            go_on_or_abort(&mut keyboard, context).await?;
         }
-        context.session.events.emit(Event::Message { text: self.question(context) });
-        let echo = self.echo.0;
-        let answer = tokio::task::spawn_blocking(move || {
-            let terminal = console::Term::stderr();
-            if echo { terminal.read_line() } else { terminal.read_secure_line() }
-        });
-        answer
-            .await
-            .map_err(|error| Error::failed(error.to_string()))?
-            .map_err(|error| Error::failed(format!("no answer could be read: {error}")))
+        Ok(typed)
     }
+}
+
+/// What a pause for a time says; other keys than these do nothing.
+const EARLY: &str = "(ctrl+C then 'C' = continue early, ctrl+C then 'A' = abort)";
+
+/// Ends when the operator has pressed Ctrl-C, and then a key to go on.
+async fn interrupted(keyboard: Option<&mut Keyboard>, context: &Context) -> Result<(), Error> {
+    let Some(keyboard) = keyboard else {
+        return std::future::pending().await;
+    };
+    loop {
+        match keyboard.key().await {
+            Key::CtrlC => return go_on_or_abort(keyboard, context).await,
+            Key::End => return std::future::pending().await,
+            _ => {}
+        }
+    }
+}
+
+async fn go_on_or_abort(keyboard: &mut Keyboard, context: &Context) -> Result<(), Error> {
+    context.ask("Press 'C' to continue the play or 'A' to abort ".to_owned());
+    loop {
+        match keyboard.key().await {
+            Key::Byte(b'c' | b'C') => return Ok(()),
+            Key::Byte(b'a' | b'A') | Key::End => return Err(Error::failed("user requested abort!")),
+            _ => {}
+        }
+    }
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::failed(format!("the terminal cannot be read: {error}"))
 }
 
 /// A time as Ansible takes it, without what is behind the point.

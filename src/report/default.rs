@@ -355,7 +355,7 @@ impl Reporter for DefaultReporter {
             Event::Included { file, hosts, item, .. } => {
                 self.included(file, hosts, item.as_deref())
             }
-            Event::Message { text } => self.screen.line(Colour::Plain, text),
+            Event::Message { text } | Event::Question { text } => self.screen.line(Colour::Plain, text),
             Event::Meta { text } if self.settings.verbosity >= 2 => {
                 self.screen.line(Colour::Plain, &format!("META: {text}"));
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::Event;
 
@@ -41,12 +41,23 @@ impl Progress {
                 self.bar.reset_elapsed();
             }
             Event::HostFinished(_) => self.done += 1,
+            Event::Asked { .. } | Event::Question { .. } => {
+                // What is typed is not to be drawn over.
+                self.bar.set_draw_target(ProgressDrawTarget::hidden());
+                // A terminal that cannot be written to shows no line either.
+                let _ = console::Term::stderr().clear_line();
+                return;
+            }
+            Event::Answered { .. } | Event::ItemFinished(_) => {}
             Event::Progress { host, message, .. } => self.note = format!("[{host}] {message}"),
             Event::Recap { .. } | Event::Interrupted => {
                 self.bar.finish_and_clear();
                 return;
             }
             _ => return,
+        }
+        if self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_message(format!(
             "{} ({}/{} hosts) {}",

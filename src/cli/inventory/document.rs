@@ -33,6 +33,10 @@ pub fn write(
             let style = Style { flow_leaves: false, anchors: true, ..Style::default() };
             yaml::dump(document, &style).map_err(failed)
         }
+        Form::Toml if is_empty(document) => {
+            // Ansible ends with this exit code too, and says nothing.
+            Err(Error::new("there is nothing to show: a TOML document would be empty").into())
+        }
         Form::Toml => Ok(toml::to_string(&table(document)?)
             .map_err(|error| unrepresentable(&error.to_string()))?),
         Form::Json | Form::Text => {
