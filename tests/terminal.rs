@@ -130,10 +130,8 @@ fn a_pause_takes_what_is_typed_and_goes_on_early_with_ctrl_c_and_c() {
 
 #[test]
 fn a_pause_is_aborted_with_ctrl_c_and_a() {
-    let (shown, ended_well) = paused(&[
-        ("What now:", "\x03"),
-        ("Press 'C' to continue the play or 'A' to abort", "xA"),
-    ]);
+    let (shown, ended_well) =
+        paused(&[("What now:", "\x03"), ("Press 'C' to continue the play or 'A' to abort", "xA")]);
     assert!(!ended_well, "{shown}");
     assert!(shown.contains("user requested abort!"), "{shown}");
     assert!(!shown.contains("the end"), "{shown}");

@@ -247,6 +247,7 @@ pub async fn place(
     };
     let mut arguments = arguments_of(placement);
     arguments.insert("source_checksum".to_owned(), json!(checksum));
+    arguments.insert("diff_limit".to_owned(), json!(context.session.diff_limit));
     arguments.extend(extra);
     let file = || match &source {
         Source::Bytes(bytes) => FileSource::Bytes(bytes.clone()),

@@ -147,6 +147,7 @@ impl K8s {
                 after_header: name,
                 before: before.as_ref().map(essence).as_ref().map(yaml).unwrap_or_default(),
                 after: yaml(&essence(&after)),
+                ..Diff::default()
             });
         }
         Ok((changed, after))

@@ -90,6 +90,7 @@ fn outcome(put: &[Put], shows: bool) -> Result<Outcome, Error> {
                         after_header: name.clone(),
                         before: text(before),
                         after: text(after),
+                        ..Diff::default()
                     });
                 }
             }

@@ -130,7 +130,9 @@ async fn go_on_or_abort(keyboard: &mut Keyboard, context: &Context) -> Result<()
     loop {
         match keyboard.key().await {
             Key::Byte(b'c' | b'C') => return Ok(()),
-            Key::Byte(b'a' | b'A') | Key::End => return Err(Error::failed("user requested abort!")),
+            Key::Byte(b'a' | b'A') | Key::End => {
+                return Err(Error::failed("user requested abort!"));
+            }
             _ => {}
         }
     }

@@ -23,6 +23,8 @@ pub struct Session {
     pub guard: Guard,
     /// Clusters that are connected to, by where their kubeconfig comes from.
     pub clusters: Mutex<HashMap<String, Api>>,
+    /// Bytes of a file that is not too large to be shown as a diff.
+    pub diff_limit: u64,
 }
 
 /// The other hosts of the inventory.
@@ -36,8 +38,14 @@ pub trait Hosts: Send + Sync {
 }
 
 impl Session {
-    pub fn new(pool: Arc<Pool>, events: Events, hosts: Arc<dyn Hosts>, run: guard::Run) -> Self {
-        let guard = Guard::new(run);
-        Self { pool, events, hosts, undo: Undo::default(), guard, clusters: Mutex::default() }
+    pub fn new(
+        pool: Arc<Pool>,
+        events: Events,
+        hosts: Arc<dyn Hosts>,
+        run: guard::Run,
+        diff_limit: u64,
+    ) -> Self {
+        let (guard, undo, clusters) = (Guard::new(run), Undo::default(), Mutex::default());
+        Self { pool, events, hosts, undo, guard, clusters, diff_limit }
     }
 }

@@ -137,6 +137,7 @@ impl Common {
             limit: self.limit.last().cloned(),
             check: self.check,
             diff: self.diff || config.flag("DIFF_ALWAYS"),
+            diff_limit: number("MAX_FILE_SIZE_FOR_DIFF").unwrap_or(u64::MAX),
             forks: self
                 .forks
                 .unwrap_or_else(|| number("DEFAULT_FORKS").unwrap_or(5).max(1) as usize),

@@ -73,6 +73,8 @@ pub struct Settings {
     pub skip_tags: Vec<String>,
     pub check: bool,
     pub diff: bool,
+    /// Bytes of a file that is not too large to be shown as a diff.
+    pub diff_limit: u64,
     /// Hosts at work at the same time.
     pub forks: usize,
     pub verbosity: u8,

@@ -27,6 +27,10 @@ use crate::vars::{BatchVars, Layer, Manager, TaskLayers, reserved};
 /// Playbooks with their paths.
 pub type Playbooks = Vec<(PathBuf, Vec<Play>)>;
 
+/// So many hosts of a batch keep their connections from task to task, or as many as there are
+/// forks: each is a process, and some files that are open.
+const CONNECTIONS: usize = 200;
+
 impl Run {
     pub(super) fn start(
         prepared: Prepared,
@@ -40,7 +44,13 @@ impl Run {
         let pool = Arc::new(Pool::new(PoolSettings::default()));
         let hosts =
             Directory { settings: settings.clone(), manager: manager.clone(), pool: pool.clone() };
-        let session = Arc::new(Session::new(pool, events.clone(), Arc::new(hosts), guarding));
+        let session = Arc::new(Session::new(
+            pool,
+            events.clone(),
+            Arc::new(hosts),
+            guarding,
+            settings.diff_limit,
+        ));
         let stats = Mutex::new(IndexMap::new());
         let lost = Mutex::default();
         let stepping = Stepping::new(settings.start_at_task.clone(), settings.step);
@@ -134,7 +144,8 @@ impl Run {
                 continue;
             }
             // Hosts of earlier batches and plays may be needed again, but not all of them at once.
-            self.session.pool.keep_at_most(self.settings.forks.max(batch.len()));
+            let connections = self.settings.forks.max(batch.len().min(CONNECTIONS));
+            self.session.pool.keep_at_most(connections);
             let all = everyone.clone();
             let mut batch = Batch::new(self, play, batch, all, prompted.clone())?;
             self.events.emit(started(batch.hosts.clone()));

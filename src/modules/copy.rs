@@ -18,9 +18,6 @@ use super::mode::Mode;
 use super::process::Process;
 use super::{Context, Diff, Failure, Module, Outcome};
 
-/// Larger files are not shown as a diff.
-const MAX_DIFF: u64 = 100 * 1024;
-
 /// Puts a file in its place when its contents differ.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +33,9 @@ pub struct Copy {
     original_basename: Option<String>,
     /// What the diff calls the new file.
     diff_header: Option<String>,
+    /// Bytes of a file that is not too large to be shown as a diff (MAX_FILE_SIZE_FOR_DIFF).
+    #[serde(default = "no_limit")]
+    diff_limit: u64,
     #[serde(default)]
     backup: Flag,
     #[serde(default = "Flag::yes")]
@@ -118,10 +118,8 @@ impl Copy {
             let Some(src) = &self.src else {
                 return Ok(Outcome::default().with("needs_source", true));
             };
-            if context.diff
-                && let Some(diff) = self.diff(src, &dest)
-            {
-                outcome = outcome.with_diff(diff);
+            if context.diff {
+                outcome = outcome.with_diff(self.diff(src, &dest));
             }
             outcome = self.place(src, &dest, outcome, old.is_some(), context)?;
             if context.check && !self.remote_src.0 {
@@ -247,22 +245,47 @@ impl Copy {
             .with("stderr", output.stderr))
     }
 
-    fn diff(&self, src: &Path, dest: &Path) -> Option<Diff> {
-        let text = |path: &Path| -> Option<String> {
-            match fs::metadata(path) {
-                Err(_) => Some(String::new()),
-                Ok(metadata) if metadata.len() > MAX_DIFF => None,
-                Ok(_) => fs::read_to_string(path).ok(),
-            }
-        };
+    fn diff(&self, src: &Path, dest: &Path) -> Diff {
         let after = self.diff_header.clone().or_else(|| self.original_basename.clone());
-        Some(Diff {
+        let mut diff = Diff {
             before_header: if dest.exists() { dest.display().to_string() } else { String::new() },
             after_header: after.unwrap_or_else(|| dest.display().to_string()),
-            before: text(dest)?,
-            after: text(src)?,
-        })
+            ..Diff::default()
+        };
+        match self.shown(dest) {
+            Ok(text) => diff.before = text,
+            Err(Unshown::Large) => diff.skipped.dst_larger = Some(self.diff_limit),
+            Err(Unshown::Binary) => diff.skipped.dst_binary = Some(1),
+        }
+        match self.shown(src) {
+            Ok(text) => diff.after = text,
+            Err(Unshown::Large) => diff.skipped.src_larger = Some(self.diff_limit),
+            Err(Unshown::Binary) => diff.skipped.src_binary = Some(1),
+        }
+        diff
     }
+
+    /// The text of a file; a file that is not there is empty.
+    fn shown(&self, path: &Path) -> Result<String, Unshown> {
+        match fs::metadata(path) {
+            Err(_) => Ok(String::new()),
+            Ok(metadata) if metadata.len() > self.diff_limit => Err(Unshown::Large),
+            Ok(_) => match fs::read_to_string(path) {
+                Ok(text) if !text.contains('\0') => Ok(text),
+                _ => Err(Unshown::Binary),
+            },
+        }
+    }
+}
+
+/// Why a file is not shown in a diff.
+enum Unshown {
+    Large,
+    Binary,
+}
+
+fn no_limit() -> u64 {
+    u64::MAX
 }
 
 #[cfg(test)]

@@ -121,6 +121,7 @@ impl Module for IniFile {
             after_header: header,
             before: shown(before),
             after: shown(edit.text),
+            ..Diff::default()
         });
         if !context.check && self.path.exists() {
             let (owner, group, mode) = (self.owner.clone(), self.group.clone(), self.mode.clone());

@@ -182,6 +182,7 @@ impl KnownHosts {
             after_header: path,
             before: text.to_owned(),
             after: lines.concat(),
+            ..Diff::default()
         }
     }
 

@@ -152,6 +152,22 @@ pub struct Diff {
     pub after_header: String,
     pub before: String,
     pub after: String,
+    #[serde(flatten)]
+    pub skipped: SkippedDiff,
+}
+
+/// Which sides of a diff are not shown, under Ansible's names: because they are larger than so
+/// many bytes, or no texts (1).
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SkippedDiff {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst_binary: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src_binary: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst_larger: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src_larger: Option<u64>,
 }
 
 impl Outcome {

@@ -81,6 +81,7 @@ impl TextFile {
                 after_header: header,
                 before: self.text.clone(),
                 after: new.to_owned(),
+                ..Diff::default()
             });
         }
         Ok(outcome.with("msg", msg))

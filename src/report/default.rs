@@ -9,7 +9,7 @@ use super::colour::Colour;
 use super::dump::{self, Form, is_set};
 use super::options::{Callback, Format};
 use super::screen::Screen;
-use super::{Reporter, Settings, diff, json};
+use super::{Reporter, Settings, json};
 use crate::events::{
     CustomStats, Delegate, EXPLANATION, Event, HostResult, RUN, Stats, Status, TaskInfo,
 };
@@ -70,7 +70,7 @@ impl DefaultReporter {
     }
 
     fn result(&mut self, outcome: &HostResult, is_item: bool) {
-        let changes = diff::of(outcome, self.screen.palette);
+        let changes = self.screen.diff(outcome);
         if !changes.is_empty() {
             self.show_header();
             self.screen.out(&changes);
@@ -270,7 +270,7 @@ impl DefaultReporter {
         self.show_header();
         let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
         let text = format!("included: {file} for {}{item}", hosts.join(", "));
-        self.screen.line(Colour::Skipped, &text);
+        self.screen.line(Colour::Included, &text);
     }
 
     fn recap(&self, stats: &[(String, Stats)], custom: &CustomStats) {
@@ -355,7 +355,9 @@ impl Reporter for DefaultReporter {
             Event::Included { file, hosts, item, .. } => {
                 self.included(file, hosts, item.as_deref())
             }
-            Event::Message { text } | Event::Question { text } => self.screen.line(Colour::Plain, text),
+            Event::Message { text } | Event::Question { text } => {
+                self.screen.line(Colour::Plain, text)
+            }
             Event::Meta { text } if self.settings.verbosity >= 2 => {
                 self.screen.line(Colour::Plain, &format!("META: {text}"));
             }

@@ -1,6 +1,6 @@
 //! A module's `diff` as `--diff` shows it.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use similar::TextDiff;
 
 use super::colour::{Colour, Palette};
@@ -8,37 +8,65 @@ use super::dump::is_set;
 use super::json;
 use crate::events::HostResult;
 
-/// What a result says of its changes; it is shown where it is asked for.
-pub fn of(outcome: &HostResult, palette: Palette) -> String {
+/// What a result says of its changes, with so many lines around each; it is shown where it is
+/// asked for.
+pub fn of(outcome: &HostResult, context: usize, palette: &Palette) -> String {
     match outcome.result.get("diff") {
         Some(changes) if outcome.task.diff && is_set(&outcome.result, "changed") => {
-            render(changes, palette)
+            render(changes, context, palette)
         }
         _ => String::new(),
     }
 }
 
 /// The text for one result's `diff`: one object, or a list of them.
-fn render(diff: &Json, palette: Palette) -> String {
+fn render(diff: &Json, context: usize, palette: &Palette) -> String {
     match diff {
-        Json::Array(diffs) => diffs.iter().map(|one| render(one, palette)).collect(),
+        Json::Array(diffs) => diffs.iter().map(|one| render(one, context, palette)).collect(),
         Json::Object(fields) => {
             if let Some(prepared) = fields.get("prepared").and_then(Json::as_str) {
                 return format!("{prepared}\n");
             }
+            let skipped = skipped(fields);
+            if !skipped.is_empty() {
+                return skipped;
+            }
             let (Some(before), Some(after)) = (fields.get("before"), fields.get("after")) else {
                 return String::new();
             };
-            unified(
-                &as_text(before),
-                &as_text(after),
-                &header("before", fields.get("before_header")),
-                &header("after", fields.get("after_header")),
-                palette,
-            )
+            let (before, after) = (as_text(before), as_text(after));
+            if before == after {
+                return String::new();
+            }
+            let diff = TextDiff::from_lines(&before, &after);
+            let text = diff
+                .unified_diff()
+                .context_radius(context)
+                .missing_newline_hint(true)
+                .header(
+                    &header("before", fields.get("before_header")),
+                    &header("after", fields.get("after_header")),
+                )
+                .to_string();
+            coloured(&text, palette)
         }
         _ => String::new(),
     }
+}
+
+/// Why there is nothing to be compared.
+fn skipped(fields: &Map<String, Json>) -> String {
+    let sides = [("dst", "destination"), ("src", "source")];
+    let binary = sides.iter().filter(|(side, _)| fields.contains_key(&format!("{side}_binary")));
+    let mut out: String = binary
+        .map(|(_, name)| format!("diff skipped: {name} file appears to be binary\n"))
+        .collect();
+    for (side, name) in sides {
+        if let Some(limit) = fields.get(&format!("{side}_larger")) {
+            out += &format!("diff skipped: {name} file size is greater than {limit}\n");
+        }
+    }
+    out
 }
 
 /// A state given as a mapping is compared as its JSON.
@@ -57,19 +85,9 @@ fn header(side: &str, name: Option<&Json>) -> String {
     }
 }
 
-fn unified(before: &str, after: &str, from: &str, to: &str, palette: Palette) -> String {
-    if before == after {
-        return String::new();
-    }
-    let diff = TextDiff::from_lines(before, after);
-    let text = diff
-        .unified_diff()
-        .context_radius(3)
-        .missing_newline_hint(true)
-        .header(from, to)
-        .to_string();
+fn coloured(diff: &str, palette: &Palette) -> String {
     let mut out = String::new();
-    for line in text.lines() {
+    for line in diff.lines() {
         let colour = match line.as_bytes().first() {
             Some(b'+') => Colour::DiffAdd,
             Some(b'-') => Colour::DiffRemove,

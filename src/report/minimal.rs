@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::colour::Colour;
 use super::dump::{self, Form};
 use super::screen::Screen;
-use super::{Reporter, Settings, diff, json};
+use super::{Reporter, Settings, json};
 use crate::events::{Event, HostResult, Status};
 
 /// Modules whose output is shown as it is.
@@ -24,7 +24,7 @@ impl MinimalReporter {
     }
 
     fn result(&self, outcome: &HostResult) {
-        self.screen.out(&diff::of(outcome, self.screen.palette));
+        self.screen.out(&self.screen.diff(outcome));
         let host = &outcome.host;
         let (state, colour) = match outcome.status {
             Status::Ok => ("SUCCESS", Colour::Ok),

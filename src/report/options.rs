@@ -1,5 +1,6 @@
 //! Which reporter writes, and how: the settings of Ansible's callback plugins.
 
+use super::colour::Colours;
 use crate::settings::Config;
 use crate::source;
 
@@ -55,23 +56,9 @@ pub struct Look {
     pub custom_stats: bool,
     pub check_mode_markers: bool,
     pub task_path_on_failure: bool,
-}
-
-impl Default for Look {
-    fn default() -> Self {
-        Self {
-            callback: Callback::Default,
-            format: Format::Json,
-            pretty: None,
-            ok_hosts: true,
-            skipped_hosts: true,
-            failed_to_stderr: false,
-            per_host_start: false,
-            custom_stats: false,
-            check_mode_markers: false,
-            task_path_on_failure: false,
-        }
-    }
+    pub colours: Colours,
+    /// Lines of a diff that are shown around each change.
+    pub diff_context: usize,
 }
 
 impl Look {
@@ -112,6 +99,13 @@ impl Look {
             per_host_start: flag("SHOW_PER_HOST_START").unwrap_or(false),
             check_mode_markers: flag("CHECK_MODE_MARKERS").unwrap_or(false),
             task_path_on_failure: flag("SHOW_TASK_PATH_ON_FAILURE").unwrap_or(false),
+            colours: Colours::of(&setting)?,
+            diff_context: {
+                let lines = setting("DIFF_CONTEXT").unwrap_or_default();
+                lines.parse().map_err(|_| {
+                    format!("DIFF_CONTEXT is '{lines}', which is no number of lines")
+                })?
+            },
         })
     }
 }
@@ -122,13 +116,17 @@ mod tests {
 
     fn look(pairs: &[(&str, &str)]) -> Result<Look, String> {
         Look::read(|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            let given = pairs.iter().find(|(key, _)| *key == name);
+            given.map(|(_, value)| (*value).to_owned()).or_else(|| Config::default().text(name))
         })
     }
 
     #[test]
     fn nothing_said_is_the_default() {
-        assert_eq!(look(&[]), Ok(Look::default()));
+        let look = look(&[]).expect("a look");
+        assert_eq!((look.callback, look.format), (Callback::Default, Format::Json));
+        assert!(look.ok_hosts && look.skipped_hosts && !look.failed_to_stderr);
+        assert_eq!(look.diff_context, 3);
     }
 
     #[test]

@@ -8,13 +8,16 @@ use serde_json::{Map, Value as Json};
 
 use super::Settings;
 use super::colour::{Colour, Palette};
+use super::diff;
 use super::log::{Level, Log};
 use super::progress::Progress;
-use crate::events::Event;
+use crate::events::{Event, HostResult};
 
 /// The terminal, or the files that stand in for it.
 pub struct Screen {
     pub palette: Palette,
+    /// Lines of a diff that are shown around each change.
+    diff_context: usize,
     columns: usize,
     progress: Option<Progress>,
     log: Option<Log>,
@@ -25,12 +28,18 @@ pub struct Screen {
 impl Screen {
     pub fn new(settings: &Settings) -> Self {
         Self {
-            palette: Palette { enabled: settings.colour },
+            palette: Palette(settings.colour.then(|| settings.look.colours.clone())),
+            diff_context: settings.look.diff_context,
             columns: settings.columns,
             progress: settings.live.then(Progress::new),
             log: settings.log.clone(),
             told: Mutex::default(),
         }
+    }
+
+    /// What a result says of its changes, where that is asked for.
+    pub fn diff(&self, outcome: &HostResult) -> String {
+        diff::of(outcome, self.diff_context, &self.palette)
     }
 
     /// Whether there is a live line.

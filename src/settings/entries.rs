@@ -40,6 +40,16 @@ const fn entry(
     Entry { name, environment, ini, kind, default }
 }
 
+/// The colour of a part of the output.
+const fn colour(
+    name: &'static str,
+    environment: &'static [&'static str],
+    ini: &'static [(&'static str, &'static str)],
+    default: &'static str,
+) -> Entry {
+    entry(name, environment, ini, Kind::Text, default)
+}
+
 /// In the order of their names.
 pub static ENTRIES: &[Entry] = &[
     entry(
@@ -141,6 +151,27 @@ pub static ENTRIES: &[Entry] = &[
         Kind::Paths,
         "~/.ansible/collections:/usr/share/ansible/collections",
     ),
+    colour("COLOR_CHANGED", &["ANSIBLE_COLOR_CHANGED"], &[("colors", "changed")], "yellow"),
+    colour("COLOR_DEBUG", &["ANSIBLE_COLOR_DEBUG"], &[("colors", "debug")], "dark gray"),
+    colour("COLOR_DIFF_ADD", &["ANSIBLE_COLOR_DIFF_ADD"], &[("colors", "diff_add")], "green"),
+    colour("COLOR_DIFF_LINES", &["ANSIBLE_COLOR_DIFF_LINES"], &[("colors", "diff_lines")], "cyan"),
+    colour(
+        "COLOR_DIFF_REMOVE",
+        &["ANSIBLE_COLOR_DIFF_REMOVE"],
+        &[("colors", "diff_remove")],
+        "red",
+    ),
+    colour("COLOR_ERROR", &["ANSIBLE_COLOR_ERROR"], &[("colors", "error")], "red"),
+    colour("COLOR_INCLUDED", &["ANSIBLE_COLOR_INCLUDED"], &[("colors", "included")], "cyan"),
+    colour("COLOR_OK", &["ANSIBLE_COLOR_OK"], &[("colors", "ok")], "green"),
+    colour("COLOR_SKIP", &["ANSIBLE_COLOR_SKIP"], &[("colors", "skip")], "cyan"),
+    colour(
+        "COLOR_UNREACHABLE",
+        &["ANSIBLE_COLOR_UNREACHABLE"],
+        &[("colors", "unreachable")],
+        "bright red",
+    ),
+    colour("COLOR_WARN", &["ANSIBLE_COLOR_WARN"], &[("colors", "warn")], "bright purple"),
     entry(
         "CONNECTION_PASSWORD_FILE",
         &["ANSIBLE_CONNECTION_PASSWORD_FILE"],

@@ -137,6 +137,8 @@ async fn of_too_many_connections_the_one_unused_for_longest_is_closed() {
     let first = pool.agent(&hosts[0], None).await.unwrap().hello().scratch.clone();
     let second = pool.agent(&hosts[1], None).await.unwrap().hello().scratch.clone();
     pool.agent(&hosts[0], None).await.unwrap();
+    // The next batch begins.
+    pool.keep_at_most(2);
     pool.agent(&hosts[2], None).await.unwrap();
     await_that("one of three ends", || sshd.connections().len() == 2);
     assert_eq!(pool.agent(&hosts[0], None).await.unwrap().hello().scratch, first);

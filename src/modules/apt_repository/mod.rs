@@ -111,6 +111,7 @@ fn diff(name: &str, before: &BTreeMap<String, String>, after: &BTreeMap<String, 
         after_header: header(after),
         before: before.get(name).cloned().unwrap_or_default(),
         after: after.get(name).cloned().unwrap_or_default(),
+        ..Diff::default()
     }
 }
 

@@ -90,6 +90,7 @@ impl Module for AuthorizedKey {
                     after_header: target.display().to_string(),
                     before,
                     after,
+                    ..Diff::default()
                 });
             }
         }

@@ -146,6 +146,7 @@ impl Module for Cron {
                     after_header: header,
                     before: table.existing.clone(),
                     after: table.render(),
+                    ..Diff::default()
                 });
             }
         }
@@ -306,6 +307,7 @@ impl Cron {
                 after_header: "/dev/null".to_owned(),
                 before: table.existing.clone(),
                 after: String::new(),
+                ..Diff::default()
             });
         }
         Ok(outcome)

@@ -130,6 +130,7 @@ impl Restore<'_> {
             after_header: shown,
             before: text(before),
             after: text(after),
+            ..Diff::default()
         }
     }
 }

@@ -80,6 +80,7 @@ fn with_diffs(
                 after_header: path.clone(),
                 before: old,
                 after: new.clone(),
+                ..Diff::default()
             });
         }
     }

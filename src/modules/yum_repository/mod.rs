@@ -138,7 +138,13 @@ impl Module for YumRepository {
             .with("state", if present { "present" } else { "absent" });
         let header = path.display().to_string();
         let (before_header, after_header) = (header.clone(), header);
-        outcome = outcome.with_diff(Diff { before_header, after_header, before, after });
+        outcome = outcome.with_diff(Diff {
+            before_header,
+            after_header,
+            before,
+            after,
+            ..Diff::default()
+        });
         Ok(outcome)
     }
 }
