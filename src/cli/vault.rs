@@ -189,8 +189,9 @@ fn chosen(config: &Config, sources: Sources, id: Option<&str>) -> Result<(String
     }
     let (id, password) = vault.password(id.as_deref()).ok_or_else(|| {
         let id = id.as_deref().unwrap_or_default();
+        let known = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
         Failed::from(format!(
-            "Did not find a match for --encrypt-vault-id={id} in the known vault-ids {ids:?}"
+            "Did not find a match for --encrypt-vault-id={id} in the known vault-ids [{known}]"
         ))
     })?;
     Ok((id.to_owned(), password.clone()))

@@ -51,11 +51,18 @@ impl Sources {
                 found.push((name, password));
                 continue;
             }
-            match from_path(&expanded(&source), &name, &found) {
+            let path = expanded(&source);
+            let password = is_executable(&path)
+                .map_err(|reason| ("Error getting vault password file", reason))
+                .and_then(|program| {
+                    if program { from_program(&path, &name) } else { from_file(&path, &found) }
+                        .map_err(|reason| ("Error in vault password file loading", reason))
+                });
+            match password {
                 Ok(password) => found.push((name, password)),
-                Err(reason) => {
+                Err((what, reason)) => {
                     let id = id.as_deref().unwrap_or("None");
-                    warnings.push(format!("Error getting vault password file ({id}): {reason}"));
+                    warnings.push(format!("{what} ({id}): {reason}"));
                     failed = Some(reason);
                 }
             }
@@ -111,7 +118,7 @@ fn prompt(
     given(first.expose(), "Invalid vault password was provided".to_owned())
 }
 
-fn from_path(path: &Path, id: &str, found: &[(String, Secret)]) -> Result<Secret, String> {
+fn is_executable(path: &Path) -> Result<bool, String> {
     let shown = path.display();
     let Ok(metadata) = path.metadata() else {
         return Err(format!("The vault password file {shown} was not found"));
@@ -119,9 +126,11 @@ fn from_path(path: &Path, id: &str, found: &[(String, Secret)]) -> Result<Secret
     if metadata.is_dir() {
         return Err(format!("The vault password file provided '{shown}' can not be a directory"));
     }
-    if metadata.permissions().mode() & 0o111 != 0 {
-        return from_program(path, id);
-    }
+    Ok(metadata.permissions().mode() & 0o111 != 0)
+}
+
+fn from_file(path: &Path, found: &[(String, Secret)]) -> Result<Secret, String> {
+    let shown = path.display();
     let unreadable =
         |reason: String| format!("Could not read vault password file {shown}: {reason}");
     let mut bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;

@@ -248,6 +248,14 @@ mod tests {
     }
 
     #[test]
+    fn a_plus_before_a_value_is_left_out() {
+        assert_eq!(expression("[-2.5, +2.5, 1 + 2.5]"), "[-2.5,  2.5, 1 + 2.5]");
+        assert_eq!(expression("+a if b is not c else +1"), " a if b is not c else  1");
+        assert_eq!(expression("a[0] + (b) + 'c' + d"), "(a|__item(0)) + (b) + 'c' + d");
+        assert_eq!(expression("a is divisibleby +2"), "a is divisibleby +2");
+    }
+
+    #[test]
     fn times_are_subtracted_by_a_filter() {
         assert_eq!(
             expression("((a | to_datetime) - (b|to_datetime)).days"),

@@ -197,6 +197,12 @@ impl<'a> Writer<'a> {
                     self.copy(&mut out);
                     operand = Comparison::from(out.len());
                 }
+                (Some(TokenKind::Symbol), "+") if self.begins_operand() => {
+                    // minijinja knows no sign of this kind, and it changes nothing.
+                    let (gap, _) = self.take();
+                    out.push_str(gap);
+                    out.push(' ');
+                }
                 (Some(TokenKind::Symbol), symbol) if !matches!(symbol, "(" | "[" | "{") => {
                     self.copy(&mut out);
                 }
@@ -205,6 +211,18 @@ impl<'a> Writer<'a> {
         }
         operand.end(&mut out);
         out
+    }
+
+    /// Whether a value is to come next: the last token is neither one nor the end of one.
+    fn begins_operand(&self) -> bool {
+        let last = self.next.checked_sub(1).and_then(|last| self.tokens.get(last));
+        last.is_none_or(|token| match (token.kind, &self.text[token.range.clone()]) {
+            (TokenKind::Symbol, word) => !matches!(word, ")" | "]" | "}"),
+            (TokenKind::Name, word) => {
+                matches!(word, "and" | "or" | "not" | "in" | "is" | "if" | "elif" | "else")
+            }
+            _ => false,
+        })
     }
 
     /// The name of a filter or test, and its arguments if it has brackets.
