@@ -14,7 +14,6 @@ mod etcd_snapshot;
 mod fail;
 mod fetch;
 pub mod files;
-mod gather_facts;
 mod group_by;
 pub mod guard;
 mod include_vars;

@@ -319,9 +319,11 @@ impl Names for Checker<'_> {
         let validate: Box<dyn Fn(Json) -> Result<(), String>> = match found {
             Found::Action(spec) => Box::new(spec.validate),
             Found::Module(spec) => Box::new(spec.validate),
-            Found::Include | Found::IncludeRole | Found::Meta | Found::External(_) => {
-                Box::new(|_| Ok(()))
-            }
+            Found::Include
+            | Found::IncludeRole
+            | Found::Facts
+            | Found::Meta
+            | Found::External(_) => Box::new(|_| Ok(())),
         };
         Some(Module { free_form: found.free_form(), arguments: found.arguments(), validate })
     }

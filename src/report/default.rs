@@ -205,7 +205,7 @@ impl DefaultReporter {
         let asked =
             self.settings.verbosity > 0 || is_set(&outcome.result, "_ansible_verbose_always");
         // Facts are too many to be shown.
-        if asked && outcome.task.module != "setup" {
+        if asked && !matches!(outcome.task.module.as_str(), "setup" | "gather_facts") {
             format!(" => {}", self.dump(outcome))
         } else {
             String::new()
