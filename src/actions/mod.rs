@@ -130,7 +130,9 @@ impl From<TemplateError> for Error {
 impl From<ConnectionError> for Error {
     fn from(error: ConnectionError) -> Self {
         match error {
-            ConnectionError::Become(msg) => Self::Failed(Failure::new(msg)),
+            ConnectionError::Become(msg) | ConnectionError::Missing(msg) => {
+                Self::Failed(Failure::new(msg))
+            }
             ConnectionError::Unreachable(msg) | ConnectionError::Agent(msg) => {
                 Self::Unreachable(msg)
             }

@@ -37,6 +37,9 @@ struct External {
     /// It reads them as `name=value` words, not as JSON.
     #[serde(default)]
     words: bool,
+    /// Its result has what it wrote to stderr too, as that of every job.
+    #[serde(default)]
+    in_background: bool,
     #[serde(default)]
     no_log: bool,
     #[serde(default)]
@@ -60,7 +63,12 @@ pub fn run(arguments: Json, context: &Context) -> Result<Map<String, Json>, Fail
             process.arg(file).in_context(context).run()
         })
         .map_err(|failure| explain(failure, &module.name))?;
-    Ok(interpret(output))
+    let stderr = output.stderr.clone();
+    let mut result = interpret(output);
+    if module.in_background && !stderr.is_empty() && !result.contains_key("module_stderr") {
+        result.insert("stderr".to_owned(), stderr.into());
+    }
+    Ok(result)
 }
 
 /// Makes the file executable under the module's name and writes its arguments beside it.

@@ -47,6 +47,7 @@ impl FactModules {
         mut arguments: Map<String, Json>,
         templar: &Templar,
         scope: &Arc<dyn Scope>,
+        there: &Arc<dyn Scope>,
     ) -> Result<Self, Failure> {
         arguments.retain(|_, value| !value.is_null());
         let names = names(run, templar, scope)?;
@@ -74,7 +75,7 @@ impl FactModules {
                 own.entry(argument).or_insert(value);
             }
             let limit = limit.filter(|_| !own.contains_key("gather_timeout"));
-            let invocation = Invocation::on_host(run, &short, own, templar, scope)?;
+            let invocation = Invocation::on_host(run, &short, own, templar, there)?;
             Ok(FactModule { name, invocation, limit })
         };
         let modules = names.into_iter().map(&mut module).collect::<Result<_, Failure>>()?;

@@ -59,11 +59,13 @@ pub enum Invocation {
 }
 
 impl Invocation {
+    /// `there` has the variables of the host that it runs on.
     pub fn of(
         run: &Run,
         task: &Task,
         templar: &Templar,
         scope: &Arc<dyn Scope>,
+        there: &Arc<dyn Scope>,
     ) -> Result<Self, Failure> {
         let name = module_name(task, templar, scope)?;
         let Some(found) = run.catalogue.find(&name) else {
@@ -97,7 +99,7 @@ impl Invocation {
                 }
             }
             catalogue::Found::Facts => {
-                Self::Facts(FactModules::of(run, task, arguments, templar, scope)?)
+                Self::Facts(FactModules::of(run, task, arguments, templar, scope, there)?)
             }
             catalogue::Found::Meta => return Err(Failure::new("meta tasks are not run on hosts")),
             catalogue::Found::Action(spec) => Self::Action { spec, arguments },
@@ -106,7 +108,7 @@ impl Invocation {
                 Self::Module { spec, arguments }
             }
             catalogue::Found::External(path) => {
-                Self::external(name.into_owned(), path, arguments, templar, scope)
+                Self::external(name.into_owned(), path, arguments, templar, there)
             }
         })
     }
@@ -117,12 +119,12 @@ impl Invocation {
         name: &str,
         arguments: Map<String, Json>,
         templar: &Templar,
-        scope: &Arc<dyn Scope>,
+        there: &Arc<dyn Scope>,
     ) -> Result<Self, Failure> {
         match run.catalogue.find(name) {
             Some(catalogue::Found::Module(spec)) => Ok(Self::Module { spec, arguments }),
             Some(catalogue::Found::External(path)) => {
-                Ok(Self::external(name.to_owned(), path, arguments, templar, scope))
+                Ok(Self::external(name.to_owned(), path, arguments, templar, there))
             }
             _ => Err(Failure::new(format!(
                 "The module {name} was not found in configured module paths"
@@ -135,10 +137,10 @@ impl Invocation {
         path: PathBuf,
         arguments: Map<String, Json>,
         templar: &Templar,
-        scope: &Arc<dyn Scope>,
+        there: &Arc<dyn Scope>,
     ) -> Self {
         let name_of = "{{ ansible_python_interpreter | default('') }}";
-        let python = templar.render_text(name_of, None, scope).ok();
+        let python = templar.render_text(name_of, None, there).ok();
         let python = python.map(|value| template::python_text(&value));
         let python = python.filter(|name| !name.is_empty() && !name.starts_with("auto"));
         Self::External { name, path, python, arguments }

@@ -159,8 +159,8 @@ pub fn first_found(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
             }
         }
     }
-    let found =
-        names.iter().find_map(|name| find(request, &["files", "templates", "vars", "tasks"], name));
+    let folder = request.context.search_folder();
+    let found = names.iter().find_map(|name| find(request, &[&folder], name));
     match found {
         Some(path) => Ok(vec![Value::from(path.display().to_string())]),
         None if skip => Ok(Vec::new()),
