@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::connection::text_variable;
 use super::fact_modules::FactModules;
 use super::interrupt::Interrupt;
 use super::result::{self, Result as TaskResult};
@@ -104,7 +105,14 @@ impl Invocation {
             catalogue::Found::Meta => return Err(Failure::new("meta tasks are not run on hosts")),
             catalogue::Found::Action(spec) => Self::Action { spec, arguments },
             catalogue::Found::Module(spec) => {
-                arguments.retain(|_, value| !value.is_null());
+                if !spec.null_is_meant {
+                    arguments.retain(|_, value| !value.is_null());
+                }
+                if spec.name == "async_status"
+                    && let Some(folder) = text_variable(templar, there, &["ansible_async_dir"])?
+                {
+                    arguments.insert("_async_dir".to_owned(), json!(folder));
+                }
                 Self::Module { spec, arguments }
             }
             catalogue::Found::External(path) => {

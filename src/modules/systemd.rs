@@ -86,7 +86,7 @@ impl Module for Systemd {
         let offline = shown.is_none();
         let status = shown.unwrap_or_default();
         let mut outcome = Outcome::default().with("name", name.clone());
-        let mut changed = self.mask(context, name, &status)?;
+        let mut changed = self.mask(context, name)?;
         let known = match status.get("LoadState") {
             Some(state) => state != "not-found",
             None => offline && self.has_file(context, name)?,
@@ -157,33 +157,30 @@ impl Systemd {
         Ok(output.stdout.contains(name))
     }
 
-    fn mask(
-        &self,
-        context: &Context,
-        name: &str,
-        status: &BTreeMap<String, String>,
-    ) -> Result<bool, Failure> {
+    fn mask(&self, context: &Context, name: &str) -> Result<bool, Failure> {
         let Some(Flag(masked)) = self.masked else {
             return Ok(false);
         };
-        if status.get("LoadState").is_some_and(|state| state == "masked") == masked {
+        let is = self.systemctl(context, &["is-enabled", name])?.stdout.trim() == "masked";
+        if is == masked {
             return Ok(false);
         }
         if !context.check {
             let verb = if masked { "mask" } else { "unmask" };
-            self.must(context, &[verb, name], &format!("Unable to {verb} {name}"))?;
+            let what = format!("Failed to {verb} the service ({name})");
+            self.must(context, &[verb, name], &what)?;
         }
         Ok(true)
     }
 
     fn enable(&self, context: &Context, name: &str, enabled: bool) -> Result<bool, Failure> {
-        let output = self.systemctl(context, &["is-enabled", name])?;
-        let is = matches!(
-            output.stdout.trim(),
-            "enabled" | "enabled-runtime" | "alias" | "static" | "indirect" | "generated"
-        );
+        let output = self.systemctl(context, &["is-enabled", "-l", name])?;
+        let said = output.stdout.trim();
+        // Until the next start alone, or by way of another unit: there is more to enable.
+        let partly = matches!(said, "enabled-runtime" | "indirect" | "alias");
+        let is = output.success() && !partly;
         // A static unit has nothing to enable.
-        if is == enabled || (output.stdout.trim() == "static" && !enabled) {
+        if is == enabled || (said == "static" && !enabled) {
             return Ok(false);
         }
         if !context.check {

@@ -7,6 +7,7 @@ pub(super) mod platform;
 mod python;
 mod resources;
 mod subset;
+mod systemd;
 mod user;
 mod virtualization;
 
@@ -50,10 +51,12 @@ impl Module for Setup {
         let minimum = subset.wants_minimum();
         let mut facts = Map::new();
         std::thread::scope(|scope| {
-            // Those two wait for other programs meanwhile.
+            // Those wait for other programs meanwhile.
             let python = minimum.then(|| scope.spawn(|| gathered(python::gather)));
             let network =
                 subset.wants("network").then(|| scope.spawn(|| gathered(network::gather)));
+            let systemd =
+                subset.wants("systemd").then(|| scope.spawn(|| gathered(systemd::gather)));
             let take = |from: Option<ScopedJoinHandle<Map<String, Json>>>| {
                 from.and_then(|thread| thread.join().ok()).unwrap_or_default()
             };
@@ -71,6 +74,7 @@ impl Module for Setup {
             subset.reduce(&mut facts);
             facts.extend(of_virtual.unwrap_or_default());
             facts.extend(take(network));
+            facts.extend(take(systemd));
             facts.extend(hardware.unwrap_or_default());
         });
         facts.insert(

@@ -61,7 +61,7 @@ const MINIMUM: [Part; 18] = [
 
 /// The other families, the parts that belong to them, and the parts of the minimum that
 /// are gathered with them.
-const FAMILIES: [(&str, &[&str], &[&str]); 3] = [
+const FAMILIES: [(&str, &[&str], &[&str]); 4] = [
     (
         "hardware",
         &[
@@ -81,6 +81,7 @@ const FAMILIES: [(&str, &[&str], &[&str]); 3] = [
         &["interfaces", "default_ipv4", "default_ipv6", "all_ipv4_addresses", "all_ipv6_addresses"],
         &["platform", "distribution"],
     ),
+    ("systemd", &[], &[]),
     (
         "virtual",
         &[
@@ -114,7 +115,7 @@ impl<'a> Subset<'a> {
         match names.find(|word| !known(word)) {
             Some(word) => Err(Failure::new(format!(
                 "Bad subset '{word}' given to Ansible. gather_subset options allowed: all, min, \
-                 hardware, network, virtual, {}",
+                 hardware, network, systemd, virtual, {}",
                 MINIMUM.map(|part| part.name).join(", ")
             ))),
             None => Ok(Self { words }),
@@ -191,11 +192,11 @@ mod tests {
     #[test]
     fn families_and_parts_are_wanted_as_ansible_reads_the_words() {
         for (given, expected) in [
-            ("all", "hardware,network,virtual,min"),
+            ("all", "hardware,network,systemd,virtual,min"),
             ("!all", "min"),
             ("!hardware", "min"),
             ("network", "network,min"),
-            ("all,!network", "hardware,virtual,min"),
+            ("all,!network", "hardware,systemd,virtual,min"),
             ("!hardware,network", "network,min"),
             ("!network,network", "network,min"),
             ("!all,!min", ""),
