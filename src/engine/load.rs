@@ -187,6 +187,7 @@ impl Prepared {
                 port: settings.port,
                 timeout: settings.timeout,
                 private_key: settings.private_key.as_ref().map(|path| path.display().to_string()),
+                password: settings.password.clone(),
             },
             inject_facts: settings.inject_facts,
             merge_hashes: settings.merge_hashes,
