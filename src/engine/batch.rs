@@ -576,15 +576,16 @@ impl<'a> Batch<'a> {
     }
 
     fn keep_facts(&self, task: &Task, done: &Finished, hosts: &[String]) {
-        // set_fact and include_vars say by their effects what becomes of their variables.
-        if !done.effects.is_empty() {
+        // set_fact and include_vars say by their effects what becomes of their variables;
+        // what a task found that failed is not kept.
+        if !done.effects.is_empty() || result::has_failed(&done.result) {
             return;
         }
         let Some(Json::Object(facts)) = done.result.get("ansible_facts") else {
             return;
         };
-        let gathered = task.module == "gather_facts" && !result::flag(&done.result, "failed");
-        let gathered = gathered.then(|| (GATHERED.to_owned(), Value::from(true)));
+        let gathered =
+            (task.module == "gather_facts").then(|| (GATHERED.to_owned(), Value::from(true)));
         for host in hosts {
             let facts = facts.iter().map(|(name, v)| (name.clone(), template::from_json(v)));
             self.run.add_facts(host, facts.chain(gathered.clone()));

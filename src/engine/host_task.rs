@@ -163,7 +163,7 @@ impl HostTask<'_> {
         let Some(looping) = &self.task.loop_ else {
             return Ok(None);
         };
-        match loops::items(self.run.templar(), looping, scope) {
+        match loops::items(self.run.templar(), looping, &self.task.module, scope) {
             Ok(items) => Ok(Some(items)),
             Err(_) if matches!(self.false_condition(scope), Ok(Some(_))) => Ok(None),
             Err(failure) => Err(failure),

@@ -34,7 +34,6 @@ impl Batch<'_> {
             role: task.role.clone(),
             roles: self.roles.clone(),
             search: self.search(task),
-            folder: folder_of(&task.module),
             keywords: Some(task.keywords.clone()),
         };
         self.run.manager.task_scope(host, vars, &layers)
@@ -109,15 +108,6 @@ impl Batch<'_> {
         folders.extend(own);
         folders.insert(self.play.directory());
         folders.into_iter().collect()
-    }
-}
-
-/// Where Ansible looks for files of a task beside the plain place, by the module's name.
-fn folder_of(module: &str) -> &'static str {
-    match module {
-        name if name.contains("template") => "templates",
-        name if name.contains("var") => "vars",
-        _ => "files",
     }
 }
 

@@ -15,9 +15,6 @@ use crate::source::Span;
 /// Under this name a template's own context is found by filters.
 const HANDLE: &str = "__context";
 
-/// The variable by which a scope says in which folder files of a task's kind are.
-pub const SEARCH_FOLDER: &str = "_ansible_search_folder";
-
 /// How many variables may stand in each other's templates.
 const MAX_DEPTH: usize = 60;
 
@@ -74,13 +71,6 @@ impl Context {
             .collect();
         paths.push(self.templar.settings().playbook_dir.clone());
         paths
-    }
-
-    /// The folder in them that files of the task's kind are in.
-    pub fn search_folder(self: &Arc<Self>) -> String {
-        let folder = self.variable(SEARCH_FOLDER);
-        let folder = folder.and_then(|folder| folder.as_str().map(str::to_owned));
-        folder.filter(|folder| !folder.is_empty()).unwrap_or_else(|| "files".to_owned())
     }
 
     /// The same variables, after some others.

@@ -45,7 +45,6 @@ use indexmap::IndexMap;
 use crate::source::{Node, Yaml};
 
 pub use charset::Charset;
-pub use context::SEARCH_FOLDER;
 pub use error::TemplateError;
 pub use file::FileOptions;
 pub use filters::paths::normal as normal_path;

@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use super::scope::TaskScope;
 use super::{ConnectionVars, Manager};
 use crate::inventory::short_name;
-use crate::template::{SEARCH_FOLDER, Scope, Value, Variable};
+use crate::template::{Scope, Value, Variable};
 
 /// What holds for the whole run.
 #[derive(Clone, Debug, Default)]
@@ -141,7 +141,6 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
             let search = scope.place().search.iter();
             search.map(|path| Value::from(path.display().to_string())).collect()
         }
-        SEARCH_FOLDER => Value::from(scope.place().folder),
         "role_names" | "ansible_play_role_names" => list(&batch.role_names),
         "ansible_dependent_role_names" => list(&batch.dependent_role_names),
         "ansible_role_names" => {

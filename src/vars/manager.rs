@@ -46,8 +46,6 @@ pub struct TaskLayers {
     pub roles: Vec<Arc<Role>>,
     /// Folders where the task's files are looked for, nearest first.
     pub search: Vec<PathBuf>,
-    /// The folder in them that files of its kind are in.
-    pub folder: &'static str,
     /// Those of the task, which its connection follows.
     pub keywords: Option<Arc<Keywords>>,
     /// Levels 12 to 14: play vars, prompts, vars_files; highest first.
@@ -161,7 +159,6 @@ impl Manager {
         let place = TaskPlace {
             role: role.cloned(),
             search: layers.search.clone(),
-            folder: layers.folder,
             keywords: layers.keywords.clone(),
         };
         TaskScope::new(self.clone(), host, batch.clone(), place, stack)

@@ -29,8 +29,6 @@ pub struct TaskPlace {
     pub role: Option<Arc<Role>>,
     /// Folders where its files are looked for, nearest first.
     pub search: Vec<PathBuf>,
-    /// The folder in them that files of its kind are in.
-    pub folder: &'static str,
     /// None where no task runs.
     pub keywords: Option<Arc<Keywords>>,
 }
@@ -105,12 +103,7 @@ impl TaskScope {
     /// The same scope without what only the connection of the task tells.
     pub(super) fn outside_task(&self) -> Self {
         let role = self.place.role.clone();
-        let place = TaskPlace {
-            role,
-            keywords: None,
-            search: self.place.search.clone(),
-            folder: self.place.folder,
-        };
+        let place = TaskPlace { role, search: self.place.search.clone(), keywords: None };
         Self { place: Arc::new(place), ..self.clone() }
     }
 
