@@ -218,8 +218,9 @@ impl Heard {
         }
         let surplus = self.pending.len().saturating_sub(WINDOW);
         if surplus > 0 {
-            let at = self.pending.ceil_char_boundary(surplus);
-            self.pending.drain(..at);
+            let mut ends = surplus..=self.pending.len();
+            let end = ends.find(|at| self.pending.is_char_boundary(*at));
+            self.pending.drain(..end.unwrap_or(surplus));
         }
     }
 }
