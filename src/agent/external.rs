@@ -204,6 +204,10 @@ mod tests {
     use super::*;
 
     fn run_script(script: &str, check: bool) -> Result<Map<String, Json>, Failure> {
+        run_with(script, check, false)
+    }
+
+    fn run_with(script: &str, check: bool, job: bool) -> Result<Map<String, Json>, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let executable = folder.path().join("blob");
         fs::write(&executable, script).unwrap();
@@ -211,9 +215,17 @@ mod tests {
         fs::create_dir(&scratch).unwrap();
         let context = Context { check, scratch, ..Context::default() };
         let arguments = json!({
-            "name": "greet", "executable": executable, "arguments": {"who": "w1"}
+            "name": "greet", "executable": executable, "arguments": {"who": "w1"},
+            "in_background": job
         });
         run(arguments, &context)
+    }
+
+    #[test]
+    fn what_a_module_wrote_to_stderr_is_in_the_result_of_a_job_alone() {
+        let script = "#!/bin/sh\necho careful >&2\necho '{\"changed\": true}'";
+        assert_eq!(run_with(script, false, true).unwrap()["stderr"], "careful\n");
+        assert_eq!(run_with(script, false, false).unwrap().get("stderr"), None);
     }
 
     #[test]

@@ -153,7 +153,7 @@ mod tests {
     fn a_part_may_be_asked_for_alone_and_an_unknown_one_is_refused() {
         let facts = gather(json!({"gather_subset": "!all,!min,network"}));
         assert!(facts.get("ansible_interfaces").is_some());
-        assert!(facts.get("ansible_kernel").is_none() && facts.get("ansible_mounts").is_none());
+        assert!(facts.get("ansible_user_id").is_none() && facts.get("ansible_mounts").is_none());
         let facts = gather(json!({"gather_subset": ["!all", "!min", "distribution"]}));
         assert!(facts.get("ansible_distribution").is_some());
         let setup: Setup =
