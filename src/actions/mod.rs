@@ -14,7 +14,6 @@ mod etcd_snapshot;
 mod fail;
 mod fetch;
 pub mod files;
-mod gather_facts;
 mod group_by;
 pub mod guard;
 mod include_vars;
@@ -132,7 +131,9 @@ impl From<TemplateError> for Error {
 impl From<ConnectionError> for Error {
     fn from(error: ConnectionError) -> Self {
         match error {
-            ConnectionError::Become(msg) => Self::Failed(Failure::new(msg)),
+            ConnectionError::Become(msg) | ConnectionError::Missing(msg) => {
+                Self::Failed(Failure::new(msg))
+            }
             ConnectionError::Unreachable(msg) | ConnectionError::Agent(msg) => {
                 Self::Unreachable(msg)
             }

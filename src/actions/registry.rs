@@ -5,10 +5,9 @@ use serde_json::Value as Json;
 
 use super::{
     Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
-    fail, fetch, gather_facts, group_by, include_vars, k8s, k8s_export, k8s_info, k8s_restore,
-    kubectl_drain, pause, precheck, raw, reboot, rollback_plan, script, set_fact, set_stats,
-    synchronize, template, unarchive, upgrade_guard, uri, validate_argument_spec,
-    wait_for_connection,
+    fail, fetch, group_by, include_vars, k8s, k8s_export, k8s_info, k8s_restore, kubectl_drain,
+    pause, precheck, raw, reboot, rollback_plan, script, set_fact, set_stats, synchronize,
+    template, unarchive, upgrade_guard, uri, validate_argument_spec, wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, args, argument_names, coerced};
 
@@ -96,7 +95,6 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<etcd_snapshot::EtcdSnapshot>(),
     ActionSpec::of::<fail::Fail>(),
     ActionSpec::of::<fetch::Fetch>(),
-    ActionSpec::of::<gather_facts::GatherFacts>(),
     ActionSpec::of::<group_by::GroupBy>(),
     ActionSpec::of::<include_vars::IncludeVars>(),
     ActionSpec::of::<k8s::K8s>(),

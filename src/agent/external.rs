@@ -37,6 +37,9 @@ struct External {
     /// It reads them as `name=value` words, not as JSON.
     #[serde(default)]
     words: bool,
+    /// Its result has what it wrote to stderr too, as that of every job.
+    #[serde(default)]
+    in_background: bool,
     #[serde(default)]
     no_log: bool,
     #[serde(default)]
@@ -60,7 +63,12 @@ pub fn run(arguments: Json, context: &Context) -> Result<Map<String, Json>, Fail
             process.arg(file).in_context(context).run()
         })
         .map_err(|failure| explain(failure, &module.name))?;
-    Ok(interpret(output))
+    let stderr = output.stderr.clone();
+    let mut result = interpret(output);
+    if module.in_background && !stderr.is_empty() && !result.contains_key("module_stderr") {
+        result.insert("stderr".to_owned(), stderr.into());
+    }
+    Ok(result)
 }
 
 /// Makes the file executable under the module's name and writes its arguments beside it.
@@ -196,6 +204,10 @@ mod tests {
     use super::*;
 
     fn run_script(script: &str, check: bool) -> Result<Map<String, Json>, Failure> {
+        run_with(script, check, false)
+    }
+
+    fn run_with(script: &str, check: bool, job: bool) -> Result<Map<String, Json>, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let executable = folder.path().join("blob");
         fs::write(&executable, script).unwrap();
@@ -203,9 +215,17 @@ mod tests {
         fs::create_dir(&scratch).unwrap();
         let context = Context { check, scratch, ..Context::default() };
         let arguments = json!({
-            "name": "greet", "executable": executable, "arguments": {"who": "w1"}
+            "name": "greet", "executable": executable, "arguments": {"who": "w1"},
+            "in_background": job
         });
         run(arguments, &context)
+    }
+
+    #[test]
+    fn what_a_module_wrote_to_stderr_is_in_the_result_of_a_job_alone() {
+        let script = "#!/bin/sh\necho careful >&2\necho '{\"changed\": true}'";
+        assert_eq!(run_with(script, false, true).unwrap()["stderr"], "careful\n");
+        assert_eq!(run_with(script, false, false).unwrap().get("stderr"), None);
     }
 
     #[test]

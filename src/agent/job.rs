@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::protocol::{Job, Request};
 use super::scratch::private_file;
-use super::work;
+use super::{external, work};
 use crate::modules::{Failure, async_status, process};
 
 /// The argument that makes the program a job.
@@ -86,7 +86,10 @@ pub fn run(folder: &Path) -> i32 {
 
 fn finish(folder: &Path) -> io::Result<()> {
     let path = folder.join("request");
-    let request: Request = serde_json::from_slice(&fs::read(&path)?)?;
+    let mut request: Request = serde_json::from_slice(&fs::read(&path)?)?;
+    if request.module == external::NAME {
+        request.arguments.insert("in_background".to_owned(), json!(true));
+    }
     // It may hold secrets, and nobody needs it any more.
     fs::remove_file(&path)?;
     let limit = request.job.as_ref().map_or(0, |job| job.limit);

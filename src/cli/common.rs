@@ -179,6 +179,7 @@ impl Common {
             roles_path: config.paths("DEFAULT_ROLES_PATH"),
             module_path,
             gathering: gathering(config)?,
+            facts_modules: config.list("FACTS_MODULES"),
             fact_cache: fact_cache(config)?,
             flush_cache: self.flush_cache,
             retry_files: config

@@ -142,7 +142,9 @@ impl HostTask<'_> {
             return Ok(None);
         }
         self.delegate(scope, once)?;
-        let invocation = Invocation::of(self.run, self.task, self.run.templar(), scope)?;
+        let there = self.there(scope, once);
+        let templar = self.run.templar();
+        let invocation = Invocation::of(self.run, self.task, templar, scope, &there)?;
         let context: Context = self.context(scope, once)?;
         Ok(match invoke::request(&invocation) {
             Some((name, arguments, files)) if files.is_empty() => {

@@ -8,6 +8,7 @@ use futures::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value as Json;
 
 use super::connection::Resolver;
+use super::fact_modules::GATHERED;
 use super::failures::Broke;
 use super::handlers::Handlers;
 use super::host_task::{Finished, HostTask};
@@ -19,7 +20,7 @@ use crate::actions::Effect;
 use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
 use crate::playbook::{Block, Item, Play, Role, RoleTasks, Task};
 use crate::source::Node;
-use crate::template::{self, Scope, Variable};
+use crate::template::{self, Scope, Value, Variable};
 use crate::vars::Layer;
 
 /// The state of a batch while its play runs.
@@ -542,7 +543,7 @@ impl<'a> Batch<'a> {
             Some(host) if delegates => vec![host.clone()],
             _ => targets.to_vec(),
         };
-        self.keep_facts(done, &learning(&done.delegated_to));
+        self.keep_facts(task, done, &learning(&done.delegated_to));
         for (delegated, effect) in &done.effects {
             self.apply(effect, &learning(delegated));
         }
@@ -574,17 +575,20 @@ impl<'a> Batch<'a> {
         self.flag(node, &scope)
     }
 
-    fn keep_facts(&self, done: &Finished, hosts: &[String]) {
-        // set_fact and include_vars say by their effects what becomes of their variables.
-        if !done.effects.is_empty() {
+    fn keep_facts(&self, task: &Task, done: &Finished, hosts: &[String]) {
+        // set_fact and include_vars say by their effects what becomes of their variables;
+        // what a task found that failed is not kept.
+        if !done.effects.is_empty() || result::has_failed(&done.result) {
             return;
         }
         let Some(Json::Object(facts)) = done.result.get("ansible_facts") else {
             return;
         };
+        let gathered =
+            (task.module == "gather_facts").then(|| (GATHERED.to_owned(), Value::from(true)));
         for host in hosts {
             let facts = facts.iter().map(|(name, v)| (name.clone(), template::from_json(v)));
-            self.run.add_facts(host, facts);
+            self.run.add_facts(host, facts.chain(gathered.clone()));
         }
     }
 

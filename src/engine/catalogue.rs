@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use super::fact_modules;
 use crate::actions::{self, ActionSpec};
 use crate::modules::{self, ModuleSpec};
 use crate::playbook::ROLE_ARGUMENTS;
@@ -31,6 +32,8 @@ pub enum Found {
     /// include_tasks
     Include,
     IncludeRole,
+    /// gather_facts
+    Facts,
     Meta,
 }
 
@@ -69,6 +72,7 @@ impl Catalogue {
         match name {
             "include_tasks" => Some(Found::Include),
             "include_role" => Some(Found::IncludeRole),
+            "gather_facts" => Some(Found::Facts),
             "meta" => Some(Found::Meta),
             _ => actions::find(name)
                 .map(Found::Action)
@@ -87,10 +91,16 @@ impl Catalogue {
     }
 
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            ["include_tasks", "import_tasks", "include_role", "import_role", "meta"]
-                .map(str::to_owned)
-                .to_vec();
+        let mut names: Vec<String> = [
+            "include_tasks",
+            "import_tasks",
+            "include_role",
+            "import_role",
+            "gather_facts",
+            "meta",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         names.extend(actions::names().map(str::to_owned));
         names.extend(modules::names().map(str::to_owned));
         names.extend(self.external().keys().chain(self.configured.keys()).cloned());
@@ -104,7 +114,7 @@ impl Found {
             Self::Action(spec) => spec.free_form,
             Self::Module(spec) => spec.free_form,
             Self::Include | Self::Meta => Some("_raw_params"),
-            Self::External(_) | Self::IncludeRole => None,
+            Self::External(_) | Self::IncludeRole | Self::Facts => None,
         }
     }
 
@@ -115,6 +125,7 @@ impl Found {
             Self::Module(spec) => (spec.arguments)(),
             Self::Include => &["file", "apply", "_raw_params"],
             Self::IncludeRole => ROLE_ARGUMENTS,
+            Self::Facts => fact_modules::ARGUMENTS,
             Self::Meta => &["_raw_params"],
             Self::External(_) => &[],
         }

@@ -46,6 +46,8 @@ impl Resolver<'_> {
                 ConnectionKind::Ssh
             }
             Some("local" | "ansible.builtin.local") => ConnectionKind::Local,
+            Some("winrm" | "ansible.builtin.winrm") => ConnectionKind::Missing("winrm"),
+            Some("psrp" | "ansible.builtin.psrp") => ConnectionKind::Missing("psrp"),
             Some(other) => {
                 return Err(Failure::new(format!(
                     "{host}: the connection plugin '{other}' was not found; there are ssh and local"

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::batch::{Batch, Place};
+use super::fact_modules::GATHERED;
 use super::keywords::flag_of;
 use super::{Gathering, Run, Stop};
-use crate::playbook::{Keywords, Play, Task};
+use crate::playbook::{Keywords, Play, Task, normalise};
 use crate::source::{Node, Yaml};
 
-/// Runs `setup` on the batch unless the play says no.
+/// Runs `gather_facts` on the batch unless the play says no.
 pub async fn facts(run: &Run, play: &Play, batch: &mut Batch<'_>) -> Result<(), Stop> {
     let hosts = batch.alive();
     let task = task(play);
@@ -20,7 +21,7 @@ pub async fn facts(run: &Run, play: &Play, batch: &mut Batch<'_>) -> Result<(), 
         Some(Gathering::Explicit) => return Ok(()),
         // Facts that are known stay so.
         Some(Gathering::Smart) => {
-            let unknown = |host: &String| !run.manager.facts(host).contains_key("module_setup");
+            let unknown = |host: &String| !run.manager.facts(host).contains_key(GATHERED);
             hosts.into_iter().filter(unknown).collect()
         }
         Some(Gathering::Implicit) | None => hosts,
@@ -58,11 +59,11 @@ fn task(play: &Play) -> Task {
     .into_iter()
     .flatten()
     .collect();
-    let defaults = play.keywords.module_defaults.iter().filter_map(|defaults| {
-        let short = ["setup", "ansible.builtin.setup", "gather_facts"];
-        short.iter().find_map(|name| defaults.get(name))
-    });
-    for (key, value) in defaults.flat_map(|node| node.as_map().unwrap_or_default()) {
+    let defaults = play.keywords.module_defaults.iter();
+    let mut defaults = defaults.flat_map(|node| node.as_map().unwrap_or_default());
+    let is_ours = |name: &str| normalise(name) == "gather_facts";
+    let own = defaults.rfind(|(key, _)| key.as_str().is_some_and(is_ours));
+    for (key, value) in own.and_then(|(_, node)| node.as_map()).unwrap_or_default() {
         if !arguments.iter().any(|(known, _)| known.as_str() == key.as_str()) {
             arguments.push((key.clone(), value.clone()));
         }
@@ -71,6 +72,6 @@ fn task(play: &Play) -> Task {
     Task {
         name: Some(Node::new(Yaml::Str("Gathering Facts".to_owned()), play.span.clone())),
         arguments: Some(Node::new(Yaml::Map(arguments), play.span.clone())),
-        ..Task::new("setup", keywords, play.span.clone())
+        ..Task::new("gather_facts", keywords, play.span.clone())
     }
 }

@@ -163,7 +163,7 @@ impl HostTask<'_> {
         let Some(looping) = &self.task.loop_ else {
             return Ok(None);
         };
-        match loops::items(self.run.templar(), looping, scope) {
+        match loops::items(self.run.templar(), looping, &self.task.module, scope) {
             Ok(items) => Ok(Some(items)),
             Err(_) if matches!(self.false_condition(scope), Ok(Some(_))) => Ok(None),
             Err(failure) => Err(failure),
@@ -422,6 +422,14 @@ impl HostTask<'_> {
         Ok(())
     }
 
+    /// The variables of the host that the task runs on.
+    pub(super) fn there(&self, scope: &Arc<dyn Scope>, once: &Once) -> Arc<dyn Scope> {
+        match &once.delegated_to {
+            Some(target) => Arc::new(self.run.scope_of(target)),
+            None => scope.clone(),
+        }
+    }
+
     /// A name of whom the task is delegated to that comes out empty is wrong, whether or
     /// not the task is to run; one that is left out by `omit` is not.
     fn empty_delegate(&self, scope: &Arc<dyn Scope>) -> Option<Failure> {
@@ -460,7 +468,8 @@ impl HostTask<'_> {
     ) -> Result<(), Failure> {
         let templar = self.run.templar();
         self.delegate(dynamic, once)?;
-        let invocation = Invocation::of(self.run, self.task, templar, dynamic)?;
+        let there = self.there(dynamic, once);
+        let invocation = Invocation::of(self.run, self.task, templar, dynamic, &there)?;
         if let Invocation::Include(target) = &invocation {
             once.include = Some(Include {
                 target: target.clone(),

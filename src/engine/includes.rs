@@ -51,7 +51,7 @@ impl Batch<'_> {
                 }
                 // A file with a mistake in it ends the run, as in Ansible; one that is not
                 // there is a failure of the hosts that wanted it.
-                Err(error) if lies_elsewhere(&error, task) => {
+                Err(error) if error.ends_run || lies_elsewhere(&error, task) => {
                     return Err(Stop::Parse(error.to_string()));
                 }
                 Err(error) => {

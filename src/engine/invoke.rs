@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::connection::text_variable;
+use super::fact_modules::FactModules;
 use super::interrupt::Interrupt;
 use super::result::{self, Result as TaskResult};
 use super::{Run, catalogue};
@@ -51,16 +53,20 @@ pub enum Invocation {
         python: Option<String>,
         arguments: Map<String, Json>,
     },
+    /// gather_facts
+    Facts(FactModules),
     /// include_tasks: a file; include_role: the arguments, templated.
     Include(Target),
 }
 
 impl Invocation {
+    /// `there` has the variables of the host that it runs on.
     pub fn of(
         run: &Run,
         task: &Task,
         templar: &Templar,
         scope: &Arc<dyn Scope>,
+        there: &Arc<dyn Scope>,
     ) -> Result<Self, Failure> {
         let name = module_name(task, templar, scope)?;
         let Some(found) = run.catalogue.find(&name) else {
@@ -93,20 +99,59 @@ impl Invocation {
                     }
                 }
             }
+            catalogue::Found::Facts => {
+                Self::Facts(FactModules::of(run, task, arguments, templar, scope, there)?)
+            }
             catalogue::Found::Meta => return Err(Failure::new("meta tasks are not run on hosts")),
             catalogue::Found::Action(spec) => Self::Action { spec, arguments },
             catalogue::Found::Module(spec) => {
-                arguments.retain(|_, value| !value.is_null());
+                if !spec.null_is_meant {
+                    arguments.retain(|_, value| !value.is_null());
+                }
+                if spec.name == "async_status"
+                    && let Some(folder) = text_variable(templar, there, &["ansible_async_dir"])?
+                {
+                    arguments.insert("_async_dir".to_owned(), json!(folder));
+                }
                 Self::Module { spec, arguments }
             }
             catalogue::Found::External(path) => {
-                let name_of = "{{ ansible_python_interpreter | default('') }}";
-                let python = templar.render_text(name_of, None, scope).ok();
-                let python = python.map(|value| template::python_text(&value));
-                let python = python.filter(|name| !name.is_empty() && !name.starts_with("auto"));
-                Self::External { name: name.into_owned(), path, python, arguments }
+                Self::external(name.into_owned(), path, arguments, templar, there)
             }
         })
+    }
+
+    /// A module that runs on the host, by its short name.
+    pub fn on_host(
+        run: &Run,
+        name: &str,
+        arguments: Map<String, Json>,
+        templar: &Templar,
+        there: &Arc<dyn Scope>,
+    ) -> Result<Self, Failure> {
+        match run.catalogue.find(name) {
+            Some(catalogue::Found::Module(spec)) => Ok(Self::Module { spec, arguments }),
+            Some(catalogue::Found::External(path)) => {
+                Ok(Self::external(name.to_owned(), path, arguments, templar, there))
+            }
+            _ => Err(Failure::new(format!(
+                "The module {name} was not found in configured module paths"
+            ))),
+        }
+    }
+
+    fn external(
+        name: String,
+        path: PathBuf,
+        arguments: Map<String, Json>,
+        templar: &Templar,
+        there: &Arc<dyn Scope>,
+    ) -> Self {
+        let name_of = "{{ ansible_python_interpreter | default('') }}";
+        let python = templar.render_text(name_of, None, there).ok();
+        let python = python.map(|value| template::python_text(&value));
+        let python = python.filter(|name| !name.is_empty() && !name.starts_with("auto"));
+        Self::External { name, path, python, arguments }
     }
 }
 
@@ -167,7 +212,7 @@ fn known_arguments(
 }
 
 /// In Ansible's words; the explanation says what is undefined and where.
-fn of_argument(error: TemplateError) -> Failure {
+pub fn of_argument(error: TemplateError) -> Failure {
     let undefined = error.undefined;
     let mut failure = Failure::from(error);
     if undefined {
@@ -250,6 +295,7 @@ pub async fn run(invocation: &Invocation, context: &Context, interrupt: &Interru
                 action.await
             }
         }
+        Invocation::Facts(modules) => return modules.run(context).await,
         Invocation::Module { .. } | Invocation::External { .. } | Invocation::Include(_) => {
             match request(invocation) {
                 Some((name, arguments, files)) => context.module(name, arguments, files).await,
@@ -314,7 +360,7 @@ fn name_of(invocation: &Invocation) -> &str {
         Invocation::Action { spec, .. } => spec.name,
         Invocation::Module { spec, .. } => spec.name,
         Invocation::External { name, .. } => name,
-        Invocation::Include(_) => "",
+        Invocation::Facts(_) | Invocation::Include(_) => "",
     }
 }
 
@@ -341,6 +387,7 @@ pub fn request(invocation: &Invocation) -> Option<HostRequest> {
             let files = vec![("executable".to_owned(), FileSource::Path(path.clone()))];
             Some(("external", arguments, files))
         }
+        Invocation::Facts(modules) => modules.only().and_then(request),
         Invocation::Action { .. } | Invocation::Include(_) => None,
     }
 }

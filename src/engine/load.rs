@@ -187,6 +187,7 @@ impl Prepared {
                 port: settings.port,
                 timeout: settings.timeout,
                 private_key: settings.private_key.as_ref().map(|path| path.display().to_string()),
+                password: settings.password.clone(),
             },
             inject_facts: settings.inject_facts,
             merge_hashes: settings.merge_hashes,
@@ -319,9 +320,11 @@ impl Names for Checker<'_> {
         let validate: Box<dyn Fn(Json) -> Result<(), String>> = match found {
             Found::Action(spec) => Box::new(spec.validate),
             Found::Module(spec) => Box::new(spec.validate),
-            Found::Include | Found::IncludeRole | Found::Meta | Found::External(_) => {
-                Box::new(|_| Ok(()))
-            }
+            Found::Include
+            | Found::IncludeRole
+            | Found::Facts
+            | Found::Meta
+            | Found::External(_) => Box::new(|_| Ok(())),
         };
         Some(Module { free_form: found.free_form(), arguments: found.arguments(), validate })
     }

@@ -8,10 +8,20 @@ use crate::playbook::{Loop, LoopControl};
 use crate::template::{Scope, Templar, TemplateError, Value, Variable, python_text};
 use crate::vars::Layer;
 
-/// The items to go through, templated.
+/// Where Ansible looks for files of a task beside the plain place, by the module's name.
+fn folder_of(module: &str) -> &'static str {
+    match module {
+        name if name.contains("template") => "templates",
+        name if name.contains("var") => "vars",
+        _ => "files",
+    }
+}
+
+/// The items that a task with this module goes through, templated.
 pub fn items(
     templar: &Templar,
     looping: &Loop,
+    module: &str,
     scope: &Arc<dyn Scope>,
 ) -> Result<Vec<Value>, Failure> {
     let value = value_of(templar, &looping.node, scope)?;
@@ -45,7 +55,7 @@ pub fn items(
         }
         // Rows are lists here, whatever the lookup makes of them elsewhere.
         lookup => templar
-            .loop_items(lookup, value, scope)
+            .loop_items(lookup, value, folder_of(module), scope)
             .map(|items| items.into_iter().map(plain_row).collect())
             .map_err(|error| Failure::from(error.at(Some(&looping.node.span)))),
     }

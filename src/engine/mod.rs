@@ -7,6 +7,7 @@ mod catalogue;
 mod connection;
 mod custom_stats;
 mod debugger;
+mod fact_modules;
 mod failures;
 mod foreseen;
 mod gather;
@@ -130,6 +131,8 @@ pub struct Settings {
     /// Folders of modules beside those of the playbook.
     pub module_path: Vec<PathBuf>,
     pub gathering: Gathering,
+    /// The modules that gather facts; `smart` is the one for the host.
+    pub facts_modules: Vec<String>,
     pub fact_cache: Option<FactCache>,
     /// Forget the cached facts first.
     pub flush_cache: bool,

@@ -234,7 +234,7 @@ fn arguments(invocation: &Invocation) -> Option<&Map<String, Json>> {
         Invocation::Action { arguments, .. }
         | Invocation::Module { arguments, .. }
         | Invocation::External { arguments, .. } => Some(arguments),
-        Invocation::Include(_) => None,
+        Invocation::Facts(_) | Invocation::Include(_) => None,
     }
 }
 

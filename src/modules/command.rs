@@ -170,20 +170,15 @@ impl Invocation {
             }
         };
         let success = output.success();
-        let stamp =
-            |time: &ZonedDateTime| json!(time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string());
-        let micros = end.timestamp().as_microsecond() - start.timestamp().as_microsecond();
-        let outcome = self.outcome(
+        let mut outcome = self.outcome(
             true,
             &[
                 ("rc", json!(output.rc)),
                 ("stdout", json!(strip(output.stdout))),
                 ("stderr", json!(strip(output.stderr))),
-                ("start", stamp(start)),
-                ("end", stamp(end)),
-                ("delta", json!(delta(micros))),
             ],
         );
+        outcome.result.extend(times(start, end));
         if success {
             return Ok(outcome);
         }
@@ -271,6 +266,14 @@ pub(super) fn refused(msg: &str) -> Failure {
 }
 
 /// A duration as Python prints a `timedelta`: `0:00:00.008084`.
+/// When a command was begun and ended, and how long it took, as Python writes them.
+pub(super) fn times(start: &ZonedDateTime, end: &ZonedDateTime) -> [(String, Json); 3] {
+    let stamp = |time: &ZonedDateTime| json!(time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string());
+    let micros = end.timestamp().as_microsecond() - start.timestamp().as_microsecond();
+    [("start", stamp(start)), ("end", stamp(end)), ("delta", json!(delta(micros)))]
+        .map(|(name, value)| (name.to_owned(), value))
+}
+
 fn delta(micros: i64) -> String {
     let micros = micros.max(0);
     let seconds = micros / 1_000_000;

@@ -95,6 +95,12 @@ impl Copy {
                 return Err(Failure::new(format!("Source {} not found", src.display())));
             }
             (None, Some(src)) if src.is_dir() => return tree::copy(self, src, context),
+            (None, Some(src)) if !src.is_file() => {
+                let src = src.display();
+                return Err(Failure::new(format!(
+                    "Cannot copy invalid source '{src}': not a file"
+                )));
+            }
             (None, Some(src)) => files::checksum(src)
                 .map_err(|error| files::failed("cannot be read", src, &error))?,
             (None, None) => return Err(Failure::new("src (or content) is required")),

@@ -25,6 +25,7 @@ mod dpkg;
 mod dpkg_selections;
 mod etcd_snapshot;
 mod etcd_status;
+mod expect;
 mod file;
 pub mod files;
 mod find;
@@ -105,6 +106,8 @@ pub trait Module: DeserializeOwned + JsonSchema {
     const FREE_FORM: Option<&'static str> = None;
     /// It writes files, and so takes the arguments of [`security`] too.
     const WRITES_FILES: bool = false;
+    /// An argument that is null is not as one that is not given.
+    const NULL_IS_MEANT: bool = false;
     /// Arguments whose values are not shown.
     const SECRETS: &'static [&'static str] = &[];
 

@@ -144,7 +144,7 @@ impl Process {
                 let _ = child.wait();
             }
         }
-        groups().running.remove(&leader);
+        ended(leader);
         watched.map_err(|error| self.not_started(&error))
     }
 
@@ -346,17 +346,26 @@ fn groups() -> MutexGuard<'static, Groups> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the command unless its task has been stopped. The lock is held so that
-/// a stop either sees the new group or prevents it.
 fn start(command: &mut Command) -> io::Result<Child> {
+    start_by(|| command.spawn())
+}
+
+/// Starts a command, the leader of a group, unless its task has been stopped. The lock is
+/// held so that a stop either sees the new group or prevents it.
+pub(super) fn start_by(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
     let task = TASK.get();
     let mut groups = groups();
     if groups.closed || task.is_some_and(|id| groups.stopped.contains(&id)) {
         return Err(io::Error::new(io::ErrorKind::Interrupted, "the task was stopped"));
     }
-    let child = command.spawn()?;
+    let child = spawn()?;
     groups.running.insert(child.id(), task);
     Ok(child)
+}
+
+/// Notes that a group's leader has ended and was waited for.
+pub(super) fn ended(leader: u32) {
+    groups().running.remove(&leader);
 }
 
 /// Starts a command that no stop reaches; none is started once the task is stopped.
@@ -381,7 +390,7 @@ fn end_rest(leader: u32) {
     }
 }
 
-fn send(leader: u32, signal: Signal) {
+pub(super) fn send(leader: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
         // It may have ended by itself in between.
         let _ = kill_process_group(pid, signal);

@@ -15,6 +15,8 @@ use super::{Context, Failure, Module, Outcome, args, security};
 pub struct ModuleSpec {
     pub name: &'static str,
     pub free_form: Option<&'static str>,
+    /// An argument that is null is not as one that is not given.
+    pub null_is_meant: bool,
     /// Arguments whose values are not shown.
     pub secrets: &'static [&'static str],
     /// The names of all arguments, aliases included.
@@ -32,6 +34,7 @@ impl ModuleSpec {
         Self {
             name: M::NAME,
             free_form: M::FREE_FORM,
+            null_is_meant: M::NULL_IS_MEANT,
             secrets: M::SECRETS,
             arguments: module_arguments::<M>,
             validate: |mut arguments| {
@@ -122,6 +125,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::dpkg_selections::DpkgSelections>(),
     ModuleSpec::of::<super::etcd_snapshot::EtcdSnapshot>(),
     ModuleSpec::of::<super::etcd_status::EtcdStatus>(),
+    ModuleSpec::of::<super::expect::Expect>(),
     ModuleSpec::of::<super::file::File>(),
     ModuleSpec::of::<super::find::Find>(),
     ModuleSpec::of::<super::get_url::GetUrl>(),

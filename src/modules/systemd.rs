@@ -82,10 +82,15 @@ impl Module for Systemd {
             }
             return Ok(Outcome::default());
         };
-        let status = self.show(context, name)?;
+        let shown = self.show(context, name)?;
+        let offline = shown.is_none();
+        let status = shown.unwrap_or_default();
         let mut outcome = Outcome::default().with("name", name.clone());
-        let mut changed = self.mask(context, name, &status)?;
-        let known = status.get("LoadState").is_some_and(|state| state != "not-found");
+        let mut changed = self.mask(context, name)?;
+        let known = match status.get("LoadState") {
+            Some(state) => state != "not-found",
+            None => offline && self.has_file(context, name)?,
+        };
         if !known && (self.enabled.is_some() || self.state.is_some()) {
             return Err(Failure::new(format!("Could not find the requested service {name}: host")));
         }
@@ -93,7 +98,12 @@ impl Module for Systemd {
             changed |= self.enable(context, name, enabled.0)?;
             outcome = outcome.with("enabled", enabled.0);
         }
-        if let Some(state) = self.state {
+        if let Some(state) = self.state.filter(|_| offline) {
+            let warning = "Target is a chroot or systemd is offline. This can lead to false \
+                           positives or prevent the init system tools from working.";
+            let word = format!("{state:?}").to_lowercase();
+            outcome = outcome.with("state", word).with("warnings", json!([warning]));
+        } else if let Some(state) = self.state {
             changed |= self.set_state(context, name, state, &status)?;
             let word = if state == State::Stopped { "stopped" } else { "started" };
             outcome = outcome.with("state", word);
@@ -125,43 +135,52 @@ impl Systemd {
             .with("stderr", output.stderr.clone()))
     }
 
-    fn show(&self, context: &Context, name: &str) -> Result<BTreeMap<String, String>, Failure> {
-        let output = self.must(context, &["show", name], "systemctl show failed")?;
-        Ok(output
-            .stdout
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect())
-    }
-
-    fn mask(
+    /// What systemd knows of the unit; none where it does not run, as in a chroot.
+    fn show(
         &self,
         context: &Context,
         name: &str,
-        status: &BTreeMap<String, String>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        let output = self.must(context, &["show", name], "systemctl show failed")?;
+        let ignored =
+            |text: &str| text.contains("ignoring request") || text.contains("ignoring command");
+        if ignored(&output.stdout) || ignored(&output.stderr) {
+            return Ok(None);
+        }
+        let entries = output.stdout.lines().filter_map(|line| line.split_once('='));
+        Ok(Some(entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()))
+    }
+
+    /// Whether there is a file of the unit; systemd need not run for it to be found.
+    fn has_file(&self, context: &Context, name: &str) -> Result<bool, Failure> {
+        let output = self.systemctl(context, &["list-unit-files", &format!("{name}*")])?;
+        Ok(output.stdout.contains(name))
+    }
+
+    fn mask(&self, context: &Context, name: &str) -> Result<bool, Failure> {
         let Some(Flag(masked)) = self.masked else {
             return Ok(false);
         };
-        if status.get("LoadState").is_some_and(|state| state == "masked") == masked {
+        let is = self.systemctl(context, &["is-enabled", name])?.stdout.trim() == "masked";
+        if is == masked {
             return Ok(false);
         }
         if !context.check {
             let verb = if masked { "mask" } else { "unmask" };
-            self.must(context, &[verb, name], &format!("Unable to {verb} {name}"))?;
+            let what = format!("Failed to {verb} the service ({name})");
+            self.must(context, &[verb, name], &what)?;
         }
         Ok(true)
     }
 
     fn enable(&self, context: &Context, name: &str, enabled: bool) -> Result<bool, Failure> {
-        let output = self.systemctl(context, &["is-enabled", name])?;
-        let is = matches!(
-            output.stdout.trim(),
-            "enabled" | "enabled-runtime" | "alias" | "static" | "indirect" | "generated"
-        );
+        let output = self.systemctl(context, &["is-enabled", "-l", name])?;
+        let said = output.stdout.trim();
+        // Until the next start alone, or by way of another unit: there is more to enable.
+        let partly = matches!(said, "enabled-runtime" | "indirect" | "alias");
+        let is = output.success() && !partly;
         // A static unit has nothing to enable.
-        if is == enabled || (output.stdout.trim() == "static" && !enabled) {
+        if is == enabled || (said == "static" && !enabled) {
             return Ok(false);
         }
         if !context.check {

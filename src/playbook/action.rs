@@ -24,7 +24,6 @@ const ELSEWHERE: &[&str] = &[
     "apt_rpm",
     "capabilities",
     "dnf5",
-    "expect",
     "filesystem",
     "firewalld",
     "helm",

@@ -62,15 +62,17 @@ fn inside(role: &Path, file: PathBuf, node: &Node) -> Result<PathBuf, Error> {
     if real(&file).starts_with(real(role)) {
         return Ok(file);
     }
-    Err(node.span.error(format!(
+    let message = format!(
         "Failed to find '{}' as it is not inside the expected role path: '{}'",
         file.display(),
         role.display()
-    )))
+    );
+    Err(node.span.error(message).ending_run())
 }
 
 fn missing(folder: &str, name: &str, node: &Node) -> Error {
-    node.span.error(format!("Could not find specified file in role: {folder}/{name}"))
+    let message = format!("Could not find specified file in role: {folder}/{name}");
+    node.span.error(message).ending_run()
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -205,7 +205,8 @@ impl DefaultReporter {
         let asked =
             self.settings.verbosity > 0 || is_set(&outcome.result, "_ansible_verbose_always");
         // Facts are too many to be shown.
-        if asked && outcome.task.module != "setup" {
+        let of_facts = matches!(outcome.task.module.as_str(), "setup" | "gather_facts");
+        if asked && (!of_facts || outcome.result.contains_key("censored")) {
             format!(" => {}", self.dump(outcome))
         } else {
             String::new()

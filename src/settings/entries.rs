@@ -486,6 +486,13 @@ pub static ENTRIES: &[Entry] = &[
         "True",
     ),
     entry(
+        "FACTS_MODULES",
+        &["ANSIBLE_FACTS_MODULES"],
+        &[("defaults", "facts_modules")],
+        Kind::List,
+        "smart",
+    ),
+    entry(
         "HOST_KEY_CHECKING",
         &["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"],
         &[("defaults", "host_key_checking"), ("ssh_connection", "host_key_checking")],

@@ -21,11 +21,13 @@ pub struct Error {
     pub help: Option<String>,
     /// The file parses, but what it asks for is refused: another exit code in Ansible.
     pub refused: bool,
+    /// Of what an include brings: it ends the run, and not what its hosts do alone.
+    pub ends_run: bool,
 }
 
 impl Error {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), span: None, help: None, refused: false }
+        Self { message: message.into(), span: None, help: None, refused: false, ends_run: false }
     }
 
     pub fn at(span: Span, message: impl Into<String>) -> Self {
@@ -34,6 +36,10 @@ impl Error {
 
     pub fn refused(self) -> Self {
         Self { refused: true, ..self }
+    }
+
+    pub fn ending_run(self) -> Self {
+        Self { ends_run: true, ..self }
     }
 
     pub fn with_help(mut self, help: impl Into<String>) -> Self {

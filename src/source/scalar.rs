@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
 
 use super::Yaml;
@@ -52,8 +54,16 @@ pub fn tagged(tag: &str, text: &str) -> Option<Yaml> {
         ("float", Yaml::Int(number)) => Some(Yaml::Float(number as f64)),
         ("bool", value @ Yaml::Bool(_)) => Some(value),
         ("timestamp", _) => Some(Yaml::Str(text.to_owned())),
+        ("binary", _) => binary(text),
         _ => None,
     }
+}
+
+/// Bytes in base64 that are a text; nobody reads a template in them.
+fn binary(text: &str) -> Option<Yaml> {
+    let digits: String = text.split_whitespace().collect();
+    let bytes = STANDARD.decode(digits).ok()?;
+    String::from_utf8(bytes).ok().map(Yaml::Unsafe)
 }
 
 fn split_sign(text: &str) -> (i64, String) {
@@ -103,6 +113,13 @@ fn float(text: &str) -> Option<f64> {
 mod tests {
     use super::Yaml::{Bool, Float, Int, Null};
     use super::*;
+
+    #[test]
+    fn binary_is_the_text_that_its_bytes_are() {
+        assert_eq!(tagged("binary", "aGVs\n bG8=\n"), Some(Yaml::Unsafe("hello".to_owned())));
+        assert_eq!(tagged("binary", "R0lGODlhDAAMAIQAAP//9w=="), None);
+        assert_eq!(tagged("binary", "no base64!"), None);
+    }
 
     #[test]
     fn scalars_mean_what_they_mean_to_pyyaml() {

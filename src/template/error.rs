@@ -64,7 +64,13 @@ impl fmt::Display for TemplateError {
 
 impl From<TemplateError> for source::Error {
     fn from(error: TemplateError) -> Self {
-        Self { message: error.message, span: error.span, help: error.help, refused: false }
+        Self {
+            message: error.message,
+            span: error.span,
+            help: error.help,
+            refused: false,
+            ends_run: false,
+        }
     }
 }
 

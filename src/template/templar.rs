@@ -187,14 +187,19 @@ impl Templar {
         lookups::run(name, &Context::new(self.clone(), scope.clone()), terms, options)
     }
 
-    /// The items of a loop `with_NAME: value`.
+    /// The items of a loop `with_NAME: value`; `folder` is where files of its task are.
     pub fn loop_items(
         &self,
         name: &str,
         value: Value,
+        folder: &str,
         scope: &Arc<dyn Scope>,
     ) -> Result<Vec<Value>, TemplateError> {
-        self.lookup(name, lookups::listed(value)?, Vec::new(), scope)
+        let options = match name {
+            "first_found" => vec![(lookups::files::FOLDER.to_owned(), Value::from(folder))],
+            _ => Vec::new(),
+        };
+        self.lookup(name, lookups::listed(value)?, options, scope)
     }
 
     /// Whether a loop `with_NAME` is known.

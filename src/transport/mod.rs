@@ -50,6 +50,8 @@ pub struct Endpoint {
 pub enum ConnectionKind {
     Ssh,
     Local,
+    /// A plugin of Ansible's that is not here, by its name: whoever connects by it fails.
+    Missing(&'static str),
 }
 
 /// Whom to become on the host, and how.
@@ -67,6 +69,9 @@ pub struct Become {
 /// Why a host could not be spoken to. Ansible counts `Unreachable` apart from failures.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum ConnectionError {
+    /// There is no such way to a host here.
+    #[error("{0}")]
+    Missing(String),
     /// ssh does not get there: refused, unknown host key, wrong key, lost in the middle.
     #[error("{0}")]
     Unreachable(String),

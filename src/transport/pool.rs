@@ -217,6 +217,11 @@ impl Pool {
     }
 
     async fn link(&self, endpoint: &Endpoint) -> Result<Link, ConnectionError> {
+        if let ConnectionKind::Missing(name) = endpoint.connection {
+            let msg =
+                format!("the connection plugin '{name}' is not there: there are ssh and local");
+            return Err(ConnectionError::Missing(msg));
+        }
         if endpoint.connection == ConnectionKind::Local {
             let folder = match &self.settings.local_folder {
                 Some(folder) => folder.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::TaskScope;
 use crate::playbook::Keywords;
+use crate::secret::Secret;
 use crate::source::Node;
 use crate::template::{Scope, Value, Variable};
 
@@ -17,12 +18,15 @@ pub struct ConnectionVars {
     /// Seconds to wait for a connection.
     pub timeout: u64,
     pub private_key: Option<String>,
+    /// That of the login, which was typed or is in a file.
+    pub password: Option<Secret>,
 }
 
 /// Names of one thing; a task sees both when one is set.
 const ALIASES: &[(&str, &str)] = &[
     ("ansible_host", "ansible_ssh_host"),
     ("ansible_user", "ansible_ssh_user"),
+    ("ansible_password", "ansible_ssh_pass"),
     ("ansible_port", "ansible_ssh_port"),
     ("ansible_timeout", "ansible_ssh_timeout"),
     ("ansible_private_key_file", "ansible_ssh_private_key_file"),
@@ -34,11 +38,13 @@ const NAMES: &[&str] = &[
     "ansible_connection",
     "ansible_connection_user",
     "ansible_host",
+    "ansible_password",
     "ansible_pipelining",
     "ansible_port",
     "ansible_private_key_file",
     "ansible_shell_executable",
     "ansible_ssh_host",
+    "ansible_ssh_pass",
     "ansible_ssh_pipelining",
     "ansible_ssh_port",
     "ansible_ssh_private_key_file",
@@ -85,6 +91,7 @@ pub fn lookup(scope: &TaskScope, keywords: &Arc<Keywords>, name: &str) -> Option
         "ansible_private_key_file" | "ansible_ssh_private_key_file" => {
             Value::from(run.private_key.clone()?)
         }
+        "ansible_password" | "ansible_ssh_pass" => Value::from(run.password.as_ref()?.expose()),
         "ansible_pipelining" | "ansible_ssh_pipelining" => Value::from(false),
         "ansible_shell_executable" => Value::from("/bin/sh"),
         _ => return None,

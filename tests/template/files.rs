@@ -324,7 +324,7 @@ fn loops_get_the_items_of_their_lookup() {
     let templar = Templar::new(Settings::default());
     let items = |name: &str, yaml: &str| {
         let value = templar.render(&super::node(yaml), &scope(VARIABLES)).expect("renders");
-        let items = templar.loop_items(name, value, &scope(VARIABLES)).expect("items");
+        let items = templar.loop_items(name, value, "files", &scope(VARIABLES)).expect("items");
         to_json(&Value::from(items)).expect("JSON")
     };
     assert_eq!(items("items", "[1, [2, 3], '{{ list }}']"), json!([1, 2, 3, "a", "b"]));

@@ -6,6 +6,8 @@ mod network;
 pub(super) mod platform;
 mod python;
 mod resources;
+mod subset;
+mod systemd;
 mod user;
 mod virtualization;
 
@@ -17,6 +19,7 @@ use serde_json::{Map, Value as Json};
 
 use super::args::{Number, TextList};
 use super::{Context, Failure, Module, Outcome, glob};
+use subset::Subset;
 
 /// Gathers facts.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,31 +47,34 @@ impl Module for Setup {
     const NAME: &'static str = "setup";
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
-        self.refuse_unknown()?;
-        // What Ansible calls the minimum is always there unless it is named with a `!`.
-        let minimum = !self.without("min") || self.names_one_of(&MINIMUM);
+        let subset = Subset::of(&self.gather_subset.0)?;
+        let minimum = subset.wants_minimum();
         let mut facts = Map::new();
         std::thread::scope(|scope| {
-            // Those two wait for other programs meanwhile.
+            // Those wait for other programs meanwhile.
             let python = minimum.then(|| scope.spawn(|| gathered(python::gather)));
-            let wants_network = self.wants("network");
-            let network = wants_network.then(|| scope.spawn(|| gathered(network::gather)));
+            let network =
+                subset.wants("network").then(|| scope.spawn(|| gathered(network::gather)));
+            let systemd =
+                subset.wants("systemd").then(|| scope.spawn(|| gathered(systemd::gather)));
             let take = |from: Option<ScopedJoinHandle<Map<String, Json>>>| {
                 from.and_then(|thread| thread.join().ok()).unwrap_or_default()
             };
             if minimum {
                 platform::gather(&mut facts, &self.fact_path, &context.environment);
             }
-            let of_virtual = self.wants("virtual").then(|| gathered(virtualization::gather));
-            let hardware = self.wants("hardware").then(|| {
+            let of_virtual = subset.wants("virtual").then(|| gathered(virtualization::gather));
+            let hardware = subset.wants("hardware").then(|| {
                 gathered(|facts| {
                     resources::gather(facts);
                     machine::gather(facts);
                 })
             });
             facts.extend(take(python));
+            subset.reduce(&mut facts);
             facts.extend(of_virtual.unwrap_or_default());
             facts.extend(take(network));
+            facts.extend(take(systemd));
             facts.extend(hardware.unwrap_or_default());
         });
         facts.insert(
@@ -92,75 +98,7 @@ impl Module for Setup {
     }
 }
 
-/// Parts of the minimum that a task may name by themselves.
-const MINIMUM: [&str; 18] = [
-    "apparmor",
-    "caps",
-    "cmdline",
-    "date_time",
-    "distribution",
-    "dns",
-    "env",
-    "fips",
-    "loadavg",
-    "local",
-    "lsb",
-    "pkg_mgr",
-    "platform",
-    "python",
-    "selinux",
-    "service_mgr",
-    "ssh_pub_keys",
-    "user",
-];
-
-/// The other families, with the parts that belong to them.
-const FAMILIES: [(&str, &[&str]); 3] = [
-    ("hardware", &["devices", "mounts", "processor", "memory", "dmi", "uptime"]),
-    ("network", &["interfaces", "default_ipv4", "default_ipv6", "all_ipv4_addresses"]),
-    ("virtual", &["virtualization_type", "virtualization_role"]),
-];
-
 impl Setup {
-    fn names_one_of(&self, parts: &[&str]) -> bool {
-        self.gather_subset.0.iter().any(|word| parts.contains(&word.as_str()))
-    }
-
-    fn refuse_unknown(&self) -> Result<(), Failure> {
-        let others = ["all", "min", "facter", "ohai"];
-        let known = |word: &str| {
-            others.contains(&word)
-                || MINIMUM.contains(&word)
-                || FAMILIES.iter().any(|(family, parts)| *family == word || parts.contains(&word))
-        };
-        // What is to be left out need not be known.
-        let mut names = self.gather_subset.0.iter().filter(|word| !word.starts_with('!'));
-        match names.find(|word| !known(word)) {
-            Some(word) => Err(Failure::new(format!(
-                "Bad subset '{word}' given to Ansible. gather_subset options allowed: all, min, \
-                 hardware, network, virtual, {}",
-                MINIMUM.join(", ")
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn without(&self, family: &str) -> bool {
-        self.gather_subset.0.iter().any(|word| word.strip_prefix('!') == Some(family))
-    }
-
-    fn wants(&self, family: &str) -> bool {
-        let words = &self.gather_subset.0;
-        if self.without(family) {
-            return false;
-        }
-        let parts = FAMILIES.iter().find(|(name, _)| *name == family).map_or(&[][..], |(_, p)| p);
-        let named =
-            words.iter().any(|word| word == family || word == "all") || self.names_one_of(parts);
-        let only_some = words.iter().any(|word| !word.starts_with('!'));
-        named || (!self.without("all") && !only_some)
-    }
-
     fn passes(&self, name: &str) -> bool {
         self.filter.0.is_empty()
             || self.filter.0.iter().any(|pattern| {
@@ -215,7 +153,7 @@ mod tests {
     fn a_part_may_be_asked_for_alone_and_an_unknown_one_is_refused() {
         let facts = gather(json!({"gather_subset": "!all,!min,network"}));
         assert!(facts.get("ansible_interfaces").is_some());
-        assert!(facts.get("ansible_kernel").is_none() && facts.get("ansible_mounts").is_none());
+        assert!(facts.get("ansible_user_id").is_none() && facts.get("ansible_mounts").is_none());
         let facts = gather(json!({"gather_subset": ["!all", "!min", "distribution"]}));
         assert!(facts.get("ansible_distribution").is_some());
         let setup: Setup =

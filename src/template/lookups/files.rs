@@ -131,6 +131,9 @@ pub fn fileglob(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
     Ok(found)
 }
 
+/// The option by which a loop says in which folders files of its task's kind are.
+pub const FOLDER: &str = "folder of the task";
+
 /// The first of some files that is there.
 pub fn first_found(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
     let mut names: Vec<String> = Vec::new();
@@ -159,8 +162,8 @@ pub fn first_found(request: &Request<'_>) -> Result<Vec<Value>, TemplateError> {
             }
         }
     }
-    let found =
-        names.iter().find_map(|name| find(request, &["files", "templates", "vars", "tasks"], name));
+    let folder = request.option(FOLDER).map_or_else(|| "files".to_owned(), python::text);
+    let found = names.iter().find_map(|name| find(request, &[&folder], name));
     match found {
         Some(path) => Ok(vec![Value::from(path.display().to_string())]),
         None if skip => Ok(Vec::new()),

@@ -2,7 +2,7 @@
 
 mod collections;
 mod commands;
-mod files;
+pub mod files;
 pub mod glob;
 mod password;
 mod sequence;
