@@ -4,10 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::Value as Json;
+
+use super::watch::Watch;
 
 /// How long a request is repeated while the apiserver does not answer or says that it
 /// cannot now: it restarts when the only control plane is upgraded.
@@ -114,6 +116,11 @@ impl Api {
 
     /// All objects of a list; `query` holds selectors (`labelSelector=a%3Db`).
     pub async fn list(&self, path: &str, query: &str) -> Result<Vec<Json>, ApiError> {
+        self.list_at(path, query).await.map(|(items, _)| items)
+    }
+
+    /// All objects of a list, and the state (`resourceVersion`) that it is of.
+    pub async fn list_at(&self, path: &str, query: &str) -> Result<(Vec<Json>, String), ApiError> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
@@ -128,11 +135,21 @@ impl Api {
             if let Some(Json::Array(found)) = page.get_mut("items").map(Json::take) {
                 items.extend(found);
             }
-            match page.pointer("/metadata/continue").and_then(Json::as_str) {
+            let metadata = |key: &str| page.pointer(&format!("/metadata/{key}"))?.as_str();
+            match metadata("continue") {
                 Some(more) if !more.is_empty() => next = more.to_owned(),
-                _ => return Ok(items),
+                _ => return Ok((items, metadata("resourceVersion").unwrap_or("0").to_owned())),
             }
         }
+    }
+
+    /// What happens to the objects of a list after a state of it. Asked for once.
+    pub async fn watch(&self, path: &str, query: &str, version: &str) -> Result<Watch, ApiError> {
+        let response = self.send(Watch::request(path, query, version)?).await?;
+        if response.status().is_success() {
+            return Ok(Watch::of(response.into_body()));
+        }
+        Err(refusal(response).await?)
     }
 
     /// Merges into an object; safe to repeat.
@@ -222,28 +239,23 @@ impl Api {
         }
         let request =
             request.body(Body::from(bytes)).map_err(|e| ApiError::Other(e.to_string()))?;
+        let response = self.send(request).await?;
+        if response.status().is_success() {
+            return collected(response.into_body()).await;
+        }
+        Err(refusal(response).await?)
+    }
+
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ApiError> {
         let (way, client) = self.connection.client();
-        let response = match client.send(request).await {
-            Ok(response) => response,
+        match client.send(request).await {
+            Ok(response) => Ok(response),
             Err(error) => {
                 // For the next request; whether this one may be repeated is the caller's.
                 self.connection.find_another(way).await;
-                return Err(ApiError::Unreachable(causes(&error)));
+                Err(ApiError::Unreachable(causes(&error)))
             }
-        };
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(http::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
-        let collected = response.into_body().collect().await;
-        let bytes = collected.map_err(|e| ApiError::Unreachable(e.to_string()))?.to_bytes();
-        if status.is_success() {
-            return Ok(bytes.to_vec());
         }
-        let answer: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
-        Err(refused(status, &answer, &bytes, retry_after))
     }
 }
 
@@ -264,21 +276,30 @@ impl Connection {
     }
 }
 
-fn refused(
-    status: StatusCode,
-    answer: &Json,
-    bytes: &[u8],
-    retry_after: Option<Duration>,
-) -> ApiError {
+async fn collected(body: Body) -> Result<Vec<u8>, ApiError> {
+    let collected = body.collect().await;
+    Ok(collected.map_err(|error| ApiError::Unreachable(error.to_string()))?.to_bytes().to_vec())
+}
+
+/// What the server says in an answer that is a refusal.
+async fn refusal(response: Response<Body>) -> Result<ApiError, ApiError> {
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get(http::header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let bytes = collected(response.into_body()).await?;
+    let answer: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
     let text = |key: &str| answer.get(key).and_then(Json::as_str).map(str::to_owned);
     let named = answer.pointer("/details/retryAfterSeconds").and_then(Json::as_u64);
-    ApiError::Status {
+    Ok(ApiError::Status {
         code: status.as_u16(),
         reason: text("reason").unwrap_or_default(),
         message: text("message")
-            .unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(bytes).trim())),
+            .unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&bytes).trim())),
         retry_after: retry_after.or(named.filter(|s| *s > 0).map(Duration::from_secs)),
-    }
+    })
 }
 
 /// An error with what caused it: "connection refused" is at the bottom.

@@ -10,14 +10,15 @@ use serde_json::{Value as Json, json};
 use super::api::encode;
 use super::budget::{self, Budget};
 use super::discovery::Resource;
+use super::leaving::{self, Leaving};
 use super::pod::{self, Kind, Rules};
 use super::policy::{self, Policies, Then};
 use super::{Api, ApiError};
 
 /// Between two tries of an eviction that a budget forbids, unless the server says.
 const RETRY: Duration = Duration::from_secs(5);
-/// Between two looks at which pods are gone.
-const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at the budgets while they forbid evictions.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How to drain.
 #[derive(Clone, Debug)]
@@ -109,20 +110,19 @@ pub async fn drain(
     progress(&left);
     let mut requests: FuturesUnordered<_> =
         pods.iter().map(|pod| evict(api, pod, options, &eviction, deadline)).collect();
-    let mut look = tokio::time::interval(LOOK);
+    let mut leaving = Leaving::of(api, node);
+    // An eviction that nothing forbids is granted by then.
+    let soon = Instant::now() + Duration::from_secs(1);
+    let mut look = tokio::time::interval_at(soon.into(), LOOK);
     let mut sent: HashSet<String> = HashSet::new();
     let mut forced = Vec::new();
     while !left.is_empty() {
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            explain(api, &pods, &sent, &mut left).await;
-            let evicted = evicted.into_iter().filter(|name| !left.contains_key(name)).collect();
-            return Err(Undrained::Timeout(Drained {
-                evicted,
-                left,
-                forced,
-                ..Drained::default()
-            }));
-        }
+        let timeout = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             Some(done) = requests.next() => match done? {
                 Asked::Granted(name) => { sent.insert(name); }
@@ -137,18 +137,29 @@ pub async fn drain(
                     return Err(Undrained::Skipped(Drained { evicted, left, forced, ..Drained::default() }));
                 }
             },
-            _ = look.tick() => {
+            changed = leaving.change() => {
+                changed?;
                 let before = left.len();
-                for pod in &pods {
-                    let name = pod::name(pod);
-                    if left.contains_key(&name) && is_gone(api, pod).await? {
-                        left.remove(&name);
-                    }
+                for pod in pods.iter().filter(|pod| !leaving.holds(pod)) {
+                    left.remove(&pod::name(pod));
                 }
-                explain(api, &pods, &sent, &mut left).await;
-                if left.len() != before || sent.len() < pods.len() {
+                if left.len() != before {
                     progress(&left);
                 }
+            }
+            _ = look.tick(), if sent.len() < pods.len() => {
+                explain(api, &pods, &sent, &mut left).await;
+                progress(&left);
+            }
+            () = timeout => {
+                explain(api, &pods, &sent, &mut left).await;
+                let evicted = evicted.into_iter().filter(|name| !left.contains_key(name)).collect();
+                return Err(Undrained::Timeout(Drained {
+                    evicted,
+                    left,
+                    forced,
+                    ..Drained::default()
+                }));
             }
         }
     }
@@ -157,7 +168,7 @@ pub async fn drain(
 }
 
 async fn evictable(api: &Api, node: &str, options: &Options) -> Result<Vec<Json>, Undrained> {
-    let mut query = format!("fieldSelector={}", encode(&format!("spec.nodeName={node}")));
+    let mut query = leaving::on(node);
     if let Some(selector) = &options.pod_selector {
         query += &format!("&labelSelector={}", encode(selector));
     }
@@ -270,14 +281,6 @@ async fn evict(
         }
         tokio::time::sleep(pause).await;
     }
-}
-
-/// Gone: not there, or there under another UID (a StatefulSet's successor).
-async fn is_gone(api: &Api, pod: &Json) -> Result<bool, ApiError> {
-    let name = pod::name(pod);
-    let (namespace, short) = name.split_once('/').unwrap_or(("", &name));
-    let path = pods().path(Some(namespace), Some(short));
-    Ok(api.get_opt(&path).await?.is_none_or(|now| pod::uid(&now) != pod::uid(pod)))
 }
 
 /// Says of each pod that is left what keeps it.

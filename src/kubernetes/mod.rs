@@ -8,11 +8,13 @@ pub mod discovery;
 pub mod drain;
 pub mod export;
 pub mod lease;
+mod leaving;
 pub mod node;
 pub mod objects;
 pub mod pod;
 pub mod policy;
 pub mod restore;
+mod watch;
 
 use serde_json::Value as Json;
 
