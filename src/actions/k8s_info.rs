@@ -10,6 +10,9 @@ use super::{Action, Context, Error, Failure, Outcome, cluster};
 use crate::kubernetes::{Api, Resource, encode};
 use crate::modules::args::{Flag, Number, TextList};
 
+/// Changes come in groups: after the first of one it is worth to wait so long for the others.
+const SETTLED: Duration = Duration::from_millis(100);
+
 /// Reads one object or many.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +32,7 @@ pub struct K8sInfo {
     /// Seconds.
     #[serde(default = "two_minutes")]
     wait_timeout: Number,
-    /// Seconds between two looks.
+    /// Seconds between two looks while the apiserver does not tell what changes.
     #[serde(default = "one")]
     wait_sleep: Number,
     /// The condition to wait for; Ready unless given.
@@ -74,7 +77,7 @@ impl Action for K8sInfo {
         let seconds = u64::try_from(self.wait_timeout.0).unwrap_or(0);
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
-            let resources = self.read(&api, &resource).await?;
+            let (resources, version) = self.read(&api, &resource).await?;
             let done = !self.wait.0
                 || (!resources.is_empty() && resources.iter().all(|object| self.holds(object)));
             if done {
@@ -91,39 +94,62 @@ impl Action for K8sInfo {
                 );
                 return Err(Failure::new(msg).with("resources", json!(resources)).into());
             }
-            let pause = u64::try_from(self.wait_sleep.0).unwrap_or(1).max(1);
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            self.change(&api, &resource, &version, deadline).await;
         }
     }
 }
 
 impl K8sInfo {
-    async fn read(&self, api: &Api, resource: &Resource) -> Result<Vec<Json>, Error> {
-        // An object with a name but no namespace is in the default one, as for kubectl.
-        let namespace = match (&self.namespace, &self.name) {
-            (None, Some(_)) => Some("default"),
-            (namespace, _) => namespace.as_deref(),
-        };
-        let path = resource.path(namespace, self.name.as_deref());
-        if self.name.is_some() {
-            return Ok(api.get_opt(&path).await?.into_iter().collect());
+    /// The objects, and the state of the cluster that they are of.
+    async fn read(&self, api: &Api, resource: &Resource) -> Result<(Vec<Json>, String), Error> {
+        if self.name.is_some() && !self.wait.0 {
+            // Who may read one object may not be allowed to list them.
+            let path = resource.path(self.namespace(), self.name.as_deref());
+            return Ok((api.get_opt(&path).await?.into_iter().collect(), String::new()));
         }
-        let mut query = Vec::new();
-        for (name, selectors) in
-            [("labelSelector", &self.label_selectors), ("fieldSelector", &self.field_selectors)]
-        {
-            if !selectors.0.is_empty() {
-                query.push(format!("{name}={}", encode(&selectors.0.join(","))));
-            }
-        }
-        let mut objects = api.list(&path, &query.join("&")).await?;
+        let (path, query) = self.selection(resource);
+        let (mut objects, version) = api.list_at(&path, &query).await?;
         for object in &mut objects {
             if let Some(map) = object.as_object_mut() {
                 map.insert("apiVersion".to_owned(), json!(resource.api_version));
                 map.insert("kind".to_owned(), json!(resource.kind));
             }
         }
-        Ok(objects)
+        Ok((objects, version))
+    }
+
+    /// The list that the objects are in, and what selects them there.
+    fn selection(&self, resource: &Resource) -> (String, String) {
+        let mut fields = self.field_selectors.0.clone();
+        fields.extend(self.name.as_ref().map(|name| format!("metadata.name={name}")));
+        let query: Vec<_> =
+            [("labelSelector", &self.label_selectors.0), ("fieldSelector", &fields)]
+                .into_iter()
+                .filter(|(_, selectors)| !selectors.is_empty())
+                .map(|(name, selectors)| format!("{name}={}", encode(&selectors.join(","))))
+                .collect();
+        (resource.path(self.namespace(), None), query.join("&"))
+    }
+
+    /// An object with a name but no namespace is in the default one, as for kubectl.
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref().or(self.name.as_ref().map(|_| "default"))
+    }
+
+    /// Returns when the objects are worth another look: something has happened to them since
+    /// `version`, or the server does not tell.
+    async fn change(&self, api: &Api, resource: &Resource, version: &str, deadline: Instant) {
+        let (path, query) = self.selection(resource);
+        match api.watch(&path, &query, version).await {
+            Ok(mut watch) => {
+                let _ = tokio::time::timeout_at(deadline.into(), watch.next()).await;
+                tokio::time::sleep(SETTLED).await;
+            }
+            Err(_) => {
+                let pause = u64::try_from(self.wait_sleep.0).unwrap_or(1).max(1);
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+            }
+        }
     }
 
     /// Whether an object has the condition; a kind without conditions is ready when it is there.

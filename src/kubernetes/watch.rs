@@ -31,8 +31,10 @@ impl Watch {
         version: &str,
     ) -> Result<Request<Body>, ApiError> {
         let seconds = OPEN.as_secs();
-        let uri =
-            format!("{path}?watch=1&{query}&resourceVersion={version}&timeoutSeconds={seconds}");
+        let and = if query.is_empty() { "" } else { "&" };
+        let uri = format!(
+            "{path}?{query}{and}watch=1&resourceVersion={version}&timeoutSeconds={seconds}"
+        );
         let request = Request::builder().method(Method::GET).uri(uri).body(Body::empty());
         request.map_err(|error| ApiError::Other(error.to_string()))
     }
