@@ -200,7 +200,7 @@ const PHASES: [(&str, &str, &str); 4] = [
     ("backup", "Save configuration, certificates, sources and versions of packages", "w1"),
     ("control plane", "Upgrade the components", "cp1"),
     ("worker drain", "Drain the node", "w1"),
-    ("verify", "Start a pod", "cp1"),
+    ("verify", "Start a pod and wait until it is Ready", "cp1"),
 ];
 
 #[test]
