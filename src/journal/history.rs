@@ -313,7 +313,7 @@ mod tests {
         let failed = json!({"record": "task", "at": "", "host": "w1", "task": "a", "turn": 0,
             "name": "a", "status": "failed", "rescued": false});
         let resumed = json!({"record": "resumed", "at": "", "operator": "somebody"});
-        assert!(read(&[guard.clone()], "").done(&key("guard")).is_none());
+        assert!(read(std::slice::from_ref(&guard), "").done(&key("guard")).is_none());
         assert!(read(&[guard.clone(), play.clone()], "").done(&key("guard")).is_some());
         assert!(read(&[guard.clone(), failed, play.clone()], "").done(&key("guard")).is_none());
         assert!(read(&[guard, resumed, play], "").done(&key("guard")).is_none());
