@@ -192,15 +192,18 @@ impl Upgrade {
     fn is_complete(&self) {
         assert_eq!(self.lab.versions(), vec![NEW; 3]);
         is_put_back(&self.lab);
+        self.lab.wait_until("the pod of the verification is gone", |lab| {
+            lab.kubectl(&["get", "pod", "kup-play-verify", "--ignore-not-found"]).is_empty()
+        });
     }
 }
 
-/// A task of each phase, and the host that it is lost on.
+/// A task of each phase, and the host that is lost in it or right behind it.
 const PHASES: [(&str, &str, &str); 4] = [
     ("backup", "Save configuration, certificates, sources and versions of packages", "w1"),
     ("control plane", "Upgrade the components", "cp1"),
     ("worker drain", "Drain the node", "w1"),
-    ("verify", "Start a pod", "cp1"),
+    ("verify", "Read the control plane's pods", "cp1"),
 ];
 
 #[test]

@@ -55,6 +55,7 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let after = lab.state("ls /etc/kubernetes/tmp /var/lib/kup-play 2>/dev/null; dpkg-query -W");
     assert_eq!(before, after, "a precheck changes nothing");
 
+    images_are_tried_when_it_is_told_to(&lab);
     the_nodes_are_an_inventory(&lab);
 
     lab.start_app();
@@ -93,6 +94,29 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let text = support::text(&ignored);
     assert!(ignored.status.success(), "{text}");
     assert!(text.contains("IGNORED  budget-blocks-drain: default/app"), "{text}");
+}
+
+/// The lab has no registry: an image that is not on its hosts cannot be had.
+fn images_are_tried_when_it_is_told_to(lab: &Lab) {
+    let (proxy, aside) = ("k8s.gcr.io/kube-proxy:v1.21.2", "localhost/aside:1");
+    let rename = |from: &str, to: &str| {
+        let images = "ctr -n k8s.io images";
+        lab.ssh("w1", &format!("{images} tag {from} {to} && {images} rm {from}"));
+    };
+    rename(proxy, aside);
+    let look = |more: &[&str]| report(lab, &[&["--to", "1.21.2"], more].concat());
+    for asked in [&[][..], &["--pull", "--check"]] {
+        let (code, missing) = look(asked);
+        assert_eq!(code, Some(0), "{missing:#}");
+        assert_eq!(found(&missing, "image-missing"), [("info", "w1")]);
+    }
+    let (code, refused) = look(&["--pull"]);
+    assert_eq!(code, Some(2), "{refused:#}");
+    assert_eq!(found(&refused, "image-not-pullable"), [("error", "w1")]);
+    assert_eq!(found(&refused, "image-missing"), []);
+    rename(aside, proxy);
+    let (code, there) = look(&["--pull"]);
+    assert_eq!(code, Some(0), "{there:#}");
 }
 
 /// `-i cluster:KUBECONFIG`, with variables and groups from other sources beside it.
@@ -193,11 +217,21 @@ fn budgets_that_forbid_are_dealt_with_as_the_policy_says_and_the_guard_counts_wo
   gather_facts: false
   become: true
   tasks:
-    - upgrade_guard: {max_unavailable: 1, timeout: 4}
+    - upgrade_guard: {max_unavailable: \"{{ limit | default('') }}\", timeout: 4}
 ";
     let (_folder, path) = playbook(guard);
+    // A node that a run has cordoned is away.
+    lab.kubectl(&["annotate", "node", "w2", "kup-play.dev/cordoned-before=false"]);
+    let without_limit = lab.kup(&[&path, "-e", "batch=w1"]);
+    lab.kubectl(&["annotate", "node", "w2", "kup-play.dev/cordoned-before-"]);
+    let told = support::text(&without_limit);
+    assert_eq!(without_limit.status.code(), Some(2), "{told}");
+    assert!(told.contains("w2 away already"), "{told}");
+    let without_limit = lab.kup(&[&path, "-e", "batch=w1,w2"]);
+    assert!(without_limit.status.success(), "{}", support::text(&without_limit));
+
     let code = |batch: &str| {
-        let output = lab.kup(&[&path, "-e", &format!("batch={batch}")]);
+        let output = lab.kup(&[&path, "-e", &format!("batch={batch}"), "-e", "limit=1"]);
         (output.status.code(), support::text(&output))
     };
     let (ok, told) = code("cp1");

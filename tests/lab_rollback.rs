@@ -139,7 +139,10 @@ fn an_upgrade_that_its_rules_do_not_like_goes_back_by_itself() {
     ];
     let (status, text) = cluster.play("upgrade-or-rollback", &rules);
     assert_eq!(status.code(), Some(2), "{text}");
-    assert!(text.contains("the cluster went back to 1.20.2: Wait until it is Ready"), "{text}");
+    assert!(
+        text.contains("the cluster went back to 1.20.2: Start a pod and wait until it is Ready"),
+        "{text}"
+    );
     cluster.is_old();
     cluster.lab.assert_objects(&before);
 }

@@ -73,6 +73,9 @@ pub struct Precheck {
     /// Whether the target's images have to be on the hosts already.
     #[serde(default)]
     require_images: Flag,
+    /// Whether those that are not there are pulled, to see that they can be; not in check mode.
+    #[serde(default)]
+    pull_images: Flag,
     /// A kubeconfig on the controller; admin.conf of the first control plane unless given.
     kubeconfig: Option<String>,
     /// A context of that kubeconfig.
@@ -110,7 +113,7 @@ impl Action for Precheck {
             tokio::join!(self.hosts(context, &plan, target), self.cluster(context, target));
         let mut world = World { target, plan, cluster, hosts, now: Timestamp::now() };
         let deadline = Instant::now() + Duration::from_secs(self.settle.0.try_into().unwrap_or(0));
-        let report = loop {
+        let mut report = loop {
             let report = Report::of(&world, precheck::check(&world), &ignore);
             let passing = report.findings.iter().any(may_pass);
             if !passing || Instant::now() + PAUSE > deadline {
@@ -120,7 +123,12 @@ impl Action for Precheck {
             tokio::time::sleep(PAUSE).await;
             world.cluster = self.cluster(context, target).await;
         };
-        outcome(&report)
+        let mut pulled = false;
+        if self.pull_images.0 && !context.check {
+            pulled = pull(context, &mut world, &report).await;
+            report = Report::of(&world, precheck::check(&world), &ignore);
+        }
+        outcome(&report, pulled)
     }
 }
 
@@ -221,6 +229,57 @@ async fn ask(context: &Context, host: &str, arguments: Map<String, Json>) -> Res
     Ok(Host::Asked { facts: Box::new(facts), between: (before, after) })
 }
 
+/// Pulls on every host what it does not have of the target's images, unless its disk is too
+/// small already; whether one came.
+async fn pull(context: &Context, world: &mut World, report: &Report) -> bool {
+    let is_full = |host: &str| {
+        let of_host = |object: &str| object.split(':').next() == Some(host);
+        let mut findings = report.findings.iter();
+        findings.any(|finding| finding.id == Id::DiskSpace && of_host(&finding.object))
+    };
+    let with_room = world.facts().filter(|(host, _)| !is_full(host));
+    let wanted: Vec<_> = with_room
+        .map(|(host, facts)| (host.to_owned(), precheck::missing_images(world, host, facts)))
+        .filter(|(_, images)| !images.is_empty())
+        .collect();
+    context.progress("images that are not on the hosts are pulled");
+    let answers = wanted.into_iter().map(|(host, images)| async move {
+        let answer = pull_on(context, &host, &images).await;
+        // A host that could not try has none of them.
+        let none = |error| {
+            let why = message(&error);
+            (Vec::new(), images.iter().map(|image| (image.clone(), why.clone())).collect())
+        };
+        (host, answer.unwrap_or_else(none))
+    });
+    let answers: Vec<_> = stream::iter(answers).buffer_unordered(AT_ONCE).collect().await;
+    let mut any = false;
+    for (host, (pulled, refused)) in answers {
+        any |= !pulled.is_empty();
+        if let Some(facts) = world.facts_mut(&host) {
+            facts.images.get_or_insert_default().extend(pulled);
+            facts.refused_images = refused;
+        }
+    }
+    any
+}
+
+/// The images that came, and those that did not, each with why.
+async fn pull_on(
+    context: &Context,
+    host: &str,
+    images: &[String],
+) -> Result<(Vec<String>, BTreeMap<String, String>), Error> {
+    let arguments = Map::from_iter([("images".to_owned(), json!(images))]);
+    let remote = cluster::remote(context, host)?;
+    let result = remote.call(context.request("image_pull", arguments), Vec::new()).await?;
+    let mut result = super::outcome(result)?.result;
+    let mut take = |key: &str| result.shift_remove(key).unwrap_or_default();
+    let (pulled, refused) = (take("pulled"), take("refused"));
+    serde_json::from_value(json!([pulled, refused]))
+        .map_err(|error| Error::failed(format!("the host's answer cannot be read: {error}")))
+}
+
 /// Seconds since 1970.
 fn now() -> f64 {
     Timestamp::now().as_duration().as_secs_f64()
@@ -234,17 +293,17 @@ fn message(error: &Error) -> String {
 }
 
 /// Findings that stop the upgrade fail the task.
-fn outcome(report: &Report) -> Result<Outcome, Error> {
+fn outcome(report: &Report, changed: bool) -> Result<Outcome, Error> {
     let result = serde_json::to_value(report).map_err(|error| Error::failed(error.to_string()))?;
     let Json::Object(result) = result else {
         return Err(Error::failed("the report is no mapping"));
     };
     if report.errors == 0 {
-        let outcome = Outcome { result, ..Outcome::default() };
+        let outcome = Outcome { result, changed, ..Outcome::default() };
         let lines: Vec<_> = report.findings.iter().map(Finding::line).collect();
         return Ok(outcome.with("msg", report.counts()).with("lines", lines));
     }
     let told = format!("the upgrade must not begin\n{}", report.stopping(100));
     let msg = format!("the upgrade must not begin: {}", report.counts());
-    Err(Failure { msg, changed: false, result }.with(EXPLANATION, told).into())
+    Err(Failure { msg, changed, result }.with(EXPLANATION, told).into())
 }

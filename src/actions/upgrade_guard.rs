@@ -25,7 +25,7 @@ const ADDRESS: &str = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.en
 #[serde(deny_unknown_fields)]
 pub struct UpgradeGuard {
     /// How many workers may be away at the same time, those of the batch included: a number
-    /// or a share of all of them (`25%`).
+    /// or a share of all of them (`25%`). Without it the batch may be, and no other worker.
     max_unavailable: Option<Text>,
     /// The group of the control planes.
     #[serde(default = "control_planes")]
@@ -82,7 +82,7 @@ impl Action for UpgradeGuard {
                 reasons.extend(etcd(context, plane).await);
                 reasons.extend(apiservers(context, &api).await);
             }
-            if let Some(limit) = limit {
+            if batch.iter().any(|host| workers.contains(host)) {
                 let nodes = api.list("/api/v1/nodes", "").await?;
                 reasons.extend(too_many(&nodes, &workers, &batch, limit));
             }
@@ -193,8 +193,14 @@ fn address(pod: &Json) -> Option<(&str, String, u16)> {
 }
 
 /// Whether more workers would be away than may be: those that are not Ready, those that a
-/// run has cordoned, and the batch.
-fn too_many(nodes: &[Json], workers: &[String], batch: &[String], limit: usize) -> Option<String> {
+/// run has cordoned, and the batch. Without a limit `serial` is what the operator allowed:
+/// one that is away beside it is a failure that must not be added to.
+fn too_many(
+    nodes: &[Json],
+    workers: &[String],
+    batch: &[String],
+    limit: Option<usize>,
+) -> Option<String> {
     let name = |node: &Json| node.pointer("/metadata/name")?.as_str().map(str::to_owned);
     let going = batch.iter().filter(|host| workers.contains(host)).count();
     let away: Vec<_> = nodes
@@ -203,14 +209,21 @@ fn too_many(nodes: &[Json], workers: &[String], batch: &[String], limit: usize) 
         .filter_map(name)
         .filter(|node| workers.contains(node) && !batch.contains(node))
         .collect();
-    if going == 0 || going + away.len() <= limit {
+    if going == 0 || going + away.len() <= limit.unwrap_or(going) {
         return None;
     }
-    let others = match away.as_slice() {
-        [] => String::new(),
-        some => format!(" and {} away already", some.join(", ")),
-    };
-    Some(format!("no more than {limit} workers may be away, the batch has {going}{others}"))
+    let already = away.join(", ");
+    Some(match limit {
+        None => format!(
+            "{already} away already, and without max_unavailable no worker but the batch may be"
+        ),
+        Some(limit) if away.is_empty() => {
+            format!("no more than {limit} workers may be away, the batch has {going}")
+        }
+        Some(limit) => format!(
+            "no more than {limit} workers may be away, the batch has {going} and {already} away already"
+        ),
+    })
 }
 
 fn is_ready(node: &Json) -> bool {
@@ -230,19 +243,40 @@ mod tests {
         json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}})
     }
 
+    fn names(all: &[&str]) -> Vec<String> {
+        all.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     #[test]
     fn workers_that_are_away_count_with_those_of_the_batch() {
-        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let workers = names(&["w1", "w2", "w3"]);
         let nodes =
             [node("cp1", "False"), node("w1", "True"), node("w2", "Unknown"), node("w3", "True")];
-        let refused = |batch: &[&str], limit| too_many(&nodes, &workers, &names(batch), limit);
+        let refused =
+            |batch: &[&str], limit| too_many(&nodes, &workers, &names(batch), Some(limit));
         assert_eq!(refused(&["w1"], 2), None);
         let why = refused(&["w1"], 1).expect("too many");
         assert!(why.contains("w2 away already"), "{why}");
         assert_eq!(refused(&["w2"], 1), None, "who is away may be repaired");
         assert!(refused(&["w1", "w3"], 2).is_some());
         assert_eq!(refused(&["cp1"], 0), None, "control planes are no workers");
+    }
+
+    #[test]
+    fn without_a_limit_a_batch_of_any_size_may_go_down_while_no_other_worker_is_away() {
+        let workers = names(&["w1", "w2", "w3", "w4"]);
+        let mut nodes = vec![node("cp1", "False"), node("w1", "True"), node("w2", "True")];
+        nodes.extend([node("w3", "True"), node("w4", "False")]);
+        let refused = |nodes: &[Json], batch: &[&str]| {
+            too_many(nodes, &workers, &names(batch), None).unwrap_or_default()
+        };
+        assert!(refused(&nodes, &["w1", "w2"]).starts_with("w4 away already"));
+        assert_eq!(refused(&nodes, &["w3", "w4"]), "", "who is away may be repaired");
+        assert_eq!(refused(&nodes, &["cp1"]), "", "control planes are no workers");
+        nodes[4] = node("w4", "True");
+        assert_eq!(refused(&nodes, &["w1", "w2", "w3"]), "");
+        nodes[3]["metadata"]["annotations"] = json!({node::CORDONED_BEFORE: "false"});
+        assert!(refused(&nodes, &["w1"]).contains("w3 away"), "a run works on it");
     }
 
     #[test]

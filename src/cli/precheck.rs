@@ -19,7 +19,7 @@ use crate::template::{Variable, from_json};
 /// The play that the command runs.
 const PLAY: &str = include_str!("precheck.yml");
 
-/// Looks for everything that would stop or harm an upgrade, and changes nothing.
+/// Looks for everything that would stop or harm an upgrade, and changes nothing but for --pull.
 #[derive(Debug, Parser)]
 #[command(name = "kup-play precheck", version, args_override_self = false)]
 pub struct Options {
@@ -30,6 +30,10 @@ pub struct Options {
     /// Findings that do not count, by their ids (commas between; may be repeated)
     #[arg(long, value_name = "ID", value_delimiter = ',', hide_possible_values = true)]
     pub ignore: Vec<Id>,
+
+    /// Pull the target's images that are not on the hosts, to see that they can be
+    #[arg(long)]
+    pub pull: bool,
 
     /// How findings are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -89,6 +93,9 @@ fn prepare(options: &Options, config: &Config) -> Result<Prepared, LoadError> {
     set("kube_version", json!(options.to.to_string()));
     if !options.ignore.is_empty() {
         set("precheck_ignore", json!(options.ignore));
+    }
+    if options.pull {
+        set("precheck_pull_images", json!(true));
     }
     Prepared::ad_hoc(PLAY, Path::new("."), settings, extra)
 }

@@ -29,7 +29,6 @@ const ANEW: &[&str] = &[
     "include_vars",
     "meta",
     "set_stats",
-    "upgrade_guard",
     "validate_argument_spec",
 ];
 /// Modules that do whatever they are told each time that they run.
@@ -271,6 +270,7 @@ fn changes(task: &Task) -> bool {
         "setup",
         "slurp",
         "stat",
+        "upgrade_guard",
         "wait_for",
         "wait_for_connection",
     ];

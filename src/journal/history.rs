@@ -22,6 +22,11 @@ pub struct History {
     pub cordons: BTreeMap<(String, String), bool>,
     /// Drains that are in vain when their node is put back.
     drains: HashMap<String, Vec<Key>>,
+    /// Guards of the batch that hosts are in.
+    guards: Vec<Key>,
+    /// Hosts whose play a failure has ended since the run was started or resumed, each with
+    /// what it has done since.
+    ended: HashMap<String, Vec<Key>>,
     /// The exit code of its last end; none after another start.
     pub code: Option<u8>,
 }
@@ -61,7 +66,10 @@ impl History {
     fn take(&mut self, record: &Record) {
         match record {
             Record::Run(start) => self.start = Some(start.clone()),
-            Record::Resumed { .. } => self.code = None,
+            Record::Resumed { .. } => {
+                self.forget_in_vain();
+                self.code = None;
+            }
             Record::Begun { key, name, module, again, .. } => {
                 self.done.remove(key);
                 let (key, name, module) = (key.clone(), name.clone(), module.clone());
@@ -72,6 +80,9 @@ impl History {
             Record::Ended { .. } => self.take_end(record),
             Record::Task { key, status, rescued, .. } => {
                 self.tasks.insert(key.clone(), (*status, *rescued));
+                if !survives(*status, *rescued) {
+                    self.ended.entry(key.host.clone()).or_default();
+                }
             }
             Record::Cordoned { node, cluster, before, .. } => {
                 self.cordons.entry((cluster.clone(), node.clone())).or_insert(*before);
@@ -83,6 +94,8 @@ impl History {
                 }
             }
             Record::End { code, .. } => self.code = Some(*code),
+            // The batch is through, unless it has a host that has to go back to it.
+            Record::Play { .. } if self.ended.is_empty() => self.guards.clear(),
             Record::Play { .. } | Record::Note { .. } => {}
         }
     }
@@ -112,6 +125,14 @@ impl History {
         {
             self.drains.entry(node.to_owned()).or_default().push(key.clone());
         }
+        if module == "upgrade_guard" {
+            self.guards.push(key.clone());
+        }
+        // A task that runs once for all ends the play of all.
+        let host = if self.ended.contains_key("*") { "*" } else { key.host.as_str() };
+        if let Some(since) = self.ended.get_mut(host) {
+            since.push(key.clone());
+        }
         let done = Done {
             name: name.clone(),
             module: module.clone(),
@@ -127,11 +148,15 @@ impl History {
         self.done.insert(key.clone(), done);
     }
 
-    /// What was done but has to be done again: failures that ended a host's play, drains
-    /// of nodes that were not put back by the playbook (since then somebody may have),
-    /// and results that are needed but were not kept.
+    /// What was done but has to be done again: failures that ended a host's play, and what
+    /// `always` did after them; drains of nodes that were not put back by the playbook (since
+    /// then somebody may have); guards of a batch that is not through; and results that are
+    /// needed but were not kept.
     fn forget_in_vain(&mut self) {
-        let drains: HashSet<Key> = self.drains.values().flatten().cloned().collect();
+        let since = std::mem::take(&mut self.ended).into_values().flatten();
+        let guards = std::mem::take(&mut self.guards);
+        let drains = self.drains.values().flatten().cloned();
+        let in_vain: HashSet<Key> = drains.chain(since).chain(guards).collect();
         let tasks = &self.tasks;
         let begun = &mut self.begun;
         self.done.retain(|key, done| {
@@ -141,7 +166,7 @@ impl History {
                 .any(|flag| done.result.get(*flag).and_then(Json::as_bool).unwrap_or(false))
                 && !done.survived
                 && !tasks.get(&whole).is_some_and(|(status, rescued)| survives(*status, *rescued));
-            if lost || drains.contains(key) {
+            if lost || in_vain.contains(key) {
                 return false;
             }
             if done.withheld && done.needed {
@@ -262,6 +287,36 @@ mod tests {
         assert!(history.done(&key("drain")).is_none() && history.cordons.is_empty());
         let put_back = [cordon("cordoned"), drained, cordon("uncordoned")];
         assert!(read(&put_back, "").done(&key("drain")).is_some());
+    }
+
+    #[test]
+    fn what_always_did_after_a_failure_is_done_again_however_often_the_run_is_resumed() {
+        let failure = ended("drain", "kubectl_drain", json!({"name": "w1", "failed": true}));
+        let mut through = json!({"record": "task", "at": "", "host": "w1", "task": "drain",
+            "turn": 0, "name": "drain", "status": "failed", "rescued": false});
+        let put_back = ended("put back", "kubectl_drain", json!({"name": "w1"}));
+        let resumed = json!({"record": "resumed", "at": "", "operator": "somebody"});
+        let drained = ended("drain", "kubectl_drain", json!({"name": "w1"}));
+        let failed = [failure.clone(), through.clone(), put_back.clone()];
+        assert!(read(&failed, "").done(&key("put back")).is_none());
+        let killed_after_the_drain = [&failed[..], &[resumed, drained]].concat();
+        assert!(read(&killed_after_the_drain, "").done(&key("put back")).is_none());
+        through["rescued"] = json!(true);
+        let rescued = [failure, through, put_back];
+        assert!(read(&rescued, "").done(&key("put back")).is_some());
+    }
+
+    #[test]
+    fn a_guard_holds_until_its_batch_is_through() {
+        let guard = ended("guard", "upgrade_guard", json!({}));
+        let play = json!({"record": "play", "at": "", "name": "p", "hosts": ["w2"]});
+        let failed = json!({"record": "task", "at": "", "host": "w1", "task": "a", "turn": 0,
+            "name": "a", "status": "failed", "rescued": false});
+        let resumed = json!({"record": "resumed", "at": "", "operator": "somebody"});
+        assert!(read(std::slice::from_ref(&guard), "").done(&key("guard")).is_none());
+        assert!(read(&[guard.clone(), play.clone()], "").done(&key("guard")).is_some());
+        assert!(read(&[guard.clone(), failed, play.clone()], "").done(&key("guard")).is_none());
+        assert!(read(&[guard, resumed, play], "").done(&key("guard")).is_none());
     }
 
     #[test]

@@ -128,12 +128,10 @@ impl Dnf {
     }
 
     fn change(&self, context: &Context, words: Vec<String>) -> Result<Outcome, Failure> {
-        // dnf ends with 1 when it is told to say no to itself.
         let simulation =
             self.run_dnf(context, &[vec!["--assumeno".to_owned()], words.clone()].concat())?;
         let changes = transaction::parse(&simulation.stdout);
-        let refused = !simulation.success() && !simulation.stdout.contains("Operation aborted");
-        if refused && changes.is_empty() {
+        if is_refusal(&simulation) && changes.is_empty() {
             return Err(explained(&words, &simulation));
         }
         if changes.is_empty() {
@@ -199,10 +197,13 @@ impl Dnf {
         lists("disableplugin", &self.disable_plugin.0);
         let single =
             |text: &Option<Text>| text.iter().map(|text| text.0.clone()).collect::<Vec<_>>();
-        lists("disableexcludes", &single(&self.disable_excludes));
         lists("releasever", &single(&self.releasever));
         lists("config", &single(&self.conf_file));
         lists("installroot", &single(&self.installroot));
+        // dnf 5 has no --disableexcludes any more.
+        let excludes = self.disable_excludes.as_ref();
+        let excludes = excludes.map(|of| format!("disable_excludes={}", of.0));
+        lists("setopt", &excludes.into_iter().collect::<Vec<_>>());
         let weak = self.install_weak_deps.map(|Flag(wanted)| format!("install_weak_deps={wanted}"));
         lists("setopt", &weak.into_iter().collect::<Vec<_>>());
         for (wanted, flag) in [
@@ -241,13 +242,42 @@ fn is_installed(context: &Context, name: &str) -> Result<bool, Failure> {
     Ok(rpm(&["-q", "--whatprovides", name])?.success())
 }
 
-fn explained(words: &[String], output: &Output) -> Failure {
-    let said: Vec<_> = output
-        .stderr
-        .lines()
-        .filter(|line| line.starts_with("Error") || line.starts_with("No match for argument"))
-        .collect();
-    let why = if said.is_empty() { output.stderr.trim().to_owned() } else { said.join("; ") };
+/// Why dnf would not install these packages, excludes of the repository passed over; none:
+/// it would.
+pub fn refused(
+    context: &Context,
+    packages: Vec<String>,
+    repository: &str,
+) -> Result<Option<String>, Failure> {
+    let dnf = Dnf {
+        name: TextList(packages),
+        disable_excludes: Some(Text(repository.to_owned())),
+        ..Dnf::default()
+    };
+    let words = [vec!["--assumeno".to_owned(), "install".to_owned()], dnf.name.0.clone()].concat();
+    let simulation = dnf.run_dnf(context, &words)?;
+    Ok(is_refusal(&simulation).then(|| why(&simulation)))
+}
+
+/// dnf ends with 1 also when it has been told to say no to itself.
+fn is_refusal(simulation: &Output) -> bool {
+    let aborted = [&simulation.stdout, &simulation.stderr];
+    let aborted = aborted.iter().any(|said| said.contains("Operation aborted"));
+    !simulation.success() && !aborted
+}
+
+/// What was not found is on stdout, what it failed of is the end of stderr.
+fn why(output: &Output) -> String {
+    let missing = output.stdout.lines().filter(|line| {
+        line.starts_with("No match for argument") || line.starts_with("All matches were filtered")
+    });
+    let errors = output.stderr.lines().skip_while(|line| !line.starts_with("Error"));
+    let said: Vec<_> = missing.chain(errors).flat_map(str::split_whitespace).collect();
+    if said.is_empty() { output.stderr.trim().to_owned() } else { said.join(" ") }
+}
+
+pub fn explained(words: &[String], output: &Output) -> Failure {
+    let why = why(output);
     Failure::new(format!("'dnf {}' failed: {why}", words.join(" ")))
         .with("rc", output.rc)
         .with("results", json!([]))
@@ -271,11 +301,41 @@ mod tests {
             [
                 "--enablerepo=a",
                 "--enablerepo=b",
-                "--disableexcludes=kubernetes",
+                "--setopt=disable_excludes=kubernetes",
                 "--setopt=install_weak_deps=false",
                 "--allowerasing",
             ]
         );
+    }
+
+    /// Recorded of dnf 4.14.
+    #[test]
+    fn a_resolution_that_fails_is_told_from_one_that_was_only_asked() {
+        let output = |stdout: &str, stderr: &str| Output {
+            rc: 1,
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+            ..Output::default()
+        };
+        assert!(!is_refusal(&output("Dependencies resolved.\n", "Operation aborted.\n")));
+        let conflict = output(
+            "(try to add '--skip-broken' to skip uninstallable packages)\n",
+            "Unable to detect release version (use '--releasever' to specify release version)\n\
+             Error: \n Problem: conflicting requests\n  - nothing provides kubernetes-cni >= 1.4.0 \
+             needed by kubelet-1.30.2-150500.1.1.x86_64\n",
+        );
+        assert!(is_refusal(&conflict));
+        assert_eq!(
+            why(&conflict),
+            "Error: Problem: conflicting requests - nothing provides kubernetes-cni >= 1.4.0 needed \
+             by kubelet-1.30.2-150500.1.1.x86_64"
+        );
+        let missing = output(
+            "No match for argument: kubelet-1.31.2-150500.1.1\n",
+            "Error: Unable to find a match: kubelet-1.31.2-150500.1.1\n",
+        );
+        assert!(is_refusal(&missing));
+        assert!(why(&missing).starts_with("No match for argument: kubelet-1.31.2"));
     }
 
     #[test]

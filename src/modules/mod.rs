@@ -38,6 +38,7 @@ mod group;
 pub mod host_state;
 mod hostname;
 pub mod http;
+mod image_pull;
 mod ini_file;
 mod iptables;
 mod known_hosts;

@@ -134,6 +134,7 @@ static MODULES: &[ModuleSpec] = &[
     ModuleSpec::of::<super::group::Group>(),
     ModuleSpec::of::<super::host_state::HostState>(),
     ModuleSpec::of::<super::hostname::Hostname>(),
+    ModuleSpec::of::<super::image_pull::ImagePull>(),
     ModuleSpec::of::<super::ini_file::IniFile>(),
     ModuleSpec::of::<super::iptables::Iptables>(),
     ModuleSpec::of::<super::known_hosts::KnownHosts>(),

@@ -87,6 +87,7 @@ pub enum Id {
     PackageVersionMissing,
     PackageNotInstallable,
     ImageMissing,
+    ImageNotPullable,
 }
 
 impl Id {

@@ -23,6 +23,7 @@ mod world;
 
 pub use collect::collect;
 pub use finding::{Finding, Id, Severity};
+pub use images::missing as missing_images;
 pub use report::Report;
 pub use world::{Cluster, Host, Plan, World};
 

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Id, few};
 use super::world::World;
 use crate::modules::Version;
-use crate::modules::precheck_host::Packages;
+use crate::modules::precheck_host::{Manager, Packages};
 
 const NAMES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
@@ -22,7 +22,7 @@ fn of_host(host: &str, packages: &Packages, target: Version) -> Vec<Finding> {
     let is_installed = |name: &&str| packages.installed.contains_key(*name);
     let missing: Vec<_> = NAMES.iter().filter(|name| !is_installed(name)).collect();
     if !missing.is_empty() {
-        let evidence = format!("dpkg does not know {} as installed", few(&missing));
+        let evidence = format!("{} not installed as packages", few(&missing));
         found.push(
             Finding::error(Id::PackageMissing, host, evidence)
                 .fix("the upgrade changes packages: install them, at the present version"),
@@ -31,11 +31,14 @@ fn of_host(host: &str, packages: &Packages, target: Version) -> Vec<Finding> {
     let held = |name: &str| packages.held.iter().any(|held| held == name);
     let loose: Vec<_> = NAMES.iter().filter(|name| is_installed(name) && !held(name)).collect();
     if !loose.is_empty() {
-        let evidence = format!("{} are not held: any apt-get upgrade moves them", few(&loose));
-        found.push(
-            Finding::warning(Id::PackageNotHeld, host, evidence)
-                .fix(format!("apt-mark hold {}", NAMES.join(" "))),
-        );
+        let (upgrade, hold) = match packages.manager {
+            Manager::Apt => ("apt-get upgrade", format!("apt-mark hold {}", NAMES.join(" "))),
+            Manager::Dnf => {
+                ("dnf upgrade", format!("exclude={} in the repository's file", NAMES.join(" ")))
+            }
+        };
+        let evidence = format!("{} are not held: any {upgrade} moves them", few(&loose));
+        found.push(Finding::warning(Id::PackageNotHeld, host, evidence).fix(hold));
     }
     if let Some(broken) = &packages.broken {
         found.push(
@@ -60,9 +63,13 @@ fn target_of(host: &str, packages: &Packages, target: Version) -> Option<Finding
     let without: Vec<_> = NAMES.into_iter().filter(|name| !has(name)).collect();
     if without.is_empty() {
         let why = packages.refused.as_ref()?;
+        let (simulation, name) = match packages.manager {
+            Manager::Apt => ("apt-get -s install", "apt"),
+            Manager::Dnf => ("dnf --assumeno install", "dnf"),
+        };
         return Some(
-            Finding::error(Id::PackageNotInstallable, host, format!("apt-get -s install: {why}"))
-                .fix("what apt names has to be put right first"),
+            Finding::error(Id::PackageNotInstallable, host, format!("{simulation}: {why}"))
+                .fix(format!("what {name} names has to be put right first")),
         );
     }
     let minor = format!("{}.{}", target.major, target.minor);
@@ -73,19 +80,33 @@ fn target_of(host: &str, packages: &Packages, target: Version) -> Option<Finding
             "no repository offers {} of {minor}; the newest offered is {newest}",
             few(&without)
         );
-        return Some(Finding::error(Id::TargetRepositoryMissing, host, evidence).fix(format!(
-            "add the repository of the minor (deb [signed-by=/etc/apt/keyrings/kubernetes-apt-keyring.gpg] \
-             https://pkgs.k8s.io/core:/stable:/v{minor}/deb/ /), then apt-get update"
-        )));
+        let repository = match packages.manager {
+            Manager::Apt => format!(
+                "(deb [signed-by=/etc/apt/keyrings/kubernetes-apt-keyring.gpg] \
+                 https://pkgs.k8s.io/core:/stable:/v{minor}/deb/ /), then apt-get update"
+            ),
+            Manager::Dnf => format!(
+                "(baseurl=https://pkgs.k8s.io/core:/stable:/v{minor}/rpm/ in \
+                 /etc/yum.repos.d/kubernetes.repo), then dnf makecache --refresh"
+            ),
+        };
+        return Some(
+            Finding::error(Id::TargetRepositoryMissing, host, evidence)
+                .fix(format!("add the repository of the minor {repository}")),
+        );
     }
     let evidence = format!(
         "no repository offers {} of {target}; of {minor} there are {}",
         few(&without),
         few(all.iter().filter(|v| v.minor == target.minor).map(Version::to_string))
     );
+    let refresh = match packages.manager {
+        Manager::Apt => "apt-get update",
+        Manager::Dnf => "dnf makecache --refresh",
+    };
     Some(
         Finding::error(Id::PackageVersionMissing, host, evidence)
-            .fix("apt-get update, or choose one of these versions"),
+            .fix(format!("{refresh}, or choose one of these versions")),
     )
 }
 
@@ -128,6 +149,21 @@ mod tests {
         packages.refused = Some("unmet dependencies".to_owned());
         packages.broken = Some("x is half configured".to_owned());
         assert_eq!(found(&packages), [Id::PackageManagerBroken, Id::PackageNotInstallable]);
+    }
+
+    #[test]
+    fn hosts_with_dnf_are_told_what_helps_there() {
+        let fixes = |packages: &Packages| {
+            let found = of_host("w1", packages, Version::parse("1.21.2").expect("a version"));
+            found.into_iter().map(|finding| finding.fix).collect::<Vec<_>>().join("\n")
+        };
+        let mut packages = packages(&["1.20.2-0"]);
+        packages.manager = Manager::Dnf;
+        packages.held.clear();
+        let told = fixes(&packages);
+        assert!(told.contains("exclude=kubeadm kubelet kubectl"), "{told}");
+        assert!(told.contains("/v1.21/rpm/"), "{told}");
+        assert!(!told.contains("apt"), "{told}");
     }
 
     #[test]

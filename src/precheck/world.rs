@@ -90,6 +90,14 @@ pub enum Host {
 }
 
 impl World {
+    /// What an answer says of a host that answered.
+    pub fn facts_mut(&mut self, host: &str) -> Option<&mut Facts> {
+        match self.hosts.get_mut(host)? {
+            Host::Asked { facts, .. } => Some(facts.as_mut()),
+            Host::Unreachable(_) => None,
+        }
+    }
+
     /// The hosts that answered.
     pub fn facts(&self) -> impl Iterator<Item = (&str, &Facts)> {
         self.hosts.iter().filter_map(|(name, host)| match host {

@@ -63,11 +63,14 @@ impl Runs {
         paths
     }
 
-    /// How often a task has begun on a host, in the newest journal.
+    /// How often a task has begun on a host or, as those that only look have no record of that,
+    /// has ended there, in the newest journal.
     pub fn begun(&self, task: &str, host: &str) -> usize {
         let records = self.journals().last().map(|path| records(path)).unwrap_or_default();
         let is_it = |record: &&Value| {
-            record["record"] == "begun" && record["name"] == task && record["host"] == host
+            (record["record"] == "begun" || record["record"] == "ended")
+                && record["name"] == task
+                && record["host"] == host
         };
         records.iter().filter(is_it).count()
     }

@@ -24,6 +24,8 @@ pub struct Facts {
     pub etcd: Option<Etcd>,
     /// Names of the images that the container runtime has.
     pub images: Option<Vec<String>>,
+    /// Images that were tried and did not come, each with why.
+    pub refused_images: BTreeMap<String, String>,
     pub unread: Vec<String>,
 }
 
@@ -59,18 +61,29 @@ pub struct Manifest {
     pub pod: Option<String>,
 }
 
-/// What apt and dpkg say of Kubernetes' packages.
+/// Who has a host's packages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Manager {
+    #[default]
+    Apt,
+    Dnf,
+}
+
+/// What the package manager says of Kubernetes' packages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Packages {
+    pub manager: Manager,
     /// Package and version.
     pub installed: BTreeMap<String, String>,
+    /// Those that an upgrade of the whole host leaves alone.
     pub held: Vec<String>,
     /// The versions that repositories offer of each, newest first.
     pub offered: BTreeMap<String, Vec<String>>,
-    /// Why apt would not install the target; none: it would, or was not asked.
+    /// Why the target would not be installed; none: it would, or nobody was asked.
     pub refused: Option<String>,
-    /// What `dpkg --audit` complains of.
+    /// What `dpkg --audit` complains of; dnf has nothing that half did its work.
     pub broken: Option<String>,
 }
 

@@ -1,13 +1,16 @@
 //! `precheck_host`: everything that a precheck wants to know of a host, in one round trip.
 //! It changes nothing.
 
+mod apt;
 mod certificates;
+mod dnf;
 pub mod etcd;
 mod facts;
 mod images;
 mod packages;
 mod system;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +21,7 @@ use serde_json::Value as Json;
 use super::args::Text;
 use super::{Context, Failure, Module, Outcome};
 
-pub use facts::{Certificate, Disk, Etcd, Facts, Manifest, Member, Packages};
+pub use facts::{Certificate, Disk, Etcd, Facts, Manager, Manifest, Member, Packages};
 pub use system::disk;
 
 /// What kubeadm and etcd write to.
@@ -63,6 +66,7 @@ impl Module for PrecheckHost {
             packages,
             etcd: etcd::look(context),
             images: images::all(context),
+            refused_images: BTreeMap::new(),
             unread,
             took: begun.elapsed().as_secs_f64(),
         };
