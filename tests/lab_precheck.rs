@@ -69,15 +69,18 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     wait_for("the bare pod's node", || {
         !lab.kubectl(&["get", "pod", "bare", "-o", "jsonpath={.spec.nodeName}"]).trim().is_empty()
     });
-    lab.ssh("cp1", "cp /etc/kubernetes/manifests/kube-scheduler.yaml /etc/kubernetes/manifests/kube-scheduler.yaml.bak");
+    let manifest = "/etc/kubernetes/manifests/kube-scheduler.yaml";
+    lab.ssh("cp1", &format!("cp {manifest} {manifest}.bak"));
+    lab.ssh("cp1", &format!("sed -i 's/^    - kube-scheduler$/&\\n    - --v=2/' {manifest}"));
     let (code, broken) = report(&lab, &["--to", "v1.22.1"]);
-    lab.ssh("cp1", "rm /etc/kubernetes/manifests/kube-scheduler.yaml.bak");
+    lab.ssh("cp1", &format!("mv {manifest}.bak {manifest}"));
     assert_eq!(code, Some(2), "{broken:#}");
     assert_eq!(found(&broken, "minor-skipped"), [("error", "cluster")]);
     assert_eq!(found(&broken, "budget-blocks-drain"), [("error", "default/app")]);
     assert_eq!(found(&broken, "node-cordoned"), [("warning", "w2")]);
     assert_eq!(found(&broken, "bare-pod"), [("error", "default/bare")]);
     assert_eq!(found(&broken, "foreign-manifest"), [("error", "cp1:kube-scheduler.yaml.bak")]);
+    assert_eq!(found(&broken, "manifest-edited"), [("warning", "cp1")]);
     let hosts: Vec<_> =
         found(&broken, "target-repository-missing").into_iter().map(|(_, host)| host).collect();
     assert_eq!(hosts, ["cp1", "w1", "w2"]);

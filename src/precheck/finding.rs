@@ -79,6 +79,7 @@ pub enum Id {
     SwapActive,
     ClockSkew,
     ForeignManifest,
+    ManifestEdited,
     ManifestMissing,
     PackageMissing,
     PackageNotHeld,

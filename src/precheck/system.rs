@@ -28,6 +28,7 @@ pub fn check(world: &World) -> Vec<Finding> {
         found.extend(foreign(host, facts));
         if world.plan.is_control_plane(host) {
             found.extend(missing(host, facts));
+            found.extend(edited(host, facts));
         }
         if !facts.unread.is_empty() {
             let evidence = format!("not all could be looked at: {}", few(&facts.unread));
@@ -127,6 +128,20 @@ fn missing(host: &str, facts: &Facts) -> Option<Finding> {
         let evidence = format!("the folder of manifests has no {}", few(missing));
         Finding::error(Id::ManifestMissing, host, evidence)
             .fix("kubeadm upgrades static pods only: restore it, or take the host out of the group")
+    })
+}
+
+fn edited(host: &str, facts: &Facts) -> Option<Finding> {
+    (!facts.edited.is_empty()).then(|| {
+        let evidence = format!(
+            "kubeadm would write its manifests without what was edited in them (-) and with what \
+             is not there (+): {}",
+            few(&facts.edited)
+        );
+        Finding::warning(Id::ManifestEdited, host, evidence).fix(
+            "put it into the ClusterConfiguration (extraArgs, extraVolumes), or into a folder of \
+             kubeadm's patches that the upgrade is given: the upgrade writes these files anew",
+        )
     })
 }
 

@@ -19,6 +19,8 @@ pub struct Facts {
     pub certificates: Vec<Certificate>,
     pub disks: Vec<Disk>,
     pub manifests: Vec<Manifest>,
+    /// Lines of kubeadm's manifests that somebody edited, each after the name of its file.
+    pub edited: Vec<String>,
     pub packages: Option<Packages>,
     /// The etcd member of this host, if it has one.
     pub etcd: Option<Etcd>,

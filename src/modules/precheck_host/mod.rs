@@ -4,6 +4,7 @@
 mod apt;
 mod certificates;
 mod dnf;
+mod drift;
 pub mod etcd;
 mod facts;
 mod images;
@@ -63,6 +64,7 @@ impl Module for PrecheckHost {
             certificates: certificates::all(Path::new("/")),
             disks: self.disks(),
             manifests: system::manifests(),
+            edited: drift::look(context),
             packages,
             etcd: etcd::look(context),
             images: images::all(context),
