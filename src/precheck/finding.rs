@@ -46,6 +46,7 @@ pub enum Id {
     NodeCordoned,
     NodePressure,
     SingleControlPlane,
+    KubeletThroughBalancer,
     // Pods.
     BudgetBlocksDrain,
     BudgetsOverlap,

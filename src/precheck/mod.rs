@@ -1,6 +1,7 @@
 //! What would stop an upgrade, found before anything is changed: each check is a function
 //! of what is known of the cluster and its hosts.
 
+mod balancer;
 mod budgets;
 mod certificates;
 mod collect;
@@ -33,7 +34,8 @@ pub fn check(world: &World) -> Vec<Finding> {
         Ok(cluster) => {
             let checks =
                 [versions::check, nodes::check, budgets::check, pods::check, removed::check];
-            checks.into_iter().flat_map(|check| check(world, cluster)).collect()
+            let found = checks.into_iter().flat_map(|check| check(world, cluster));
+            found.chain(balancer::check(world, cluster)).collect()
         }
         Err(why) => vec![
             Finding::error(Id::ClusterUnreachable, "cluster", why)

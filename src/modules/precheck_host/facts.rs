@@ -16,6 +16,8 @@ pub struct Facts {
     pub swap: Vec<String>,
     /// The kubelet refuses to start with swap.
     pub fail_swap_on: bool,
+    /// Where the kubelet looks for the apiserver.
+    pub kubelet_server: Option<String>,
     pub certificates: Vec<Certificate>,
     pub disks: Vec<Disk>,
     pub manifests: Vec<Manifest>,

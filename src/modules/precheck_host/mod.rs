@@ -61,6 +61,7 @@ impl Module for PrecheckHost {
             clock,
             swap: system::swap(),
             fail_swap_on: system::fail_swap_on(),
+            kubelet_server: system::kubelet_server(),
             certificates: certificates::all(Path::new("/")),
             disks: self.disks(),
             manifests: system::manifests(),

@@ -10,6 +10,7 @@ use super::facts::{Disk, Manifest};
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 
 /// The first column of /proc/swaps.
 pub fn swap() -> Vec<String> {
@@ -32,6 +33,13 @@ pub fn fail_swap_on() -> bool {
 fn kubelet_config() -> Json {
     let text = fs::read_to_string(KUBELET_CONFIG).unwrap_or_default();
     serde_yaml::from_str(&text).unwrap_or(Json::Null)
+}
+
+/// The server of the kubelet's kubeconfig.
+pub fn kubelet_server() -> Option<String> {
+    let text = fs::read_to_string(KUBELET_CONF).ok()?;
+    let config: Json = serde_yaml::from_str(&text).ok()?;
+    config.pointer("/clusters/0/cluster/server")?.as_str().map(str::to_owned)
 }
 
 /// The file system that holds the path, or would if it were made.
