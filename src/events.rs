@@ -134,6 +134,8 @@ pub struct TaskInfo {
     /// Templated as far as possible; the module's name when the task has none.
     pub name: String,
     pub module: String,
+    #[serde(skip)]
+    pub role: Option<String>,
     /// As the playbook has them (`msg=hello, var=x`), when headers are to show them.
     pub arguments: Option<String>,
     pub handler: bool,

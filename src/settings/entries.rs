@@ -124,6 +124,13 @@ pub static ENTRIES: &[Entry] = &[
         "86400",
     ),
     entry(
+        "CALLBACKS_ENABLED",
+        &["ANSIBLE_CALLBACKS_ENABLED"],
+        &[("defaults", "callbacks_enabled")],
+        Kind::List,
+        "",
+    ),
+    entry(
         "CALLBACK_FORMAT_PRETTY",
         &["ANSIBLE_CALLBACK_FORMAT_PRETTY"],
         &[("defaults", "callback_format_pretty")],
@@ -598,6 +605,34 @@ pub static ENTRIES: &[Entry] = &[
         "top",
     ),
     entry("PLUGIN_FILTERS_CFG", &[], &[("defaults", "plugin_filters_cfg")], Kind::Path, ""),
+    entry(
+        "PROFILE_ROLES_SUMMARY_ONLY",
+        &["PROFILE_ROLES_SUMMARY_ONLY"],
+        &[("callback_profile_roles", "summary_only")],
+        Kind::Bool,
+        "False",
+    ),
+    entry(
+        "PROFILE_TASKS_SORT_ORDER",
+        &["PROFILE_TASKS_SORT_ORDER"],
+        &[("callback_profile_tasks", "sort_order")],
+        Kind::Text,
+        "descending",
+    ),
+    entry(
+        "PROFILE_TASKS_SUMMARY_ONLY",
+        &["PROFILE_TASKS_SUMMARY_ONLY"],
+        &[("callback_profile_tasks", "summary_only")],
+        Kind::Bool,
+        "False",
+    ),
+    entry(
+        "PROFILE_TASKS_TASK_OUTPUT_LIMIT",
+        &["PROFILE_TASKS_TASK_OUTPUT_LIMIT"],
+        &[("callback_profile_tasks", "task_output_limit")],
+        Kind::Text,
+        "20",
+    ),
     entry(
         "REMOTE_TMP",
         &["ANSIBLE_REMOTE_TEMP", "ANSIBLE_REMOTE_TMP"],
