@@ -655,6 +655,13 @@ pub static ENTRIES: &[Entry] = &[
         "",
     ),
     entry(
+        "RUN_VARS_PLUGINS",
+        &["ANSIBLE_RUN_VARS_PLUGINS"],
+        &[("defaults", "run_vars_plugins")],
+        Kind::Text,
+        "demand",
+    ),
+    entry(
         "SCP_EXTRA_ARGS",
         &["ANSIBLE_SCP_EXTRA_ARGS"],
         &[("ssh_connection", "scp_extra_args")],
@@ -797,6 +804,14 @@ pub static ENTRIES: &[Entry] = &[
         &[("defaults", "force_valid_group_names")],
         Kind::Text,
         "never",
+    ),
+    entry(
+        "VARIABLE_PRECEDENCE",
+        &["ANSIBLE_PRECEDENCE"],
+        &[("defaults", "precedence")],
+        Kind::List,
+        "all_inventory,groups_inventory,all_plugins_inventory,all_plugins_play,\
+         groups_plugins_inventory,groups_plugins_play",
     ),
     entry(
         "VAULT_ENCRYPT_SALT",
