@@ -42,6 +42,8 @@ pub enum Event {
     ItemFinished(HostResult),
     /// A host is done with a task.
     HostFinished(HostResult),
+    /// A host is done with an include, which brings in what [`Event::Included`] tells.
+    IncludeFinished(HostResult),
     /// `until` was not met; the task is tried again.
     Retrying {
         host: String,
@@ -53,8 +55,6 @@ pub enum Event {
     /// `include_tasks` brought in a file for these hosts.
     Included {
         file: String,
-        /// The file's name as the playbook has it; none for roles.
-        written: Option<String>,
         hosts: Vec<String>,
         item: Option<String>,
     },
@@ -134,6 +134,8 @@ pub struct TaskInfo {
     /// Templated as far as possible; the module's name when the task has none.
     pub name: String,
     pub module: String,
+    #[serde(skip)]
+    pub role: Option<String>,
     /// As the playbook has them (`msg=hello, var=x`), when headers are to show them.
     pub arguments: Option<String>,
     pub handler: bool,

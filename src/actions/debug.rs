@@ -39,7 +39,7 @@ impl Action for Debug {
         }
         let outcome = match (self.msg, self.var) {
             (Some(_), Some(_)) => {
-                return Err(Error::failed("'msg' and 'var' are incompatible options"));
+                return Err(Error::failed("parameters are mutually exclusive: msg|var"));
             }
             (Some(msg), None) => Outcome::default().with("msg", msg),
             // What a host may have said is shown and not run.

@@ -206,8 +206,11 @@ impl Common {
         columns()
     }
 
-    /// With `-v`: where the settings come from.
+    /// With `-v`: where the settings come from; with `-vv` what is running, before that.
     pub fn tell_config(&self, config: &Config) {
+        if self.verbosity(config) > 1 {
+            print!("{}", about(config));
+        }
         if self.verbosity(config) > 0 {
             config.tell_file();
         }
@@ -216,6 +219,17 @@ impl Common {
     pub fn verbosity(&self, config: &Config) -> u8 {
         verbosity(self.verbose, config)
     }
+}
+
+/// The lines about the program, as `ansible-playbook -vv` begins.
+fn about(config: &Config) -> String {
+    let file = config.file().map_or_else(|| "None".to_owned(), |path| path.display().to_string());
+    let program = std::env::current_exe().unwrap_or_default();
+    format!(
+        "kup-play [{}]\n  config file = {file}\n  executable location = {}\n",
+        env!("CARGO_PKG_VERSION"),
+        program.display()
+    )
 }
 
 /// Characters in a line of output.

@@ -7,16 +7,18 @@ use super::common::Common;
 use super::exit;
 use crate::engine::{self, Prepared};
 use crate::events::Event;
-use crate::report::{self, Log, Look, Reporter, Settings, TimingReporter, Watchers};
+use crate::report::{self, Live, Log, Look, Reporter, Settings, TimingReporter, Watchers};
 use crate::settings::Config;
 
 /// Runs to the end; returns the exit code.
 pub fn run(prepared: Prepared, config: &Config, common: &Common, look: Look) -> u8 {
-    let mut reporters = vec![report::reporter(report_settings(common, config, look))];
+    let mut config = config.clone();
+    config.warnings.extend(look.enabled.warnings.iter().cloned());
+    let mut reporters = report::reporters(report_settings(common, &config, look));
     if common.timing {
         reporters.push(Box::new(TimingReporter::start()));
     }
-    watched(prepared, config, reporters)
+    watched(prepared, &config, reporters)
 }
 
 /// As [`run`], told to these reporters.
@@ -53,7 +55,7 @@ fn report_settings(common: &Common, config: &Config, look: Look) -> Settings {
         check: common.check,
         colour: forced || (terminal && !no_colour),
         columns: common.columns(),
-        live: terminal,
+        live: terminal.then(Live::start),
         look,
         log: config.path("DEFAULT_LOG_PATH").and_then(|path| log(&path)),
     }

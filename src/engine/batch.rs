@@ -499,15 +499,16 @@ impl<'a> Batch<'a> {
 
     pub fn report(&self, info: &Arc<TaskInfo>, done: &Finished, place: &Place) {
         self.run.recorder.through(done.turn.as_ref(), info, done.status, place.rescuable);
-        if (!done.includes.is_empty() && done.status == Status::Ok) || done.resumed {
+        if done.resumed {
             return;
         }
-        if self.apart {
+        let includes = !done.includes.is_empty() && done.status == Status::Ok;
+        if self.apart && !includes {
             self.run.tell_task_of_result(info);
         }
         let hidden = done.no_log || result::is_secret(&done.result);
         let result = if hidden { result::censored(&done.result) } else { done.result.clone() };
-        self.run.events.emit(Event::HostFinished(HostResult {
+        let outcome = HostResult {
             task: info.clone(),
             host: done.host.clone(),
             delegated_to: done.delegated_to.clone().map(|name| {
@@ -519,7 +520,12 @@ impl<'a> Batch<'a> {
             rescued: place.rescuable,
             result,
             duration: done.duration,
-        }));
+        };
+        self.run.events.emit(if includes {
+            Event::IncludeFinished(outcome)
+        } else {
+            Event::HostFinished(outcome)
+        });
     }
 
     /// Takes in what a host's task brought: variables, facts, notifications, counts.

@@ -471,19 +471,13 @@ impl HostTask<'_> {
         let there = self.there(dynamic, once);
         let invocation = Invocation::of(self.run, self.task, templar, dynamic, &there)?;
         if let Invocation::Include(target) = &invocation {
+            let is_item = item.is_some();
             once.include = Some(Include {
                 target: target.clone(),
                 locals: item.as_ref().map(|item| item.locals.clone()).unwrap_or_default(),
                 item: item.map(|item| item.label.to_owned()),
             });
-            once.result.insert("changed".to_owned(), json!(false));
-            let (Target::Tasks(name) | Target::Role { name, .. }) = &target;
-            once.result.insert("include".to_owned(), json!(name));
-            let arguments = match target {
-                Target::Tasks(_) => Map::new(),
-                Target::Role { arguments, .. } => arguments.clone(),
-            };
-            once.result.insert("include_args".to_owned(), Json::Object(arguments));
+            once.result = result::of_include(target, is_item);
             return Ok(());
         }
         let context = self.context(dynamic, once)?;

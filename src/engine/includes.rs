@@ -87,8 +87,7 @@ impl Batch<'_> {
 
     fn tell_included(&self, file: String, include: &Include, hosts: &[String]) {
         let item = include.item.clone();
-        let written = include.target.file().map(str::to_owned);
-        self.run.events.emit(Event::Included { file, written, hosts: hosts.to_vec(), item });
+        self.run.events.emit(Event::Included { file, hosts: hosts.to_vec(), item });
         for host in hosts {
             self.run.count(host, |stats| stats.ok += 1);
         }
@@ -111,7 +110,7 @@ impl Batch<'_> {
     /// What an include names, read; and what it is called.
     fn bring(&self, task: &Task, target: &Target) -> Result<(String, Brought), Error> {
         match target {
-            Target::Tasks(file) => {
+            Target::Tasks { file, .. } => {
                 let path = self.include_path(task, file)?;
                 let brought = self.run.load_tasks(&path, task, self.play);
                 Ok((path.display().to_string(), brought?))

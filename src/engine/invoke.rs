@@ -21,15 +21,22 @@ use crate::transport::FileSource;
 /// What an include names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    Tasks(String),
-    Role { name: String, arguments: Map<String, Json> },
+    /// With the arguments beside the name of the file.
+    Tasks {
+        file: String,
+        arguments: Map<String, Json>,
+    },
+    Role {
+        name: String,
+        arguments: Map<String, Json>,
+    },
 }
 
 impl Target {
     /// The name of a file of tasks as the playbook has it.
     pub fn file(&self) -> Option<&str> {
         match self {
-            Self::Tasks(file) => Some(file),
+            Self::Tasks { file, .. } => Some(file),
             Self::Role { .. } => None,
         }
     }
@@ -85,7 +92,12 @@ impl Invocation {
             catalogue::Found::Include => {
                 let file = arguments.get("file").or_else(|| arguments.get("_raw_params"));
                 match file.and_then(Json::as_str) {
-                    Some(file) => Self::Include(Target::Tasks(file.to_owned())),
+                    Some(file) => {
+                        let file = file.to_owned();
+                        arguments.shift_remove("file");
+                        arguments.shift_remove("_raw_params");
+                        Self::Include(Target::Tasks { file, arguments })
+                    }
                     None => return Err(Failure::new("include_tasks needs the name of a file")),
                 }
             }

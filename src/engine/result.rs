@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::invoke::Target;
 use crate::actions::{Error, Failure, Outcome, SECRET};
 use crate::template::{self, Value};
 
@@ -17,6 +18,20 @@ pub fn of_outcome(outcome: Outcome) -> Result {
     if result.get("rc").is_some_and(|rc| rc != &json!(0)) && !result.contains_key("failed") {
         result.insert("failed".to_owned(), json!(true));
     }
+    result
+}
+
+/// What an include answers; that it changes nothing is said where it is no item of a loop.
+pub fn of_include(target: &Target, is_item: bool) -> Result {
+    let mut result = Map::new();
+    if !is_item {
+        result.insert("changed".to_owned(), json!(false));
+    }
+    if let Some(file) = target.file() {
+        result.insert("include".to_owned(), json!(file));
+    }
+    let (Target::Tasks { arguments, .. } | Target::Role { arguments, .. }) = target;
+    result.insert("include_args".to_owned(), json!(arguments));
     result
 }
 

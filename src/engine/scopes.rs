@@ -90,6 +90,7 @@ impl Batch<'_> {
         TaskInfo {
             name,
             module: task.module.clone(),
+            role: task.role.as_ref().map(|role| role.body.name.clone()),
             arguments: self.run.settings.show_arguments.then(|| arguments(task)),
             handler: task.handler,
             path: format!("{}:{}", task.span.path().display(), task.span.line),

@@ -174,7 +174,14 @@ impl LineInFile {
             }
             return Ok("line replaced");
         }
-        if self.backrefs.0 || lines.iter().any(|old| bare(old) == line) {
+        if let Some(old) = lines.iter_mut().rfind(|old| bare(old) == line) {
+            // It is there, but perhaps without its end, or with that of another system.
+            let whole = with_line_end(line.to_owned());
+            let same = *old == whole;
+            *old = whole;
+            return Ok(if same { "" } else { "line replaced" });
+        }
+        if self.backrefs.0 {
             return Ok("");
         }
         let at = self.insertion(lines)?;
@@ -294,6 +301,14 @@ mod tests {
         let (text, outcome) = edited("x\ny", json!({"line": "x"}));
         assert_eq!((text.as_str(), outcome.changed), ("x\ny", false));
         assert_eq!(outcome.result["msg"], "");
+    }
+
+    #[test]
+    fn a_line_that_is_there_gets_its_end() {
+        let (text, outcome) = edited("a\nb\na", json!({"line": "a"}));
+        assert_eq!((text.as_str(), outcome.changed), ("a\nb\na\n", true));
+        assert_eq!(outcome.result["msg"], "line replaced");
+        assert_eq!(edited("a\r\nb", json!({"line": "a"})).0, "a\nb");
     }
 
     #[test]

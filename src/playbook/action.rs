@@ -1,11 +1,11 @@
 //! A task's action: which module, with which arguments.
 
-use super::key_value;
 use super::keywords::defaults_of;
 use super::load::{Loader, Place};
 use super::names::Module;
 use super::task::{is_task_keyword, task_keywords};
 use super::values::is_template;
+use super::{groups, key_value};
 use crate::source::{Error, Node, Yaml, boolean, suggest};
 
 /// Prefixes of full names whose modules are known here by their short ones.
@@ -351,12 +351,6 @@ fn put_under(action: &mut Action, more: &[(Node, Node)], place: &Node) {
     action.arguments = Some(Node::new(Yaml::Map(all), span));
 }
 
-/// The modules of a `group/NAME` in `module_defaults`, by the group's name and its collection's.
-const GROUPS: &[(&[&str], &[&str])] = &[(
-    &["k8s", "kubernetes.core.k8s", "ansible.builtin.k8s", "community.kubernetes.k8s"],
-    &["k8s", "k8s_info", "k8s_drain", "k8s_exec", "k8s_log", "k8s_scale", "k8s_service"],
-)];
-
 /// Arguments that `module_defaults` gives. Those of a module that come last, the innermost,
 /// replace all that were given for it before; those of its group stand below them.
 fn add_defaults(action: &mut Action, defaults: &[Node]) {
@@ -369,15 +363,10 @@ fn add_defaults(action: &mut Action, defaults: &[Node]) {
         entries.rfind(|(key, _)| key.as_str().is_some_and(is_wanted))
     };
     let own = last(&|name| normalise(name) == action.module);
-    let of_group = |(names, modules): &(&[&str], &[&str])| {
-        let is_group =
-            |name: &str| name.strip_prefix("group/").is_some_and(|name| names.contains(&name));
-        last(&is_group).filter(|_| modules.contains(&&*action.module))
-    };
+    let of_group = last(&|name| groups::holds(name, &action.module));
     // What `service` calls on a host with systemd has its own defaults.
     let called = if action.module == "service" { last(&|name| is_systemd(name)) } else { None };
-    let of_groups = GROUPS.iter().filter_map(of_group);
-    let found: Vec<_> = own.into_iter().chain(called).chain(of_groups).collect();
+    let found: Vec<_> = own.into_iter().chain(called).chain(of_group).collect();
     for (_, arguments) in found {
         put_under(action, arguments.as_map().unwrap_or_default(), arguments);
     }

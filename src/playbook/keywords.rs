@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::groups;
 use super::values::{is_template, is_variable_name};
 use crate::source::{Error, Node, Yaml, suggest};
 use crate::template::{Layer, Variable};
@@ -213,7 +214,8 @@ pub(super) fn defaults_of(node: &Node) -> Result<Vec<Node>, Error> {
                 defaults.kind()
             )));
         };
-        for (_, arguments) in entries {
+        for (name, arguments) in entries {
+            groups::check(name)?;
             if arguments.as_map().is_none() {
                 return Err(arguments.span.error(format!(
                     "the defaults of a module must be a dictionary of its arguments, not {}",

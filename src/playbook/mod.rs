@@ -7,6 +7,7 @@
 mod action;
 mod arguments;
 mod block;
+mod groups;
 pub mod key_value;
 mod keywords;
 mod load;

@@ -5,7 +5,7 @@ use super::world::{Cluster, World, list, name, text};
 
 /// From this minor on new kubelets were seen to fail at apiservers of the version before
 /// (kubernetes/kubernetes#127316).
-const FAILS_FROM: u64 = 31;
+const FAILS_FROM: u32 = 31;
 
 /// While control planes are upgraded one after the other, the kubelet of the first may be
 /// answered by an apiserver that is older than itself, which no version permits.

@@ -1,11 +1,11 @@
 //! The callback minimal: one result per host, commands with their output.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::colour::Colour;
 use super::dump::{self, Form};
 use super::screen::Screen;
-use super::{Reporter, Settings, json};
+use super::{Reporter, Settings};
 use crate::events::{Event, HostResult, Status};
 
 /// Modules whose output is shown as it is.
@@ -59,22 +59,10 @@ impl Reporter for MinimalReporter {
         if self.screen.notice(event) {
             return;
         }
-        match event {
-            Event::HostFinished(outcome) => self.result(outcome),
-            Event::Included { written: Some(file), hosts, .. } => {
-                for host in hosts {
-                    let text = json::pretty(&included(file));
-                    self.screen.line(Colour::Ok, &format!("{host} | SUCCESS => {text}"));
-                }
-            }
-            _ => {}
+        if let Event::HostFinished(outcome) | Event::IncludeFinished(outcome) = event {
+            self.result(outcome);
         }
     }
-}
-
-/// What an include answers.
-pub fn included(file: &str) -> Json {
-    json!({ "changed": false, "include": file, "include_args": {} })
 }
 
 /// Whether the result is a command's, not that of a job that was started.

@@ -5,13 +5,16 @@ mod default;
 mod diff;
 mod document;
 mod dump;
+mod enabled;
 mod json;
 mod log;
 mod minimal;
 mod oneline;
 mod options;
+mod profile;
 mod progress;
 mod screen;
+mod timer;
 mod timing;
 
 use std::sync::Arc;
@@ -23,6 +26,7 @@ use crate::events::Event;
 
 pub use log::Log;
 pub use options::{Callback, Format, Look};
+pub use progress::Live;
 pub use screen::warning;
 pub use timing::TimingReporter;
 
@@ -36,15 +40,20 @@ pub struct Settings {
     pub colour: bool,
     /// Characters in a line of the terminal, for the stars of the headers.
     pub columns: usize,
-    /// Show the live line (stdout is a terminal).
-    pub live: bool,
+    /// The live line, which all reporters write above (stdout is a terminal).
+    pub live: Option<Live>,
     pub look: Look,
     /// Where what is shown is written to as well.
     pub log: Option<Log>,
 }
 
-/// The reporter that the settings ask for.
-pub fn reporter(settings: Settings) -> Box<dyn Reporter> {
+/// The reporters that the settings ask for, in the order in which they write.
+pub fn reporters(settings: Settings) -> Vec<Box<dyn Reporter>> {
+    let extras = settings.look.enabled.start(&settings);
+    std::iter::once(reporter(settings)).chain(extras).collect()
+}
+
+fn reporter(settings: Settings) -> Box<dyn Reporter> {
     match settings.look.callback {
         Callback::Default | Callback::Yaml | Callback::Debug => {
             Box::new(default::DefaultReporter::new(settings))

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::colour::Colour;
 use super::dump::{self, is_set};
-use super::minimal::{code, included, is_command, text};
+use super::minimal::{code, is_command, text};
 use super::screen::Screen;
 use super::{Reporter, Settings, json};
 use crate::events::{Event, HostResult, Status};
@@ -62,15 +62,8 @@ impl Reporter for OnelineReporter {
         if self.screen.notice(event) {
             return;
         }
-        match event {
-            Event::HostFinished(outcome) => self.result(outcome),
-            Event::Included { written: Some(file), hosts, .. } => {
-                for host in hosts {
-                    let text = json::dense(&included(file));
-                    self.screen.line(Colour::Ok, &format!("{host} | SUCCESS => {text}"));
-                }
-            }
-            _ => {}
+        if let Event::HostFinished(outcome) | Event::IncludeFinished(outcome) = event {
+            self.result(outcome);
         }
     }
 }

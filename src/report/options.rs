@@ -1,6 +1,7 @@
 //! Which reporter writes, and how: the settings of Ansible's callback plugins.
 
 use super::colour::Colours;
+use super::enabled::Enabled;
 use crate::settings::Config;
 use crate::source;
 
@@ -44,6 +45,8 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     pub callback: Callback,
+    /// The callbacks beside it.
+    pub enabled: Enabled,
     pub format: Format,
     /// Results over several lines; by default those that are always shown, and all with -vvv.
     pub pretty: Option<bool>,
@@ -67,10 +70,10 @@ impl Look {
     /// # Errors
     /// A reporter or format of a name that nobody knows.
     pub fn of(config: &Config) -> Result<Self, String> {
-        Self::read(|name| config.text(name))
+        Self::read(&config.list("CALLBACKS_ENABLED"), |name| config.text(name))
     }
 
-    fn read(setting: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    fn read(enabled: &[String], setting: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let flag = |name: &str| setting(name).and_then(|text| source::boolean(&text));
         let callback = match setting("DEFAULT_STDOUT_CALLBACK").filter(|name| !name.is_empty()) {
             None => Callback::Default,
@@ -90,6 +93,7 @@ impl Look {
         };
         Ok(Self {
             callback,
+            enabled: Enabled::read(enabled, &setting)?,
             format,
             pretty: flag("CALLBACK_FORMAT_PRETTY"),
             ok_hosts: flag("DISPLAY_OK_HOSTS").unwrap_or(true),
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     fn look(pairs: &[(&str, &str)]) -> Result<Look, String> {
-        Look::read(|name| {
+        Look::read(&[], |name| {
             let given = pairs.iter().find(|(key, _)| *key == name);
             given.map(|(_, value)| (*value).to_owned()).or_else(|| Config::default().text(name))
         })

@@ -6,6 +6,22 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::Event;
 
+/// The place of the line on the terminal, the same for all who write above it.
+#[derive(Clone, Debug)]
+pub struct Live(ProgressBar);
+
+impl Live {
+    pub fn start() -> Self {
+        let bar = ProgressBar::new_spinner();
+        // The template is a constant; a wrong one would only lose the style.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+}
+
 /// A line that is redrawn in place; lines of the report go above it.
 pub struct Progress {
     bar: ProgressBar,
@@ -16,14 +32,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new() -> Self {
-        let bar = ProgressBar::new_spinner();
-        // The template is a constant; a wrong one would only lose the style.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Self { bar, done: 0, hosts: 0, task: String::new(), note: String::new() }
+    pub fn new(live: Live) -> Self {
+        Self { bar: live.0, done: 0, hosts: 0, task: String::new(), note: String::new() }
     }
 
     /// Takes the line away while `print` writes.

@@ -31,7 +31,7 @@ impl Screen {
             palette: Palette(settings.colour.then(|| settings.look.colours.clone())),
             diff_context: settings.look.diff_context,
             columns: settings.columns,
-            progress: settings.live.then(Progress::new),
+            progress: settings.live.clone().map(Progress::new),
             log: settings.log.clone(),
             told: Mutex::default(),
         }

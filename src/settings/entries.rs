@@ -124,6 +124,13 @@ pub static ENTRIES: &[Entry] = &[
         "86400",
     ),
     entry(
+        "CALLBACKS_ENABLED",
+        &["ANSIBLE_CALLBACKS_ENABLED"],
+        &[("defaults", "callbacks_enabled")],
+        Kind::List,
+        "",
+    ),
+    entry(
         "CALLBACK_FORMAT_PRETTY",
         &["ANSIBLE_CALLBACK_FORMAT_PRETTY"],
         &[("defaults", "callback_format_pretty")],
@@ -599,6 +606,34 @@ pub static ENTRIES: &[Entry] = &[
     ),
     entry("PLUGIN_FILTERS_CFG", &[], &[("defaults", "plugin_filters_cfg")], Kind::Path, ""),
     entry(
+        "PROFILE_ROLES_SUMMARY_ONLY",
+        &["PROFILE_ROLES_SUMMARY_ONLY"],
+        &[("callback_profile_roles", "summary_only")],
+        Kind::Bool,
+        "False",
+    ),
+    entry(
+        "PROFILE_TASKS_SORT_ORDER",
+        &["PROFILE_TASKS_SORT_ORDER"],
+        &[("callback_profile_tasks", "sort_order")],
+        Kind::Text,
+        "descending",
+    ),
+    entry(
+        "PROFILE_TASKS_SUMMARY_ONLY",
+        &["PROFILE_TASKS_SUMMARY_ONLY"],
+        &[("callback_profile_tasks", "summary_only")],
+        Kind::Bool,
+        "False",
+    ),
+    entry(
+        "PROFILE_TASKS_TASK_OUTPUT_LIMIT",
+        &["PROFILE_TASKS_TASK_OUTPUT_LIMIT"],
+        &[("callback_profile_tasks", "task_output_limit")],
+        Kind::Text,
+        "20",
+    ),
+    entry(
         "REMOTE_TMP",
         &["ANSIBLE_REMOTE_TEMP", "ANSIBLE_REMOTE_TMP"],
         &[("defaults", "remote_tmp")],
@@ -618,6 +653,13 @@ pub static ENTRIES: &[Entry] = &[
         &[("defaults", "retry_files_save_path")],
         Kind::Path,
         "",
+    ),
+    entry(
+        "RUN_VARS_PLUGINS",
+        &["ANSIBLE_RUN_VARS_PLUGINS"],
+        &[("defaults", "run_vars_plugins")],
+        Kind::Text,
+        "demand",
     ),
     entry(
         "SCP_EXTRA_ARGS",
@@ -762,6 +804,14 @@ pub static ENTRIES: &[Entry] = &[
         &[("defaults", "force_valid_group_names")],
         Kind::Text,
         "never",
+    ),
+    entry(
+        "VARIABLE_PRECEDENCE",
+        &["ANSIBLE_PRECEDENCE"],
+        &[("defaults", "precedence")],
+        Kind::List,
+        "all_inventory,groups_inventory,all_plugins_inventory,all_plugins_play,\
+         groups_plugins_inventory,groups_plugins_play",
     ),
     entry(
         "VAULT_ENCRYPT_SALT",

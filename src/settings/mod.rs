@@ -12,6 +12,9 @@ use serde_json::{Value as Json, json};
 use crate::source::{self, Error};
 use ini::{Sections, Written};
 
+/// Which variables of groups win.
+const PRECEDENCE: &str = "VARIABLE_PRECEDENCE";
+
 /// The settings of a run, and where each comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -48,6 +51,12 @@ impl Config {
         match config.find(&here) {
             None => config.check_all()?,
             Some(path) => config = Self { warnings: config.warnings, ..Self::of_file(&path)? },
+        }
+        // Hosts would get other values than the operator expects, so it is told.
+        if config.list(PRECEDENCE) != words(Self::entry(PRECEDENCE).map_or("", |it| it.default)) {
+            config.warnings.push(format!(
+                "{PRECEDENCE} has no effect: variables of groups keep their usual precedence"
+            ));
         }
         if let Some(word) = config.text("DUPLICATE_YAML_DICT_KEY") {
             source::set_duplicates(word.parse().map_err(Error::new)?);
@@ -223,10 +232,13 @@ impl Config {
 
     /// Words with commas between.
     pub fn list(&self, name: &str) -> Vec<String> {
-        let text = self.text(name).unwrap_or_default();
-        let words = text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty());
-        words.map(str::to_owned).collect()
+        words(&self.text(name).unwrap_or_default())
     }
+}
+
+fn words(text: &str) -> Vec<String> {
+    let words = text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 /// `~`, `$NAME` and `{{CWD}}` as Ansible reads them in paths.

@@ -7,6 +7,7 @@ use indexmap::IndexSet;
 
 use super::{BatchVars, Layer, Manager, connection, magic};
 use crate::playbook::{Keywords, Role};
+use crate::source::{Node, Yaml};
 use crate::template::{Scope, Value, Variable, merged, stacked};
 
 /// The variables of a task on a host, highest precedence first.
@@ -126,6 +127,10 @@ impl TaskScope {
 
 impl Scope for TaskScope {
     fn lookup(&self, name: &str) -> Option<Variable> {
+        // What the keywords say, whatever a variable of that name says.
+        if let Some(keywords) = self.place.keywords.as_ref().filter(|_| name == "environment") {
+            return Some(environment(keywords));
+        }
         self.lookup_set(name).or_else(|| {
             let keywords = self.place.keywords.as_ref()?;
             connection::lookup(self, keywords, name)
@@ -137,6 +142,17 @@ impl Scope for TaskScope {
         let set = self.layers.iter().rev().chain([&self.locals]);
         let set = set.flat_map(|layer| layer.keys().cloned());
         set.chain(magic::names()).collect::<IndexSet<_>>().into_iter().collect()
+    }
+}
+
+/// What the play, blocks and the task say of the environment, outermost first.
+fn environment(keywords: &Keywords) -> Variable {
+    match keywords.environment.first() {
+        Some(first) => {
+            let all = Yaml::Seq(keywords.environment.clone());
+            Variable::Source(Arc::new(Node::new(all, first.span.clone())))
+        }
+        None => Variable::Data(Value::from(Vec::<Value>::new())),
     }
 }
 

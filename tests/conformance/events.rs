@@ -224,7 +224,9 @@ pub fn without_times(text: &str) -> String {
     static TIMES: LazyLock<Regex> = LazyLock::new(|| {
         let pattern =
             r"\d{4}-\d\d-\d\d[ T][\d:.]+Z?|\d:\d\d:\d\d\.\d+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+";
-        Regex::new(pattern).expect("a pattern")
+        // The lines of profile_tasks and of timer.
+        let profile = r"|\w+ \d\d \w+ \d{4}  [\d:]+ \+0000|\d+\.\d\ds\b|\d+ seconds";
+        Regex::new(&format!("{pattern}{profile}")).expect("a pattern")
     });
     static STAGED: LazyLock<Regex> = LazyLock::new(|| {
         let pattern = r#"(?m)^ +"?src"?: \S*/\.source\S*\n|"src": "[^"]*/\.source[^"]*", ?"#;

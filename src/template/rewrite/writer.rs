@@ -231,6 +231,7 @@ impl<'a> Writer<'a> {
             return;
         }
         let offset = self.tokens.get(self.next).map_or(0, |token| token.range.start);
+        let tested = self.tested_variable().filter(|_| role == Role::Test);
         let (gap, word) = self.take();
         let mut name = word.to_owned();
         while self.word(0) == Some(".") && self.kind(1) == Some(TokenKind::Name) {
@@ -240,10 +241,26 @@ impl<'a> Writer<'a> {
         }
         out.push_str(gap);
         out.push_str(short_name(&name));
+        let tested = tested.filter(|_| short_name(&name) == "vault_encrypted");
         self.uses.push(Use { role, name, offset });
         if self.word(0) == Some("(") {
             out.push_str(&self.group());
+        } else if let Some(variable) = tested {
+            // How a variable was written is not to be seen from its value.
+            out.push_str(&format!("('{variable}')"));
         }
+    }
+
+    /// The variable before `is` or `is not`, where it stands alone.
+    fn tested_variable(&self) -> Option<&'a str> {
+        let back = |count: usize| {
+            let token = self.tokens.get(self.next.checked_sub(count)?)?;
+            Some((token.kind, &self.text[token.range.clone()]))
+        };
+        let behind = if back(1)?.1 == "not" { 3 } else { 2 };
+        let (kind, name) = back(behind)?;
+        let within = back(behind + 1).is_some_and(|(_, word)| matches!(word, "." | "|"));
+        (kind == TokenKind::Name && !within).then_some(name)
     }
 
     /// Remembers the lookup that a call names, when the name is a plain text.

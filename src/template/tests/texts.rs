@@ -3,7 +3,8 @@
 use super::super::call::{Call, Plugin};
 use super::super::filters::{Flags, flags_of, is_match};
 use super::super::rewrite::{Role, short_name};
-use super::super::{TemplateError, Value, python};
+use super::super::{TemplateError, Value, Variable, python};
+use crate::source::{Node, Yaml};
 
 pub const TESTS: &[Plugin] = &[
     Plugin::new("match", &["value", "pattern", "ignorecase", "multiline"], |call| {
@@ -20,8 +21,16 @@ pub const TESTS: &[Plugin] = &[
     Plugin::new("uri", &["value", "schemes"], |call| uri(call, false)),
     Plugin::new("url", &["value", "schemes"], |call| uri(call, true)),
     Plugin::new("urn", &["value"], urn),
-    Plugin::new("vault_encrypted", &["value"], |_| Ok(Value::from(false))),
+    Plugin::new("vault_encrypted", &["value", "variable"], vault_encrypted),
 ];
+
+/// Of a variable that is written as `!vault`; the rewriting of templates gives its name.
+fn vault_encrypted(call: &mut Call) -> Result<Value, TemplateError> {
+    let name = call.text_or("variable", "");
+    let written = call.context()?.scope.lookup(&name);
+    let is_vault = |node: &Node| matches!(node.value, Yaml::Vault(_));
+    Ok(matches!(written, Some(Variable::Source(node)) if is_vault(&node)).into())
+}
 
 fn matches(call: &mut Call, anchored: bool) -> Result<Value, TemplateError> {
     let text = python::text(call.value()?);
