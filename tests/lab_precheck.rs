@@ -44,6 +44,14 @@ fn wait_for(what: &str, seen: impl Fn() -> bool) {
     assert!(came, "it never came: {what}");
 }
 
+/// Of a version that 1.22 has no more.
+const OLD_INGRESS: &str = "
+apiVersion: networking.k8s.io/v1beta1
+kind: Ingress
+metadata: {name: old, namespace: default}
+spec: {backend: {serviceName: app, servicePort: 80}}
+";
+
 #[test]
 fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let lab = Lab::fresh("pre", 1, 2);
@@ -72,8 +80,14 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let manifest = "/etc/kubernetes/manifests/kube-scheduler.yaml";
     lab.ssh("cp1", &format!("cp {manifest} {manifest}.bak"));
     lab.ssh("cp1", &format!("sed -i 's/^    - kube-scheduler$/&\\n    - --v=2/' {manifest}"));
-    let (code, broken) = report(&lab, &["--to", "v1.22.1"]);
-    lab.ssh("cp1", &format!("mv {manifest}.bak {manifest}"));
+    lab.ssh(
+        "cp1",
+        "mkdir -p /etc/kubernetes/tmp; mount -t tmpfs -o size=1m tmpfs /etc/kubernetes/tmp",
+    );
+    lab.apply(OLD_INGRESS);
+    let (code, broken) = report(&lab, &["--to", "v1.22.1", "-e", "precheck_certificate_days=400"]);
+    lab.ssh("cp1", &format!("mv {manifest}.bak {manifest}; umount /etc/kubernetes/tmp"));
+    lab.kubectl(&["delete", "ingress", "old"]);
     assert_eq!(code, Some(2), "{broken:#}");
     assert_eq!(found(&broken, "minor-skipped"), [("error", "cluster")]);
     assert_eq!(found(&broken, "budget-blocks-drain"), [("error", "default/app")]);
@@ -81,6 +95,19 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     assert_eq!(found(&broken, "bare-pod"), [("error", "default/bare")]);
     assert_eq!(found(&broken, "foreign-manifest"), [("error", "cp1:kube-scheduler.yaml.bak")]);
     assert_eq!(found(&broken, "manifest-edited"), [("warning", "cp1")]);
+    let tmp = [("error", "cp1:/etc/kubernetes/tmp")];
+    assert_eq!(found(&broken, "disk-space"), tmp);
+    assert_eq!(found(&broken, "kubeadm-tmp-elsewhere"), tmp);
+    let old = "Ingress in networking.k8s.io/v1beta1";
+    assert_eq!(found(&broken, "removed-api-object"), [("warning", old)]);
+    let requested = found(&broken, "removed-api-requested");
+    assert!(
+        requested.iter().any(|(_, what)| what.contains("networking.k8s.io/v1beta1")),
+        "{broken:#}"
+    );
+    assert!(
+        found(&broken, "certificate-expires-soon").iter().any(|(_, file)| file.contains("etcd"))
+    );
     let hosts: Vec<_> =
         found(&broken, "target-repository-missing").into_iter().map(|(_, host)| host).collect();
     assert_eq!(hosts, ["cp1", "w1", "w2"]);

@@ -227,7 +227,7 @@ fn defaults_of_a_group_stand_below_those_of_its_modules() {
   module_defaults:
     group/k8s: {kubeconfig: of-group, namespace: of-group}
     k8s_info: {namespace: of-module}
-    group/others: {x: y}
+    group/amazon.aws.aws: {x: y}
   tasks:
     - {name: t, kubernetes.core.k8s_info: {kind: Pod}}
 ",
