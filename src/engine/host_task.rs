@@ -81,13 +81,13 @@ struct Item<'a> {
 #[derive(Default)]
 pub(super) struct Once {
     pub result: TaskResult,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     pub delegated_to: Option<String>,
     /// The delegate's `ansible_host`, for what has run there.
     pub address: Option<String>,
-    include: Option<Include>,
+    pub(super) include: Option<Include>,
     /// Done before the run was resumed.
-    resumed: bool,
+    pub(super) resumed: bool,
 }
 
 impl Once {
@@ -353,7 +353,7 @@ impl HostTask<'_> {
         let recorder = &self.run.recorder;
         let key = self.key(item.as_ref().map(|item| item.index));
         if let Some(done) = recorder.done(key.as_ref()) {
-            return Once {
+            let once = Once {
                 result: done.result.clone(),
                 effects: recorder::effects_of(done),
                 delegated_to: done.delegated_to.clone(),
@@ -361,6 +361,7 @@ impl HostTask<'_> {
                 include: None,
                 resumed: true,
             };
+            return self.relocked(scope, once).await;
         }
         let subject = Subject { task: self.task, info: &self.info, no_log };
         let once = self.once(scope, item, key.as_ref(), &subject).await;

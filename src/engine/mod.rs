@@ -26,6 +26,7 @@ mod plays;
 mod prompts;
 mod recorder;
 mod rejected;
+mod relock;
 mod result;
 mod scopes;
 mod stepping;
@@ -237,7 +238,7 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
         run.session.undo.forget();
     }
     run.session.undo.run(&run.events).await;
-    run.session.guard.leave().await;
+    run.session.guard.leave(&run.events).await;
     let code = run.finish(ended);
     run.recorder.finish(code);
     run.session.pool.close().await;

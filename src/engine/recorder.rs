@@ -61,7 +61,8 @@ impl Recorder {
     /// What actions need of it.
     pub fn guarding(&self, break_lock: BreakLock) -> guard::Run {
         let left = self.history.cordons.keys().cloned().collect();
-        guard::Run { journal: self.journal.clone(), left, break_lock }
+        let had = self.history.locked.iter().cloned().collect();
+        guard::Run { journal: self.journal.clone(), left, break_lock, had }
     }
 
     /// The key of what a host is about to do; none if nothing is recorded of it.

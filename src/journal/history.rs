@@ -1,11 +1,11 @@
 //! What a journal says of its run.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-use super::record::{Key, Record, Start, Unfinished};
+use super::record::{Access, Key, Record, Start, Unfinished};
 use crate::events::Status;
 
 /// A run as its journal tells it.
@@ -20,6 +20,8 @@ pub struct History {
     tasks: HashMap<Key, (Status, bool)>,
     /// Nodes that are cordoned by the run still, with what they were before.
     pub cordons: BTreeMap<(String, String), bool>,
+    /// Clusters whose lock the run had taken.
+    pub locked: BTreeSet<Access>,
     /// Drains that are in vain when their node is put back.
     drains: HashMap<String, Vec<Key>>,
     /// Guards of the batch that hosts are in.
@@ -92,6 +94,9 @@ impl History {
                 if !early {
                     self.drains.remove(node);
                 }
+            }
+            Record::Locked { access, .. } => {
+                self.locked.insert(access.clone());
             }
             Record::End { code, .. } => self.code = Some(*code),
             // The batch is through, unless it has a host that has to go back to it.
@@ -287,6 +292,24 @@ mod tests {
         assert!(history.done(&key("drain")).is_none() && history.cordons.is_empty());
         let put_back = [cordon("cordoned"), drained, cordon("uncordoned")];
         assert!(read(&put_back, "").done(&key("drain")).is_some());
+    }
+
+    #[test]
+    fn the_locks_that_a_run_had_are_known_after_any_number_of_resumptions() {
+        let locked = |named: Json| {
+            let mut record = json!({"record": "locked", "at": ""});
+            record
+                .as_object_mut()
+                .expect("a record")
+                .extend(named.as_object().cloned().expect("names"));
+            record
+        };
+        let resumed = json!({"record": "resumed", "at": "", "operator": "somebody"});
+        let own = locked(json!({}));
+        let other = locked(json!({"kubeconfig": "b", "context": "c"}));
+        let history = read(&[own.clone(), other, resumed.clone(), own, resumed], "");
+        let other = Access { kubeconfig: Some("b".to_owned()), context: Some("c".to_owned()) };
+        assert_eq!(history.locked.into_iter().collect::<Vec<_>>(), [Access::default(), other]);
     }
 
     #[test]
