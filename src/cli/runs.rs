@@ -100,7 +100,7 @@ fn line(out: &mut String, record: &Record) {
         Record::Locked { at, .. } => writeln!(out, "{at}    the cluster is locked"),
         Record::Note { at, text } => writeln!(out, "{at}  {text}"),
         Record::End { at, code } => writeln!(out, "{at}  ended with exit code {code}"),
-        Record::Ended { .. } => Ok(()),
+        Record::Ended { .. } | Record::Block { .. } => Ok(()),
     };
 }
 

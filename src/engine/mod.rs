@@ -25,6 +25,7 @@ mod notifying;
 mod plays;
 mod prompts;
 mod recorder;
+mod redone;
 mod rejected;
 mod relock;
 mod result;

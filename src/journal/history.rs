@@ -24,6 +24,8 @@ pub struct History {
     pub locked: BTreeSet<Access>,
     /// Drains that are in vain when their node is put back.
     drains: HashMap<String, Vec<Key>>,
+    /// Blocks that have to be done again from their beginning.
+    undone: HashSet<Key>,
     /// Guards of the batch that hosts are in.
     guards: Vec<Key>,
     /// Hosts whose play a failure has ended since the run was started or resumed, each with
@@ -46,6 +48,13 @@ pub struct Done {
     withheld: bool,
     needed: bool,
     survived: bool,
+}
+
+impl Done {
+    /// Whether it does no harm to do it again.
+    pub fn may_run_again(&self) -> bool {
+        self.again
+    }
 }
 
 impl History {
@@ -94,6 +103,15 @@ impl History {
                 if !early {
                     self.drains.remove(node);
                 }
+            }
+            Record::Block { key, undone: true, .. } => {
+                // What `always` does there now is done again too, though the host may only have
+                // failed with another one.
+                self.ended.entry(key.host.clone()).or_default();
+                self.undone.insert(key.clone());
+            }
+            Record::Block { key, undone: false, .. } => {
+                self.undone.remove(key);
             }
             Record::Locked { access, .. } => {
                 self.locked.insert(access.clone());
@@ -189,6 +207,15 @@ impl History {
     /// What came of a task that need not be run again.
     pub fn done(&self, key: &Key) -> Option<&Done> {
         self.done.get(key)
+    }
+
+    /// Whether a block failed on its host, and what it did was undone, or may have been.
+    pub fn is_undone(&self, block: &Key) -> bool {
+        self.undone.contains(block)
+    }
+
+    pub fn count_undone(&self) -> usize {
+        self.undone.len()
     }
 
     pub fn count_done(&self) -> usize {
@@ -327,6 +354,23 @@ mod tests {
         through["rescued"] = json!(true);
         let rescued = [failure, through, put_back];
         assert!(read(&rescued, "").done(&key("put back")).is_some());
+    }
+
+    #[test]
+    fn a_block_that_failed_is_undone_until_it_came_through() {
+        let block = |undone: bool| {
+            json!({"record": "block", "at": "", "host": "w1", "task": "block", "turn": 0,
+                "undone": undone})
+        };
+        let put_back = ended("put back", "kubectl_drain", json!({"name": "w1"}));
+        let resumed = json!({"record": "resumed", "at": "", "operator": "somebody"});
+        // The host failed with another one: there is no failure of its own.
+        let failed = [block(true), put_back.clone(), resumed.clone()];
+        let history = read(&failed, "");
+        assert!(history.is_undone(&key("block")) && history.done(&key("put back")).is_none());
+        let through = [&failed[..], &[block(false), put_back, resumed]].concat();
+        let history = read(&through, "");
+        assert!(!history.is_undone(&key("block")) && history.done(&key("put back")).is_some());
     }
 
     #[test]

@@ -135,6 +135,14 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         early: bool,
     },
+    /// A block failed on a host, where its `always` comes now and may undo what it has done; or
+    /// such a block came through when the run was resumed.
+    Block {
+        at: String,
+        #[serde(flatten)]
+        key: Key,
+        undone: bool,
+    },
     /// The run has taken the lock of a cluster.
     Locked {
         at: String,
