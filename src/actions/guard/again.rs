@@ -2,6 +2,8 @@
 //! task that did is done: what is left of the run may change the cluster too, and a Lease that
 //! the run could not give up when it ended is given up by nobody else.
 
+use std::sync::Arc;
+
 use tokio::time::timeout;
 
 use super::lock::RELEASE;
@@ -19,7 +21,7 @@ pub struct Had {
     /// Not taken again yet.
     left: Vec<Access>,
     /// Those whose API did not answer, with what it takes to ask again.
-    silent: Vec<(Access, std::sync::Arc<Context>)>,
+    silent: Vec<(Access, Arc<Context>)>,
 }
 
 impl Had {
@@ -38,7 +40,7 @@ impl Guard {
 /// Takes the locks that the run had, with the privileges of the task that took them. Only a
 /// lock that somebody else holds is an error.
 pub async fn enter_again(context: Context) -> Result<(), Failure> {
-    let context = std::sync::Arc::new(context);
+    let context = Arc::new(context);
     let guard = &context.session.guard;
     // Held meanwhile, so that no other host goes on before the locks are taken.
     let mut had = guard.had.lock().await;
