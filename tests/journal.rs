@@ -297,6 +297,46 @@ fn a_failed_run_goes_on_at_the_host_and_task_that_failed() {
 }
 
 #[test]
+fn a_block_that_failed_is_done_again_from_its_beginning_but_for_its_commands() {
+    let playbook = "
+- hosts: all
+  gather_facts: false
+  any_errors_fatal: FATAL
+  vars: {own: '{{ playbook_dir }}/{{ inventory_hostname }}'}
+  tasks:
+    - block:
+        - copy: {content: '', dest: '{{ own }}.state'}
+        - shell: echo once-{{ inventory_hostname }} >> {{ playbook_dir }}/log
+        - command: test -e {{ own }}.ready
+        - command: test -e {{ own }}.state
+          changed_when: false
+      always:
+        - file: {path: '{{ own }}.state', state: absent}
+        - shell: echo always-{{ inventory_hostname }} >> {{ playbook_dir }}/log
+    - command: test -e {{ playbook_dir }}/end
+";
+    // Where one host takes all with it, `always` has undone what the others had done, too.
+    for (fatal, times) in [("false", 1), ("true", 3)] {
+        let project = Project::new(&playbook.replace("FATAL", fatal));
+        fs::write(project.path("a.ready"), "").expect("written");
+        let failed = project.start().output().expect("kup-play runs");
+        assert_eq!(failed.status.code(), Some(2), "{}", text(&failed));
+        let again = project.output(&["resume"]);
+        assert_eq!(again.status.code(), Some(2), "{}", text(&again));
+        fs::write(project.path("b.ready"), "").expect("written");
+        let count = |line: &str| project.log().iter().filter(|known| *known == line).count();
+        // The block comes through, and what is behind it fails: then it is done for good.
+        let behind = project.output(&["resume"]);
+        assert!(text(&behind).contains("end"), "{}", text(&behind));
+        fs::write(project.path("end"), "").expect("written");
+        let resumed = project.output(&["resume"]);
+        assert!(resumed.status.success(), "{}", text(&resumed));
+        assert_eq!((count("once-a"), count("once-b")), (1, 1), "{:?}", project.log());
+        assert_eq!((count("always-a"), count("always-b")), (times, 3), "{:?}", project.log());
+    }
+}
+
+#[test]
 fn changed_playbooks_are_not_gone_on_with_unless_the_operator_says_so() {
     let project =
         Project::new("- hosts: a\n  gather_facts: false\n  tasks:\n    - command: 'false'\n");

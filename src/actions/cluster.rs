@@ -48,9 +48,13 @@ pub async fn of(
     Ok(api)
 }
 
-/// Whether the API of the inventory's cluster answers, asked once and without patience.
-pub async fn is_up(context: &Context) -> Result<(), Error> {
-    let api = of(context, None, None).await?;
+/// Whether the cluster's API answers, asked once and without patience.
+pub async fn is_up(
+    context: &Context,
+    kubeconfig: Option<&str>,
+    kube_context: Option<&str>,
+) -> Result<(), Error> {
+    let api = of(context, kubeconfig, kube_context).await?;
     Ok(api.text("/readyz").await.map(drop)?)
 }
 

@@ -101,6 +101,11 @@ impl Error {
     pub fn failed(msg: impl Into<String>) -> Self {
         Self::Failed(Failure::new(msg))
     }
+
+    pub fn message(self) -> String {
+        let (Self::Failed(Failure { msg, .. }) | Self::Unreachable(msg)) = self;
+        msg
+    }
 }
 
 impl From<Failure> for Error {

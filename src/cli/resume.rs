@@ -81,7 +81,11 @@ fn prepare(options: &Options) -> Result<(playbook::Options, Recording), String> 
     let (at, operator) = (journal::now(), journal::operator());
     recording.journal.put(&Record::Resumed { at, operator });
     let done = recording.history.count_done();
-    println!("Resuming run {id}: {done} tasks were done and are not run again");
+    let but = match recording.history.count_undone() {
+        0 => "",
+        _ => ", but for those of blocks that failed and whose `always` may have undone them",
+    };
+    println!("Resuming run {id}: {done} tasks were done and are not run again{but}");
     Ok((resumed, recording))
 }
 

@@ -97,9 +97,10 @@ fn line(out: &mut String, record: &Record) {
         Record::Uncordoned { at, node, .. } => {
             writeln!(out, "{at}    node {node} is put back to what it was")
         }
+        Record::Locked { at, .. } => writeln!(out, "{at}    the cluster is locked"),
         Record::Note { at, text } => writeln!(out, "{at}  {text}"),
         Record::End { at, code } => writeln!(out, "{at}  ended with exit code {code}"),
-        Record::Ended { .. } => Ok(()),
+        Record::Ended { .. } | Record::Block { .. } => Ok(()),
     };
 }
 

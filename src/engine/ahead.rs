@@ -113,8 +113,7 @@ impl HostTask<'_> {
         let scope = self.scope.with_locals(locals);
         let target = self.target(&scope);
         let scope: Arc<dyn Scope> = Arc::new(self.with_delegate(&scope, target.as_deref()));
-        let mut once = Once::default();
-        once.delegated_to = target;
+        let mut once = Once { delegated_to: target, ..Once::default() };
         let request = match self.request_of(&scope, &mut once) {
             Ok(request) => request,
             Err(failure) => {

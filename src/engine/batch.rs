@@ -72,6 +72,8 @@ pub struct Batch<'a> {
     pub out: HashSet<String>,
     /// Hosts that the block right around does not take up again when it ends.
     pub spent: HashSet<String>,
+    /// Hosts in a block that they do again, as the run was resumed.
+    pub again: HashSet<String>,
 }
 
 /// Where in the play a list of tasks stands.
@@ -133,6 +135,7 @@ impl<'a> Batch<'a> {
             told: false,
             out: HashSet::new(),
             spent: HashSet::new(),
+            again: HashSet::new(),
             everyone: hosts.clone(),
             apart: false,
             left_out: false,
@@ -178,6 +181,7 @@ impl<'a> Batch<'a> {
             prompted: self.prompted.clone(),
             out: HashSet::new(),
             spent: HashSet::new(),
+            again: HashSet::new(),
         }
     }
 
@@ -327,6 +331,8 @@ impl<'a> Batch<'a> {
         let has_always = place.has_always || !block.always.is_empty();
         let rescuable = place.rescuable || has_rescue;
         let inner = Place { rescuable, has_always, ..place.clone() };
+        let again = self.again.clone();
+        let keys = self.enter_block(block, &hosts);
         self.items(&block.block, hosts.clone(), inner).await?;
         let spent = std::mem::take(&mut self.spent);
         if has_rescue {
@@ -345,7 +351,10 @@ impl<'a> Batch<'a> {
             let failed = hosts.iter().filter(|host| self.failed.contains(*host));
             let does = failed.filter(|host| has_rescue || !spent.contains(*host));
             let does = does.filter(|host| !spent_twice.contains(*host));
-            self.excused.extend(does.cloned());
+            let does: Vec<_> = does.cloned().collect();
+            self.leave_block(&keys, &does, place);
+            self.again = again;
+            self.excused.extend(does);
             let result = self.items(&block.always, hosts, place.clone()).await;
             self.excused = excused;
             self.spent.clear();
@@ -471,6 +480,7 @@ impl<'a> Batch<'a> {
                 throttled: throttled.clone(),
                 // Whoever it was that ran it: it is done for all.
                 turn: self.run.recorder.turn(if once { "*" } else { host }, task),
+                again: self.again.contains(host) || once && !self.again.is_empty(),
             })
             .collect();
         let mut running = futures::stream::iter(jobs.into_iter().map(|job| {

@@ -16,7 +16,7 @@ use super::{Run, loops};
 use crate::actions::guard;
 use crate::actions::{Context, Effect, Failure, Flags, Remote};
 use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
-use crate::journal::Key;
+use crate::journal::{Done, Key};
 use crate::playbook::Task;
 use crate::source::Node;
 use crate::template::{self, Scope, Value, Variable};
@@ -36,6 +36,8 @@ pub struct HostTask<'a> {
     pub throttled: Option<Arc<Semaphore>>,
     /// What the journal knows it by.
     pub turn: Option<Key>,
+    /// It is done again although it was done before the run was resumed.
+    pub again: bool,
 }
 
 /// What came of it.
@@ -81,13 +83,13 @@ struct Item<'a> {
 #[derive(Default)]
 pub(super) struct Once {
     pub result: TaskResult,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     pub delegated_to: Option<String>,
     /// The delegate's `ansible_host`, for what has run there.
     pub address: Option<String>,
-    include: Option<Include>,
+    pub(super) include: Option<Include>,
     /// Done before the run was resumed.
-    resumed: bool,
+    pub(super) resumed: bool,
 }
 
 impl Once {
@@ -345,15 +347,21 @@ impl HostTask<'_> {
 
     /// Whether an item was done before this run was resumed.
     pub(super) fn is_done(&self, index: usize) -> bool {
-        self.run.recorder.done(self.key(Some(index)).as_ref()).is_some()
+        self.known(self.key(Some(index)).as_ref()).is_some()
+    }
+
+    /// What came of it before this run was resumed, unless it is to be done again.
+    fn known(&self, key: Option<&Key>) -> Option<&Done> {
+        let done = self.run.recorder.done(key);
+        done.filter(|done| !(self.again && done.may_run_again()))
     }
 
     /// As the journal has it from before the run was resumed, or else now.
     async fn recorded(&self, scope: &TaskScope, item: Option<Item<'_>>, no_log: bool) -> Once {
         let recorder = &self.run.recorder;
         let key = self.key(item.as_ref().map(|item| item.index));
-        if let Some(done) = recorder.done(key.as_ref()) {
-            return Once {
+        if let Some(done) = self.known(key.as_ref()) {
+            let once = Once {
                 result: done.result.clone(),
                 effects: recorder::effects_of(done),
                 delegated_to: done.delegated_to.clone(),
@@ -361,6 +369,7 @@ impl HostTask<'_> {
                 include: None,
                 resumed: true,
             };
+            return self.relocked(scope, once).await;
         }
         let subject = Subject { task: self.task, info: &self.info, no_log };
         let once = self.once(scope, item, key.as_ref(), &subject).await;

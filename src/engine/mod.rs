@@ -25,7 +25,9 @@ mod notifying;
 mod plays;
 mod prompts;
 mod recorder;
+mod redone;
 mod rejected;
+mod relock;
 mod result;
 mod scopes;
 mod stepping;
@@ -237,7 +239,7 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
         run.session.undo.forget();
     }
     run.session.undo.run(&run.events).await;
-    run.session.guard.leave().await;
+    run.session.guard.leave(&run.events).await;
     let code = run.finish(ended);
     run.recorder.finish(code);
     run.session.pool.close().await;

@@ -13,7 +13,7 @@ use crate::actions::{Effect, Failure};
 use crate::events::{Status, TaskInfo};
 use crate::journal::{self, Done, History, Journal, Key, Record, Recording};
 use crate::playbook::Task;
-use crate::source::Node;
+use crate::source::{Node, Span};
 use crate::template::{self, Variable};
 
 /// Tasks that are run again when a run is resumed: they change nothing, or only what the
@@ -61,13 +61,19 @@ impl Recorder {
     /// What actions need of it.
     pub fn guarding(&self, break_lock: BreakLock) -> guard::Run {
         let left = self.history.cordons.keys().cloned().collect();
-        guard::Run { journal: self.journal.clone(), left, break_lock }
+        let had = self.history.locked.iter().cloned().collect();
+        guard::Run { journal: self.journal.clone(), left, break_lock, had }
     }
 
     /// The key of what a host is about to do; none if nothing is recorded of it.
     pub fn turn(&self, host: &str, task: &Task) -> Option<Key> {
-        self.journal.as_ref().filter(|_| !ANEW.contains(&task.module.as_str()))?;
-        let (host, task) = (host.to_owned(), task.span.to_string());
+        (!ANEW.contains(&task.module.as_str())).then(|| self.turn_at(host, &task.span))?
+    }
+
+    /// The same of a block.
+    pub fn turn_at(&self, host: &str, place: &Span) -> Option<Key> {
+        self.journal.as_ref()?;
+        let (host, task) = (host.to_owned(), place.to_string());
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let next = turns.entry((host.clone(), task.clone())).or_default();
         let turn = *next;
@@ -78,6 +84,11 @@ impl Recorder {
     /// What came of it before this run was resumed.
     pub fn done(&self, key: Option<&Key>) -> Option<&Done> {
         self.history.done(key?)
+    }
+
+    /// Whether what a block had done on its host is to be done again.
+    pub fn is_undone(&self, block: &Key) -> bool {
+        self.history.is_undone(block)
     }
 
     /// Whether several items of a task may begin before the first has ended: not commands of

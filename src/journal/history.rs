@@ -1,11 +1,11 @@
 //! What a journal says of its run.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-use super::record::{Key, Record, Start, Unfinished};
+use super::record::{Access, Key, Record, Start, Unfinished};
 use crate::events::Status;
 
 /// A run as its journal tells it.
@@ -20,8 +20,12 @@ pub struct History {
     tasks: HashMap<Key, (Status, bool)>,
     /// Nodes that are cordoned by the run still, with what they were before.
     pub cordons: BTreeMap<(String, String), bool>,
+    /// Clusters whose lock the run had taken.
+    pub locked: BTreeSet<Access>,
     /// Drains that are in vain when their node is put back.
     drains: HashMap<String, Vec<Key>>,
+    /// Blocks that have to be done again from their beginning.
+    undone: HashSet<Key>,
     /// Guards of the batch that hosts are in.
     guards: Vec<Key>,
     /// Hosts whose play a failure has ended since the run was started or resumed, each with
@@ -44,6 +48,13 @@ pub struct Done {
     withheld: bool,
     needed: bool,
     survived: bool,
+}
+
+impl Done {
+    /// Whether it does no harm to do it again.
+    pub fn may_run_again(&self) -> bool {
+        self.again
+    }
 }
 
 impl History {
@@ -92,6 +103,18 @@ impl History {
                 if !early {
                     self.drains.remove(node);
                 }
+            }
+            Record::Block { key, undone: true, .. } => {
+                // What `always` does there now is done again too, though the host may only have
+                // failed with another one.
+                self.ended.entry(key.host.clone()).or_default();
+                self.undone.insert(key.clone());
+            }
+            Record::Block { key, undone: false, .. } => {
+                self.undone.remove(key);
+            }
+            Record::Locked { access, .. } => {
+                self.locked.insert(access.clone());
             }
             Record::End { code, .. } => self.code = Some(*code),
             // The batch is through, unless it has a host that has to go back to it.
@@ -184,6 +207,15 @@ impl History {
     /// What came of a task that need not be run again.
     pub fn done(&self, key: &Key) -> Option<&Done> {
         self.done.get(key)
+    }
+
+    /// Whether a block failed on its host, and what it did was undone, or may have been.
+    pub fn is_undone(&self, block: &Key) -> bool {
+        self.undone.contains(block)
+    }
+
+    pub fn count_undone(&self) -> usize {
+        self.undone.len()
     }
 
     pub fn count_done(&self) -> usize {
@@ -290,6 +322,24 @@ mod tests {
     }
 
     #[test]
+    fn the_locks_that_a_run_had_are_known_after_any_number_of_resumptions() {
+        let locked = |named: Json| {
+            let mut record = json!({"record": "locked", "at": ""});
+            record
+                .as_object_mut()
+                .expect("a record")
+                .extend(named.as_object().cloned().expect("names"));
+            record
+        };
+        let resumed = json!({"record": "resumed", "at": "", "operator": "somebody"});
+        let own = locked(json!({}));
+        let other = locked(json!({"kubeconfig": "b", "context": "c"}));
+        let history = read(&[own.clone(), other, resumed.clone(), own, resumed], "");
+        let other = Access { kubeconfig: Some("b".to_owned()), context: Some("c".to_owned()) };
+        assert_eq!(history.locked.into_iter().collect::<Vec<_>>(), [Access::default(), other]);
+    }
+
+    #[test]
     fn what_always_did_after_a_failure_is_done_again_however_often_the_run_is_resumed() {
         let failure = ended("drain", "kubectl_drain", json!({"name": "w1", "failed": true}));
         let mut through = json!({"record": "task", "at": "", "host": "w1", "task": "drain",
@@ -304,6 +354,23 @@ mod tests {
         through["rescued"] = json!(true);
         let rescued = [failure, through, put_back];
         assert!(read(&rescued, "").done(&key("put back")).is_some());
+    }
+
+    #[test]
+    fn a_block_that_failed_is_undone_until_it_came_through() {
+        let block = |undone: bool| {
+            json!({"record": "block", "at": "", "host": "w1", "task": "block", "turn": 0,
+                "undone": undone})
+        };
+        let put_back = ended("put back", "kubectl_drain", json!({"name": "w1"}));
+        let resumed = json!({"record": "resumed", "at": "", "operator": "somebody"});
+        // The host failed with another one: there is no failure of its own.
+        let failed = [block(true), put_back.clone(), resumed.clone()];
+        let history = read(&failed, "");
+        assert!(history.is_undone(&key("block")) && history.done(&key("put back")).is_none());
+        let through = [&failed[..], &[block(false), put_back, resumed]].concat();
+        let history = read(&through, "");
+        assert!(!history.is_undone(&key("block")) && history.done(&key("put back")).is_some());
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod store;
 mod writer;
 
 pub use history::{Done, History};
-pub use record::{FileHash, Key, Record, Start, Unfinished, VERSION, now};
+pub use record::{Access, FileHash, Key, Record, Start, Unfinished, VERSION, now};
 pub use scrub::{scrub, scrubbed_variables};
 pub use store::{State, Store, Summary, hash_of, operator};
 pub use writer::Journal;

@@ -49,6 +49,15 @@ pub struct FileHash {
     pub sha256: String,
 }
 
+/// How tasks name a cluster; the inventory's own is named by neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Access {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
@@ -125,6 +134,20 @@ pub enum Record {
         /// Not by the playbook, which was not done with it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         early: bool,
+    },
+    /// A block failed on a host, where its `always` comes now and may undo what it has done; or
+    /// such a block came through when the run was resumed.
+    Block {
+        at: String,
+        #[serde(flatten)]
+        key: Key,
+        undone: bool,
+    },
+    /// The run has taken the lock of a cluster.
+    Locked {
+        at: String,
+        #[serde(flatten)]
+        access: Access,
     },
     /// Something that somebody will want to know of later.
     Note {

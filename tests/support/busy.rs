@@ -52,13 +52,7 @@ impl Busy {
 
     /// A kubeconfig that leads through it.
     pub fn kubeconfig(&self) -> String {
-        format!(
-            "{{apiVersion: v1, kind: Config, current-context: busy,\n\
-             clusters: [{{name: busy, cluster: {{server: \"http://127.0.0.1:{}\"}}}}],\n\
-             users: [{{name: busy, user: {{}}}}],\n\
-             contexts: [{{name: busy, context: {{cluster: busy, user: busy}}}}]}}\n",
-            self.port
-        )
+        kubeconfig(self.port)
     }
 
     /// How often requests that begin so (`POST /apis/`) were refused.
@@ -112,7 +106,18 @@ fn serve(
     io::copy(&mut upstream, &mut client).map(drop)
 }
 
-fn read(client: &TcpStream) -> io::Result<(Vec<String>, Vec<u8>)> {
+/// A kubeconfig that leads to this port, without a certificate.
+pub fn kubeconfig(port: u16) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Config, current-context: busy,\n\
+         clusters: [{{name: busy, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}],\n\
+         users: [{{name: busy, user: {{}}}}],\n\
+         contexts: [{{name: busy, context: {{cluster: busy, user: busy}}}}]}}\n"
+    )
+}
+
+/// The lines of a request's head, and its body.
+pub fn read(client: &TcpStream) -> io::Result<(Vec<String>, Vec<u8>)> {
     let mut reader = BufReader::new(client);
     let mut head = Vec::new();
     loop {

@@ -1,5 +1,6 @@
 //! A cluster of the lab, and kup-play run on it.
 
+pub mod apiserver;
 pub mod busy;
 pub mod kills;
 pub mod objects;

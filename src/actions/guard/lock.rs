@@ -19,7 +19,7 @@ use crate::report::Events;
 /// Between two signs of life; the lock is for 30 seconds.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// What does not answer at the end does not hold the run up.
-const RELEASE: Duration = Duration::from_secs(10);
+pub const RELEASE: Duration = Duration::from_secs(10);
 
 /// A lock that this run holds.
 pub struct Held {
@@ -35,16 +35,23 @@ struct Parts {
 }
 
 impl Held {
-    pub async fn release(self) {
+    /// Gives it up; or why it is still there, and gives no sign of life any more.
+    pub async fn release(self) -> Result<(), String> {
         self.heartbeat.abort();
         let Parts { identity, api, file } = &*self.parts;
-        // They run out by themselves if they cannot be given up.
-        if let Some(api) = api {
-            let _ = timeout(RELEASE, lease::release(api, identity)).await;
-        }
-        if let Some(file) = file {
-            let _ = timeout(RELEASE, file.release(identity)).await;
-        }
+        let late = |_| format!("there was no answer in {} seconds", RELEASE.as_secs());
+        let lease = async {
+            let Some(api) = api else { return Ok(()) };
+            let released = timeout(RELEASE, lease::release(api, identity)).await;
+            released.map_err(late)?.map_err(|error| error.to_string())
+        };
+        let file = async {
+            let Some(file) = file else { return Ok(()) };
+            let released = timeout(RELEASE, file.release(identity)).await;
+            released.map_err(late)?.map_err(Error::message)
+        };
+        let (lease, file) = tokio::join!(lease, file);
+        lease.and(file)
     }
 
     /// Whether it is held by the file alone, as the API did not answer.
@@ -59,10 +66,11 @@ impl Drop for Held {
     }
 }
 
-/// Takes the lock; none if it is nowhere to be had, which is told.
+/// Takes the lock, by the file alone if there is a reason why the API is not asked; none if
+/// it is nowhere to be had, which is told.
 pub async fn take(
     guard: &Guard,
-    api: Option<&Api>,
+    api: Result<&Api, String>,
     context: &Context,
 ) -> Result<Option<Held>, Error> {
     let identity = guard.identity();
@@ -79,14 +87,14 @@ pub async fn take(
     if let Some(there) = &file {
         match there.take(&identity, may_take).await {
             Ok(taken) => settle(guard, &taken, events)?,
-            Err(Error::Failed(Failure { msg, .. }) | Error::Unreachable(msg)) => {
-                why_not.push(msg);
+            Err(error) => {
+                why_not.push(error.message());
                 file = None;
             }
         }
     }
     let leased = match api {
-        Some(api) => match by_lease(guard, api, &identity, may_take, events).await {
+        Ok(api) => match by_lease(guard, api, &identity, may_take, events).await {
             Ok(None) => Some(api.clone()),
             Ok(Some(why)) => {
                 why_not.push(why);
@@ -99,7 +107,10 @@ pub async fn take(
                 return Err(error);
             }
         },
-        None => None,
+        Err(why) => {
+            why_not.push(why);
+            None
+        }
     };
     if leased.is_none() && file.is_none() {
         guard.note(events, format!("the cluster cannot be locked: {}", why_not.join("; ")));

@@ -1,21 +1,24 @@
 //! Before a run changes a cluster: it takes the cluster's lock, and puts back what runs
 //! that died have left behind.
 
+mod again;
 mod file;
 mod lock;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use again::enter_again;
 use futures::FutureExt;
 use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use super::{Context, Error, Failure, cluster};
 use crate::events::Event;
-use crate::journal::{self, Journal, Record, State, Store};
+use crate::journal::{self, Access, Journal, Record, State, Store};
 use crate::kubernetes::{Api, ApiError, node};
 use crate::report::Events;
+use again::Had;
 use lock::Held;
 
 const LOST: &str = "the lock of the cluster is not this run's any more: somebody has broken it, and \
@@ -42,24 +45,28 @@ pub struct Run {
     /// Nodes that this run has left cordoned before it was resumed, by cluster.
     pub left: Vec<(String, String)>,
     pub break_lock: BreakLock,
+    /// Clusters whose lock this run had before it was resumed.
+    pub had: Vec<Access>,
 }
 
 /// The clusters that this run holds.
 #[derive(Default)]
 pub struct Guard {
     run: Run,
-    /// By the kubeconfig and the context that tasks name.
-    entered: tokio::sync::Mutex<HashMap<String, String>>,
+    /// Their uids, by what tasks call them.
+    entered: tokio::sync::Mutex<HashMap<Access, String>>,
     held: Mutex<Vec<Held>>,
     /// The API did not answer when the cluster was to be locked.
     without_api: tokio::sync::Mutex<bool>,
+    had: tokio::sync::Mutex<Had>,
     /// Why this run may not go on.
     refused: watch::Sender<Option<String>>,
 }
 
 impl Guard {
     pub fn new(run: Run) -> Self {
-        Self { run, ..Self::default() }
+        let had = Had::of(run.had.clone());
+        Self { run, had: had.into(), ..Self::default() }
     }
 
     /// Why no task may change anything: somebody else holds the cluster.
@@ -106,11 +113,32 @@ impl Guard {
     }
 
     /// Gives all clusters up.
-    pub async fn leave(&self) {
+    pub async fn leave(&self, events: &Events) {
+        again::settle(self).await;
         let held = std::mem::take(&mut *self.held());
         for held in held {
-            held.release().await;
+            if let Err(why) = held.release().await {
+                let text = format!(
+                    "the lock of the cluster could not be given up ({why}): runs of other \
+                     operators need --break-lock, unless one of yours comes first"
+                );
+                self.note(events, text);
+            }
         }
+    }
+
+    async fn has_entered(&self, access: &Access) -> bool {
+        self.entered.lock().await.contains_key(access)
+    }
+
+    /// A lock that was taken, in the place of one by the file alone.
+    fn keep(&self, held: Held, access: Access) {
+        if let Some(journal) = &self.run.journal {
+            journal.put(&Record::Locked { at: journal::now(), access });
+        }
+        let mut all = self.held();
+        all.retain(|held| !held.is_without_api());
+        all.push(held);
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Vec<Held>> {
@@ -142,11 +170,6 @@ fn put_back(journal: Option<&Journal>, cluster: &str, node: &str, early: bool) {
     }
 }
 
-/// What a kubeconfig and a context are known by.
-fn key(kubeconfig: Option<&str>, kube_context: Option<&str>) -> String {
-    format!("{kubeconfig:?} {kube_context:?}")
-}
-
 /// The cluster's own name for itself: the uid of kube-system. Its lock is held from here
 /// on until the end of the run.
 pub async fn enter(
@@ -155,9 +178,10 @@ pub async fn enter(
     kube_context: Option<&str>,
 ) -> Result<String, Error> {
     let guard = &context.session.guard;
-    let key = key(kubeconfig, kube_context);
+    let named = |name: Option<&str>| name.map(str::to_owned);
+    let access = Access { kubeconfig: named(kubeconfig), context: named(kube_context) };
     let mut entered = guard.entered.lock().await;
-    if let Some(uid) = entered.get(&key) {
+    if let Some(uid) = entered.get(&access) {
         return Ok(uid.clone());
     }
     let api = cluster::of(context, kubeconfig, kube_context).await?;
@@ -165,12 +189,12 @@ pub async fn enter(
     let uid = namespace.pointer("/metadata/uid").and_then(Json::as_str).unwrap_or_default();
     if !entered.values().any(|known| known == uid) {
         // What was locked without the API is locked with it too from here on.
-        let held = lock::take(guard, Some(&api), context).await?;
-        guard.held().retain(|held| !held.is_without_api());
-        guard.held().extend(held);
+        if let Some(held) = lock::take(guard, Ok(&api), context).await? {
+            guard.keep(held, access.clone());
+        }
         put_left_back(guard, &api, uid, context).await;
     }
-    entered.insert(key, uid.to_owned());
+    entered.insert(access, uid.to_owned());
     Ok(uid.to_owned())
 }
 
@@ -222,34 +246,36 @@ async fn left_by(api: &Api, name: &str) -> Result<bool, ApiError> {
 /// somebody else holds stops it.
 pub async fn enter_if_known(context: &Context) -> Result<(), Failure> {
     let guard = &context.session.guard;
+    let access = Access::default();
     // Held meanwhile, so that nobody goes on before the lock is taken.
     let mut without_api = guard.without_api.lock().await;
-    if *without_api || guard.entered.lock().await.contains_key(&key(None, None)) {
+    if *without_api || guard.has_entered(&access).await {
         return Ok(());
     }
-    let failure = |error| {
-        let (Error::Failed(Failure { msg, .. }) | Error::Unreachable(msg)) = error;
-        msg
-    };
-    let why = match cluster::is_up(context).await {
-        Ok(()) => match enter(context, None, None).await {
-            Ok(_) => return Ok(()),
-            Err(error) => failure(error),
+    *without_api = !enter_or_lock_file(context, &access).await?;
+    Ok(())
+}
+
+/// False if the API does not answer: the cluster is locked by the file alone then, or not at
+/// all, which is told.
+async fn enter_or_lock_file(context: &Context, access: &Access) -> Result<bool, Failure> {
+    let guard = &context.session.guard;
+    let (kubeconfig, kube_context) = (access.kubeconfig.as_deref(), access.context.as_deref());
+    let why = match cluster::is_up(context, kubeconfig, kube_context).await {
+        Ok(()) => match enter(context, kubeconfig, kube_context).await {
+            Ok(_) => return Ok(true),
+            Err(error) => error.message(),
         },
-        Err(error) => failure(error),
+        Err(error) => error.message(),
     };
     if let Some(text) = guard.refused() {
         return Err(Failure::new(text));
     }
-    *without_api = true;
-    match lock::take(guard, None, context).await {
-        Ok(Some(held)) => {
-            let text = format!("the cluster is locked by a file on its first control plane: {why}");
-            guard.note(&context.session.events, text);
-            guard.held().push(held);
-            Ok(())
-        }
-        Ok(None) => Ok(()),
-        Err(error) => Err(Failure::new(failure(error))),
+    let held = lock::take(guard, Err(why.clone()), context).await;
+    if let Some(held) = held.map_err(|error| Failure::new(error.message()))? {
+        let text = format!("the cluster is locked by a file on its first control plane: {why}");
+        guard.note(&context.session.events, text);
+        guard.keep(held, access.clone());
     }
+    Ok(false)
 }
