@@ -204,6 +204,10 @@ impl History {
         });
     }
 
+    pub fn begun_at(&self) -> Option<jiff::Timestamp> {
+        self.start.as_ref()?.at.parse().ok()
+    }
+
     /// What came of a task that need not be run again.
     pub fn done(&self, key: &Key) -> Option<&Done> {
         self.done.get(key)

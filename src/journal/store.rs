@@ -111,9 +111,11 @@ impl Store {
             Err(error) => return Err(error),
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut ids: Vec<String> = names.filter(|id| self.path(id).is_file()).collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|id| self.run(id)).collect()
+        let ids = names.filter(|id| self.path(id).is_file());
+        let mut runs = ids.map(|id| self.run(id)).collect::<io::Result<Vec<_>>>()?;
+        // Names tell only seconds.
+        runs.sort_by_cached_key(|run| (run.history.begun_at(), run.id.clone()));
+        Ok(runs)
     }
 
     fn run(&self, id: String) -> io::Result<Summary> {
@@ -142,7 +144,6 @@ fn hold(file: &File) -> io::Result<()> {
     })
 }
 
-/// Sorts by time.
 fn new_id() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("{now}-{:04x}", rand::random::<u16>())
@@ -161,4 +162,25 @@ pub fn operator() -> String {
     let user = user.unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string());
     let machine = rustix::system::uname();
     format!("{user}@{}", machine.nodename().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_the_same_second_are_in_the_order_in_which_they_began() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store { folder: folder.path().join("runs") };
+        // Without the milliseconds when there are none.
+        for at in ["2026-01-01T00:00:01Z", "2026-01-01T00:00:01.25Z", "2026-01-01T00:00:01.5Z"] {
+            let start = serde_json::json!({"version": 1, "id": "", "at": at, "operator": "",
+                "folder": "", "options": {}, "playbooks": [], "files": [], "extra_vars": [],
+                "withheld": []});
+            store.create(serde_json::from_value(start).expect("a start")).expect("a journal");
+        }
+        let runs = store.runs().expect("runs");
+        let began: Vec<_> = runs.iter().map(|run| run.history.begun_at()).collect();
+        assert!(began.is_sorted() && began.iter().all(Option::is_some), "{began:?}");
+    }
 }

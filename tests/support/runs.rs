@@ -59,7 +59,11 @@ impl Runs {
         let entries = fs::read_dir(self.folder().join("state/runs")).into_iter().flatten();
         let paths = entries.map(|entry| entry.expect("an entry").path().join("journal.jsonl"));
         let mut paths: Vec<_> = paths.filter(|path| path.exists()).collect();
-        paths.sort_unstable();
+        // Names tell only seconds; nothing is added to a run's folder after its journal.
+        paths.sort_by_key(|path| {
+            let folder = path.parent().expect("a folder");
+            folder.metadata().and_then(|it| it.modified()).expect("a time")
+        });
         paths
     }
 
