@@ -80,7 +80,7 @@ impl Sshd {
     }
 
     fn await_answer(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(self.child.try_wait().unwrap().is_none(), "sshd ended: {}", self.log());
             assert!(Instant::now() < deadline, "sshd does not listen: {}", self.log());
