@@ -65,7 +65,7 @@ async fn other_versions_and_broken_copies_are_removed() {
 
 #[tokio::test]
 async fn a_link_in_its_place_is_not_followed() {
-    let sshd = Sshd::with("mount -t tmpfs none /var/tmp", "");
+    let sshd = Sshd::start();
     fs::create_dir_all(sshd.path("home/.cache")).unwrap();
     fs::create_dir(sshd.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink(sshd.path("elsewhere"), sshd.agents()).unwrap();
@@ -88,7 +88,7 @@ async fn a_full_folder_is_avoided_and_full_ones_everywhere_are_told() {
     let full =
         |folder: &str| format!("mkdir -p {folder}; mount -t tmpfs -o size=1m none {folder}\n");
     let home = full("$F/home/.cache");
-    let sshd = Sshd::with(&format!("{home} mount -t tmpfs none /var/tmp"), "");
+    let sshd = Sshd::with(&home, "");
     let scratch = works(&sshd).await;
     assert!(scratch.starts_with("/var/tmp/kup-play-"), "{scratch}");
 

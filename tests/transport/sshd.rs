@@ -28,8 +28,9 @@ impl Sshd {
     /// `mounts` is a script that runs first in a mount namespace of sshd's own, with `$F`
     /// as the folder of the test; `config` is added to sshd's.
     pub fn with(mounts: &str, config: &str) -> Self {
-        // Not in /tmp: tests mount over that.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // Where every user may go, and no test mounts over it.
+        let folder = tempfile::Builder::new().prefix("kup-play-sshd.").tempdir_in("/var/cache");
+        let folder = folder.unwrap();
         let path = folder.path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         for key in ["host", "user", "stranger"] {
@@ -66,8 +67,10 @@ impl Sshd {
         )
         .unwrap();
         fs::create_dir_all("/run/sshd").unwrap();
+        // What other hosts of the same machine keep there for the same user is not seen.
+        let alone = "mount -t tmpfs none /var/tmp; chmod 1777 /var/tmp";
         let script = format!(
-            "set -e; F={shown}; {mounts}\nexec /usr/sbin/sshd -D -f $F/sshd_config -E $F/log"
+            "set -e; F={shown}; {alone}\n{mounts}\nexec /usr/sbin/sshd -D -f $F/sshd_config -E $F/log"
         );
         let child = Command::new("unshare")
             .args(["-m", "sh", "-c", &script])
