@@ -1,9 +1,9 @@
 # make bench         kup-play beside its peers and plain ssh: docs/benchmarks.md
 # make instructions  instructions that fixed work takes, counted by valgrind: docs/benchmarks.md
 # make demo          a cluster of three hosts on this machine, upgraded by kup-play
-# make test          all tests, those on the lab included
+# make test          all tests but the long ones, those on the lab included
 # make chaos         upgrades that are killed many times, hosts that are lost, power that fails
-# make lint          formatting, clippy, licences and advisories of the dependencies
+# make lint          formatting, clippy, licences and sources of the dependencies
 
 CARGO ?= cargo
 

@@ -16,8 +16,6 @@ NAMES = {
     "D": "pyinfra",
     "E": "the limit: ssh sh -s",
 }
-# Those whose memory is looked at less often: many processes, or many seconds.
-SLOW = "BD"
 
 
 def venv(name, *packages):

@@ -26,9 +26,12 @@ async def carry(who, turns, reader, writer, seconds):
     queue = asyncio.Queue(64)
 
     async def fetch():
-        while data := await reader.read(65536):
-            turns.speaks(who)
-            await queue.put((loop.time() + seconds, data))
+        try:
+            while data := await reader.read(65536):
+                turns.speaks(who)
+                await queue.put((loop.time() + seconds, data))
+        except OSError:
+            pass  # A client that is killed resets its connection; the server has to see its end.
         await queue.put((loop.time() + seconds, b""))
 
     fetching = asyncio.create_task(fetch())

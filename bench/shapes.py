@@ -23,9 +23,6 @@ class Shape:
     without: dict = dataclasses.field(default_factory=dict)
 
 
-# Ansible takes half a minute and more for what others do in a second.
-FEW = {"B": 1, "C": 2, "D": 1}
-ONE = {"B": 1, "C": 1, "D": 1}
 NO_HOSTS = {"D": "has no such listing", "E": "nothing to send", "C": "as B"}
 MINUTES = {"B": "takes many minutes"}
 TOO_LONG = {"B": "about an hour", "C": "many minutes", "D": "many minutes"}
@@ -33,29 +30,25 @@ TOO_LONG = {"B": "about an hour", "C": "many minutes", "D": "many minutes"}
 SHAPES = [
     Shape("start", "1 task, 1 host: what starting costs", [work.Command()], hosts=1),
     Shape("tasks20", "20 tasks, 10 hosts", work.mixed(20)),
-    Shape("tasks200", "200 tasks, 10 hosts", work.mixed(200), rounds=ONE),
+    Shape("tasks200", "200 tasks, 10 hosts", work.mixed(200), rounds={"B": 1}),
     Shape(
-        "hosts100", "20 tasks, 100 hosts", work.mixed(20), hosts=100, rounds=ONE, without=MINUTES
+        "hosts100", "20 tasks, 100 hosts", work.mixed(20), hosts=100, without=MINUTES
     ),
     Shape(
         "tasks200x100", "200 tasks, 100 hosts", work.mixed(200), hosts=100,
         rounds={"A": 3, "E": 3}, without=TOO_LONG,
     ),
-    Shape("delay20", "20 tasks, 10 hosts, 20 ms of round trip", work.mixed(20), delay=20, rounds=FEW),
+    Shape("delay20", "20 tasks, 10 hosts, 20 ms of round trip", work.mixed(20), delay=20),
     Shape("copy1m", "a copy of 1 MB, 10 hosts", [work.BigCopy()]),
     Shape(
-        "copy100", "a copy of 100 small files, 10 hosts", [work.Folder()],
-        rounds=ONE, without=MINUTES,
+        "copy100", "a copy of 100 small files, 10 hosts", [work.Folder()], without=MINUTES
     ),
-    Shape("templates", "20 templates, 10 hosts", [work.Template()] * 20, rounds=FEW),
+    Shape("templates", "20 templates, 10 hosts", [work.Template()] * 20),
     Shape("facts", "facts, 10 hosts", [work.Facts()]),
     Shape(
-        "loop200", "a loop of 200 items, 10 hosts", [work.Loop(200)], rounds=ONE, without=MINUTES
+        "loop200", "a loop of 200 items, 10 hosts", [work.Loop(200)], without=MINUTES
     ),
-    Shape(
-        "include20", "include_tasks of 2 tasks in a loop of 20, 10 hosts", [work.Include(20)],
-        rounds=FEW,
-    ),
+    Shape("include20", "include_tasks of 2 tasks in a loop of 20, 10 hosts", [work.Include(20)]),
     Shape(
         "list2000", "2,000 tasks parsed and listed", work.mixed(2000),
         options=("--list-tasks",), without=NO_HOSTS,

@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod agent;
 pub mod cli;
+mod deadline;
 pub mod engine;
 pub mod events;
 pub mod inventory;

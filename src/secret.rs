@@ -15,7 +15,7 @@ pub struct Secret(String);
 impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        remember(&text);
+        remember_lines(&text);
         Self(text)
     }
 
@@ -45,11 +45,18 @@ fn remember(text: &str) {
     }
 }
 
+/// Also its lines, for outputs are told line by line; not those that other texts may have too.
+fn remember_lines(text: &str) {
+    const TELLING: usize = 16;
+    remember(text);
+    text.lines().filter(|line| line.trim().len() >= TELLING).for_each(remember);
+}
+
 /// Remembers the values of a file that was encrypted as a whole.
 pub fn remember_values(text: &str) {
     fn leaves(value: &serde_yaml::Value) {
         match value {
-            serde_yaml::Value::String(text) => remember(text),
+            serde_yaml::Value::String(text) => remember_lines(text),
             serde_yaml::Value::Number(number) => remember(&number.to_string()),
             serde_yaml::Value::Sequence(items) => items.iter().for_each(leaves),
             serde_yaml::Value::Mapping(entries) => entries.values().for_each(leaves),

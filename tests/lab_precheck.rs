@@ -3,11 +3,16 @@
 #[allow(dead_code)] // Other tests use the rest of it.
 mod support;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value as Json;
 use support::Lab;
 
@@ -36,6 +41,13 @@ fn found<'a>(report: &'a Json, id: &str) -> Vec<(&'a str, &'a str)> {
         .collect()
 }
 
+/// The evidence of the first finding of an id.
+fn evidence<'a>(report: &'a Json, id: &str) -> &'a str {
+    let mut findings = report["findings"].as_array().into_iter().flatten();
+    let finding = findings.find(|finding| finding["id"] == id);
+    finding.and_then(|finding| finding["evidence"].as_str()).unwrap_or_default()
+}
+
 fn wait_for(what: &str, seen: impl Fn() -> bool) {
     let came = (0..60).any(|_| {
         thread::sleep(Duration::from_millis(500));
@@ -52,6 +64,25 @@ metadata: {name: old, namespace: default}
 spec: {backend: {serviceName: app, servicePort: 80}}
 ";
 
+/// A release as Helm keeps it: JSON in gzip in base64, in a Secret.
+fn old_release() -> String {
+    let release = serde_json::json!({"name": "shop", "manifest": OLD_INGRESS}).to_string();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(release.as_bytes()).expect("packed");
+    let packed = STANDARD.encode(packed.finish().expect("packed"));
+    format!(
+        "apiVersion: v1
+kind: Secret
+type: helm.sh/release.v1
+metadata:
+  name: sh.helm.release.v1.shop.v1
+  namespace: default
+  labels: {{owner: helm, status: deployed, name: shop, version: '1'}}
+stringData: {{release: '{packed}'}}
+"
+    )
+}
+
 #[test]
 fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let lab = Lab::fresh("pre", 1, 2);
@@ -63,7 +94,14 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     let after = lab.state("ls /etc/kubernetes/tmp /var/lib/kup-play 2>/dev/null; dpkg-query -W");
     assert_eq!(before, after, "a precheck changes nothing");
 
+    assert_eq!(found(&healthy, "single-control-plane"), [("info", "cp1")]);
+
+    // The lab's etcd is older than any that 3.6 may follow.
+    let (_, gate) = report(&lab, &["--to", "v1.34.1"]);
+    assert_eq!(found(&gate, "etcd-version-gate"), [("error", "cp1")]);
+
     images_are_tried_when_it_is_told_to(&lab);
+    what_the_repositories_offer_is_tried(&lab);
     the_nodes_are_an_inventory(&lab);
 
     lab.start_app();
@@ -84,10 +122,15 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
         "cp1",
         "mkdir -p /etc/kubernetes/tmp; mount -t tmpfs -o size=1m tmpfs /etc/kubernetes/tmp",
     );
+    let certificate = "/etc/kubernetes/pki/etcd/healthcheck-client.crt";
+    let expired = include_str!("data/expired.crt");
+    lab.ssh("cp1", &format!("mv {certificate} /root; echo '{expired}' > {certificate}"));
     lab.apply(OLD_INGRESS);
+    lab.apply(&old_release());
     let (code, broken) = report(&lab, &["--to", "v1.22.1", "-e", "precheck_certificate_days=400"]);
     lab.ssh("cp1", &format!("mv {manifest}.bak {manifest}; umount /etc/kubernetes/tmp"));
-    lab.kubectl(&["delete", "ingress", "old"]);
+    lab.ssh("cp1", &format!("mv /root/healthcheck-client.crt {certificate}"));
+    lab.kubectl(&["delete", "ingress/old", "secret/sh.helm.release.v1.shop.v1"]);
     assert_eq!(code, Some(2), "{broken:#}");
     assert_eq!(found(&broken, "minor-skipped"), [("error", "cluster")]);
     assert_eq!(found(&broken, "budget-blocks-drain"), [("error", "default/app")]);
@@ -95,19 +138,26 @@ fn what_would_stop_an_upgrade_is_found_before_it_begins() {
     assert_eq!(found(&broken, "bare-pod"), [("error", "default/bare")]);
     assert_eq!(found(&broken, "foreign-manifest"), [("error", "cp1:kube-scheduler.yaml.bak")]);
     assert_eq!(found(&broken, "manifest-edited"), [("warning", "cp1")]);
+    assert!(evidence(&broken, "manifest-edited").contains("--v=2"), "{broken:#}");
     let tmp = [("error", "cp1:/etc/kubernetes/tmp")];
     assert_eq!(found(&broken, "disk-space"), tmp);
     assert_eq!(found(&broken, "kubeadm-tmp-elsewhere"), tmp);
     let old = "Ingress in networking.k8s.io/v1beta1";
     assert_eq!(found(&broken, "removed-api-object"), [("warning", old)]);
+    assert_eq!(found(&broken, "removed-api-helm"), [("error", "default/shop")]);
+    assert_eq!(
+        found(&broken, "certificate-expired"),
+        [("error", format!("cp1:{certificate}").as_str())]
+    );
     let requested = found(&broken, "removed-api-requested");
     assert!(
         requested.iter().any(|(_, what)| what.contains("networking.k8s.io/v1beta1")),
         "{broken:#}"
     );
-    assert!(
-        found(&broken, "certificate-expires-soon").iter().any(|(_, file)| file.contains("etcd"))
-    );
+    let soon = found(&broken, "certificate-expires-soon");
+    for folder in ["/etc/kubernetes/pki/etcd/", "/var/lib/kubelet/pki/"] {
+        assert!(soon.iter().any(|(_, file)| file.contains(folder)), "{folder}: {broken:#}");
+    }
     let hosts: Vec<_> =
         found(&broken, "target-repository-missing").into_iter().map(|(_, host)| host).collect();
     assert_eq!(hosts, ["cp1", "w1", "w2"]);
@@ -147,6 +197,37 @@ fn images_are_tried_when_it_is_told_to(lab: &Lab) {
     rename(aside, proxy);
     let (code, there) = look(&["--pull"]);
     assert_eq!(code, Some(0), "{there:#}");
+}
+
+/// A version that one host alone is offered, and there it needs a package that nobody has.
+fn what_the_repositories_offer_is_tried(lab: &Lab) {
+    let sum = "0".repeat(64);
+    let offered = ["kubeadm", "kubelet", "kubectl"].map(|name| {
+        format!(
+            "Package: {name}\nVersion: 1.21.7-00\nArchitecture: all\nDepends: nobody-has-it\n\
+             Filename: ./{name}.deb\nSize: 1\nSHA256: {sum}\n"
+        )
+    });
+    let list = "/etc/apt/sources.list.d/broken.list";
+    let update = format!(
+        "apt-get -q update -o Dir::Etc::sourcelist={list} -o Dir::Etc::sourceparts=- \
+         -o APT::Get::List-Cleanup=0"
+    );
+    lab.ssh(
+        "w2",
+        &format!(
+            "mkdir -p /srv/broken; echo '{}' > /srv/broken/Packages
+             echo 'deb [trusted=yes] file:/srv/broken ./' > {list}
+             {update} && apt-mark unhold kubelet",
+            offered.join("\n")
+        ),
+    );
+    let (code, looked) = report(lab, &["--to", "1.21.7"]);
+    lab.ssh("w2", &format!("rm -r {list} /srv/broken; apt-mark hold kubelet"));
+    assert_eq!(code, Some(2), "{looked:#}");
+    assert_eq!(found(&looked, "package-not-installable"), [("error", "w2")]);
+    assert_eq!(found(&looked, "package-version-missing"), [("error", "cp1"), ("error", "w1")]);
+    assert_eq!(found(&looked, "package-not-held"), [("warning", "w2")]);
 }
 
 /// `-i cluster:KUBECONFIG`, with variables and groups from other sources beside it.

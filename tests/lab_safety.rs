@@ -3,7 +3,7 @@
 #[allow(dead_code)] // Other tests use the rest of it.
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -79,12 +79,20 @@ fn a_run_killed_in_a_drain_is_resumed_or_cleaned_up_after_and_two_never_run_at_o
     let run = [playbook.as_str(), "-i", &inventory];
     let start = || {
         let mut command = kup(&state, &run);
-        command.stdout(Stdio::null()).spawn().expect("kup-play")
+        let said = File::create(folder.path().join("said")).expect("a file");
+        command.stdout(said.try_clone().expect("it")).stderr(said).spawn().expect("kup-play")
+    };
+    let said = || {
+        let text = fs::read_to_string(folder.path().join("said")).expect("what it said");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
 
     // The budget never allows: the drain is under way when the run is killed.
     let first = start();
     lab.wait_until("the cordon", |lab| lab.is_cordoned("w1"));
+    // It says for which pod it waits, and what keeps it.
+    lab.wait_until("the pod's name", |_| said().contains("default/app-"));
+    lab.wait_until("its budget", |_| said().contains("PodDisruptionBudget default/app"));
     // A second operator is told who has the cluster.
     let second = output(&mut kup(&other, &run));
     assert_eq!(second.status.code(), Some(4), "{}", support::text(&second));
@@ -162,17 +170,27 @@ fn a_node_that_the_operator_had_cordoned_stays_cordoned() {
         assert_eq!(lab.memories(), "");
         lab.kubectl(&["uncordon", "w1"]);
     }
-    // Ctrl-C in the middle.
+    // Ctrl-C and SIGTERM in the middle.
     lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
     set_budget(&lab, 1);
     lab.kubectl(&["cordon", "w1"]);
+    for signal in ["INT", "TERM"] {
+        let mut run = runs.start(&[&playbook, "-i", &inventory]);
+        run.wait_until("the node remembers", || lab.memories() == "true");
+        run.signal(signal);
+        let (status, said) = run.end();
+        assert_eq!(status.code(), Some(99), "{signal}: {said}");
+        assert_eq!(lab.cordoned(), ["w1"], "{signal}");
+        assert_eq!(lab.memories(), "", "{signal}");
+    }
+    // One that was schedulable is so again.
+    lab.kubectl(&["uncordon", "w1"]);
     let mut run = runs.start(&[&playbook, "-i", &inventory]);
-    run.wait_until("the node remembers", || lab.memories() == "true");
-    run.signal("INT");
+    run.wait_until("the node remembers", || lab.memories() == "false");
+    run.signal("TERM");
     let (status, said) = run.end();
     assert_eq!(status.code(), Some(99), "{said}");
-    assert_eq!(lab.cordoned(), ["w1"]);
-    assert_eq!(lab.memories(), "");
+    assert_eq!((lab.cordoned(), lab.memories()), (Vec::new(), String::new()));
 }
 
 #[test]
@@ -226,4 +244,40 @@ fn a_lock_is_broken_when_its_holder_is_silent_or_by_force_and_the_holder_stops()
     assert_eq!(lab.cordoned(), Vec::<String>::new());
     assert_eq!(lab.memories(), "");
     assert_eq!(lab.lease(), "");
+}
+
+#[test]
+fn while_the_api_is_away_a_file_on_the_first_control_plane_is_the_lock() {
+    let lab = Lab::fresh("journal", 1, 1);
+    lab.ssh(
+        "cp1",
+        "mv /etc/kubernetes/manifests/kube-apiserver.yaml /root
+         while pgrep -x kube-apiserver; do sleep 1; done",
+    );
+    // Two operators: neither knows the other's journals.
+    let (first, second) = (Runs::new(), Runs::new());
+    let playbook = first.playbook(
+        "- hosts: cp1
+  gather_facts: false
+  become: true
+  tasks:
+    - static_pods: {names: [kube-scheduler], state: stopped}
+    - wait_for: {path: /root/go-on, timeout: 300}
+    - static_pods: {names: [kube-scheduler], state: started}
+",
+    );
+    let inventory = lab.inventory();
+    let run = [playbook.as_str(), "-i", &inventory];
+    let mut holder = first.start(&run);
+    let stopped = "ls /etc/kubernetes/manifests.stopped/kube-scheduler.yaml 2>/dev/null || true";
+    holder.wait_until("the first change", || !lab.ssh("cp1", stopped).is_empty());
+    let (status, said) = second.start(&run).end();
+    assert_eq!(status.code(), Some(4), "{said}");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("another run changes this cluster"), "{said}");
+    lab.ssh("cp1", "mv /root/kube-apiserver.yaml /etc/kubernetes/manifests; touch /root/go-on");
+    let (status, said) = holder.end();
+    assert!(status.success(), "{said}");
+    let left = lab.ssh("cp1", "ls /var/lib/kup-play/cluster-lock.json 2>/dev/null || true");
+    assert_eq!(left, "", "the file is given up");
 }

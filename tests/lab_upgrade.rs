@@ -41,7 +41,15 @@ fn three_control_planes_and_two_workers_are_upgraded_under_a_budget() {
     assert_eq!(support::mode(&snapshot), 0o600);
     assert_eq!(lab.versions(), vec![OLD; 5]);
 
+    // The control planes' kubelets ask haproxy, and so come after all apiservers.
+    let looked = lab.kup(&["precheck", "--to", "1.21.2"]);
+    let text = support::text(&looked);
+    assert!(looked.status.success(), "{text}");
+    assert!(text.contains("kubelet-through-balancer: cluster"), "{text}");
+
     // The upgrade itself, while the app is watched through the API.
+    let runtime = || lab.state("systemctl show -p MainPID containerd");
+    let runtime_before = runtime();
     let watch = lab.watch_app();
     let upgraded = lab.kup(&upgrade);
     let fewest = watch.fewest_ready();
@@ -49,9 +57,21 @@ fn three_control_planes_and_two_workers_are_upgraded_under_a_budget() {
     assert_eq!(lab.versions(), vec![NEW; 5]);
     assert_eq!(lab.cordoned(), Vec::<String>::new());
     assert!(fewest >= 2, "the app had only {fewest} ready pods, its budget allows 2");
+    let text = String::from_utf8_lossy(&upgraded.stdout).into_owned();
+    let apiserver = text.rfind("TASK [Upgrade the components]").expect("the last control plane");
+    let kubelet = text.find("TASK [Restart the kubelet]").expect("the first kubelet");
+    assert!(apiserver < kubelet, "a kubelet was newer than an apiserver:\n{text}");
     for host in lab.hosts() {
         let held = lab.ssh(&host, "apt-mark showhold");
         assert_eq!(held.split_whitespace().collect::<Vec<_>>(), ["kubeadm", "kubectl", "kubelet"]);
+        let versions = lab.ssh(&host, "dpkg-query -W -f '${Version} ' kubeadm kubectl kubelet");
+        assert_eq!(versions.split_whitespace().collect::<Vec<_>>(), ["1.21.2-00"; 3]);
+    }
+    // No node's runtime was restarted, and no copy of a manifest lies beside it.
+    assert_eq!(runtime(), runtime_before);
+    for host in ["cp1", "cp2", "cp3"] {
+        let manifests = lab.ssh(host, "ls -A /etc/kubernetes/manifests | wc -l");
+        assert_eq!(manifests.trim(), "4", "{host}");
     }
 
     // A second run finds nothing to do.
@@ -61,6 +81,36 @@ fn three_control_planes_and_two_workers_are_upgraded_under_a_budget() {
     for (host, counts) in recap(&text) {
         assert_eq!(counts["changed"], 0, "{host} changed in a second run:\n{text}");
     }
+}
+
+#[test]
+fn what_kubeadm_or_its_health_check_refuses_is_told_before_anything_is_changed() {
+    let lab = Lab::fresh("pre", 1, 2);
+    // The Job of the check gets no pod.
+    lab.kubectl(&["-n", "kube-system", "create", "quota", "none", "--hard=pods=0"]);
+    let (_folder, apply) = playbook(
+        "- hosts: kube_control_plane\n  gather_facts: false\n  become: true\n  tasks:\n    \
+         - apt_hold: {packages: [kubeadm], version: 1.21.2-00}\n    \
+         - kubeadm: {command: apply, version: 1.21.2}\n",
+    );
+    let manifests = || lab.ssh("cp1", "cat /etc/kubernetes/manifests/* | sha256sum");
+    let before = manifests();
+    let run = lab.kup(&[&apply]);
+    let text = support::text(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("CreateJob: Job") && text.contains("upgrade-health-check"), "{text}");
+    assert!(text.contains("ignore_preflight_errors"), "{text}");
+    assert_eq!(manifests(), before);
+
+    let (_folder, newer) = playbook(
+        "- hosts: kube_control_plane\n  gather_facts: false\n  become: true\n  tasks:\n    \
+         - copy: {dest: /root/newer.yaml, content: \"kind: UpgradeConfiguration\\n\"}\n    \
+         - kubeadm: {command: plan, version: 1.21.2, config: /root/newer.yaml}\n",
+    );
+    let run = lab.kup(&[&newer]);
+    let text = support::text(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("only from 1.31 on"), "{text}");
 }
 
 #[test]
@@ -184,6 +234,8 @@ fn a_full_disk_is_said_and_nothing_is_left_half_written() {
     assert!(text.contains("No space left on device"), "{text}");
     assert_eq!(lab.ssh("w1", "ls -A /mnt/full"), "");
 
+    let etcd = || lab.ssh("cp1", "pgrep -x etcd");
+    let etcd_before = etcd();
     // etcd's database does not fit on the host: it is said before anything is written.
     let (_folder, on_host) = playbook(
         "- hosts: cp1\n  gather_facts: false\n  become: true\n  tasks:\n    \
@@ -210,6 +262,7 @@ fn a_full_disk_is_said_and_nothing_is_left_half_written() {
     assert_eq!(run.status.code(), Some(2), "{text}");
     assert!(text.contains("No space left on device") && text.contains(&path), "{text}");
     assert_eq!(left, 0, "something was left in the full folder");
+    assert_eq!(etcd(), etcd_before, "a backup that fails leaves etcd alone");
 }
 
 #[test]
@@ -238,9 +291,18 @@ fn a_connection_lost_in_mid_task_ends_the_task_and_a_second_run_finishes_the_upg
     assert_eq!(lab.cordoned(), Vec::<String>::new());
     assert_eq!(recap(&support::text(&lost))["w2"]["unreachable"], 1);
 
+    // kubeadm is asked again on a control plane whose static pods are the target's already, as
+    // it was broken off before it had written that the cluster is.
+    let config = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get cm kubeadm-config -o yaml";
+    let put = "kubectl --kubeconfig /etc/kubernetes/admin.conf replace -f -";
+    lab.ssh(
+        "cp1",
+        &format!("{config} | sed 's/kubernetesVersion: {NEW}/kubernetesVersion: {OLD}/' | {put}"),
+    );
     let again = lab.kup(&upgrade);
     assert!(again.status.success(), "{}", support::text(&again));
     assert_eq!(lab.versions(), vec![NEW; 3]);
+    assert!(lab.ssh("cp1", config).contains(&format!("kubernetesVersion: {NEW}")));
 
     // And all of it back.
     let before = lab.kubectl(&["get", "nodes"]);

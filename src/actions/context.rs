@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
@@ -164,6 +165,13 @@ impl Context {
     ) -> Result<Outcome, Error> {
         let request = Request { job: Some(job), ..self.request(name, arguments) };
         outcome(self.remote.call(request, files).await?)
+    }
+
+    /// Ends what an action does by itself when it takes longer than the task's `timeout`.
+    pub async fn in_time<T>(&self, name: &str, doing: impl Future<Output = T>) -> Result<T, Error> {
+        let Some(seconds) = self.timeout else { return Ok(doing.await) };
+        let done = tokio::time::timeout(Duration::from_secs(seconds), doing).await;
+        done.map_err(|_| Failure::late(name, seconds).into())
     }
 
     /// A host module as the agent is asked to run it.

@@ -1,6 +1,6 @@
 //! `fetch`: a file of the host's to the controller.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,7 +57,8 @@ impl Action for Fetch {
         if context.check {
             return Ok(outcome(true));
         }
-        let got = download(context, Path::new(&self.src), &dest).await?;
+        let download = download(context, Path::new(&self.src), &dest);
+        let got = context.in_time("fetch", download).await??;
         if self.validate_checksum.0 && got != remote_checksum {
             return Err(Failure::new("checksum mismatch")
                 .with("file", self.src)
@@ -82,7 +83,7 @@ impl Fetch {
             dest = base.join(dest);
         }
         if !self.flat.0 {
-            dest.join(&context.host).join(self.src.trim_start_matches('/'))
+            dest.join(&context.host).join(below(&self.src))
         } else if self.dest.ends_with('/') {
             dest.join(Path::new(&self.src).file_name().unwrap_or_default())
         } else {
@@ -118,6 +119,19 @@ impl Fetch {
     }
 }
 
+/// A path below a folder, wherever it leads: the host has the last word on what it is called.
+fn below(path: &str) -> PathBuf {
+    let mut kept = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(name) => kept.push(name),
+            Component::ParentDir => drop(kept.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    kept
+}
+
 /// Brings a file of the host's to `dest`, whole or not at all, readable by the
 /// operator alone; returns its SHA-1.
 pub async fn download(context: &Context, src: &Path, dest: &Path) -> Result<String, Error> {
@@ -144,4 +158,16 @@ pub async fn download(context: &Context, src: &Path, dest: &Path) -> Result<Stri
     let checksum = checksum(file.path()).map_err(failed)?;
     file.persist(dest).map_err(|error| failed(error.error))?;
     Ok(checksum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_calls_its_file_does_not_lead_out_of_the_folder() {
+        assert_eq!(below("/etc/hosts"), Path::new("etc/hosts"));
+        assert_eq!(below("/../../home/op/.bashrc"), Path::new("home/op/.bashrc"));
+        assert_eq!(below("a/./b/../c"), Path::new("a/c"));
+    }
 }

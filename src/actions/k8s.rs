@@ -80,11 +80,15 @@ impl K8s {
                 return Err(Error::failed("definition and src are mutually exclusive"));
             }
         };
-        objects.into_iter().map(|object| self.complete(object)).collect()
+        let objects = objects.into_iter().filter(|object| !object.is_null()).flat_map(of_list);
+        objects.map(|object| self.complete(object)).collect()
     }
 
     /// What the arguments say and the object does not.
     fn complete(&self, mut object: Json) -> Result<Json, Error> {
+        if !object.is_object() {
+            return Err(Error::failed("an object is a mapping with apiVersion, kind and metadata"));
+        }
         let mut default = |pointer: &[&str], value: &Option<String>| {
             let Some(value) = value else {
                 return;
@@ -151,5 +155,14 @@ impl K8s {
             });
         }
         Ok((changed, after))
+    }
+}
+
+/// The objects of a `List`, or the one.
+fn of_list(object: Json) -> Vec<Json> {
+    let is_list = object.get("kind").and_then(Json::as_str) == Some("List");
+    match object.get("items").and_then(Json::as_array) {
+        Some(items) if is_list => items.clone(),
+        _ => vec![object],
     }
 }

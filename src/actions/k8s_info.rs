@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{Action, Context, Error, Failure, Outcome, cluster};
+use crate::deadline;
 use crate::kubernetes::{Api, Resource, encode};
 use crate::modules::args::{Flag, Number, TextList};
 
@@ -73,9 +74,17 @@ impl Action for K8sInfo {
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
-        let resource = Resource::find(&api, &self.api_version, &self.kind).await?;
+        let resource = match Resource::find_opt(&api, &self.api_version, &self.kind).await? {
+            Some(resource) => resource,
+            // Playbooks ask so whether the cluster has a kind.
+            None if !self.wait.0 => {
+                let nothing = Outcome::default().with("api_found", false);
+                return Ok(nothing.with("resources", json!([])));
+            }
+            None => Resource::find(&api, &self.api_version, &self.kind).await?,
+        };
         let seconds = u64::try_from(self.wait_timeout.0).unwrap_or(0);
-        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let deadline = deadline::after(Duration::from_secs(seconds));
         loop {
             let (resources, version) = self.read(&api, &resource).await?;
             let done = !self.wait.0

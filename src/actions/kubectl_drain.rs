@@ -139,7 +139,16 @@ async fn cordon(api: &Api, name: &str, cluster: &str, context: &Context) -> Resu
         guard.cordons(cluster, name, before).await?;
         guard.undo_cordon(api, cluster, name, context);
     }
-    Ok(node::cordon(api, name, context.check).await?)
+    let (api, name, check) = (api.clone(), name.to_owned(), context.check);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // Broken off in the middle it might be made after it was put back.
+    context.session.undo.wait_for(tokio::spawn(async move {
+        let _ = tell.send(node::cordon(&api, &name, check).await);
+    }));
+    match told.await {
+        Ok(cordoned) => Ok(cordoned?),
+        Err(_) => Err(Error::failed("the node was not cordoned: its task ended early")),
+    }
 }
 
 /// Puts the node back to what it was.

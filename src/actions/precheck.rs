@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::kubectl_drain::{NamespacePolicy, policies};
 use super::{Action, Context, Error, Failure, Outcome, cluster};
+use crate::deadline;
 use crate::events::EXPLANATION;
 use crate::kubernetes::policy::Then;
 use crate::modules::Version;
@@ -112,7 +113,7 @@ impl Action for Precheck {
         let (hosts, cluster) =
             tokio::join!(self.hosts(context, &plan, target), self.cluster(context, target));
         let mut world = World { target, plan, cluster, hosts, now: Timestamp::now() };
-        let deadline = Instant::now() + Duration::from_secs(self.settle.0.try_into().unwrap_or(0));
+        let deadline = deadline::after(Duration::from_secs(self.settle.0.try_into().unwrap_or(0)));
         let mut report = loop {
             let report = Report::of(&world, precheck::check(&world), &ignore);
             let passing = report.findings.iter().any(may_pass);

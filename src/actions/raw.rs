@@ -31,8 +31,8 @@ impl Action for Raw {
             None => self._raw_params.clone(),
         };
         let remote = &context.remote;
-        let output =
-            remote.pool.raw(&remote.endpoint, remote.become_.as_ref(), &command, &[]).await?;
+        let run = remote.pool.raw(&remote.endpoint, remote.become_.as_ref(), &command, &[]);
+        let output = context.in_time("raw", run).await??;
         let outcome = Outcome::changed(true)
             .with("rc", output.rc)
             .with("stdout_lines", output::lines(&output.stdout))

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use indexmap::IndexMap;
+use tokio::task::JoinHandle;
 
 use crate::events::Event;
 use crate::report::Events;
@@ -15,6 +16,7 @@ type Step = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), String>> + Send>;
 #[derive(Default)]
 pub struct Undo {
     steps: Mutex<IndexMap<String, Step>>,
+    under_way: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Undo {
@@ -26,6 +28,11 @@ impl Undo {
         step: impl FnOnce() -> BoxFuture<'static, Result<(), String>> + Send + 'static,
     ) {
         self.steps().entry(what.into()).or_insert_with(|| Box::new(step));
+    }
+
+    /// A change that goes on when its task is interrupted: what puts it back comes after it.
+    pub fn wait_for(&self, change: JoinHandle<()>) {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).push(change);
     }
 
     /// The playbook itself has put it right.
@@ -40,6 +47,10 @@ impl Undo {
 
     /// Runs what is due, the newest first, and says what came of it.
     pub async fn run(&self, events: &Events) {
+        let under_way =
+            std::mem::take(&mut *self.under_way.lock().unwrap_or_else(PoisonError::into_inner));
+        // It has told its task what came of it.
+        let _ = futures::future::join_all(under_way).await;
         loop {
             let Some((what, step)) = self.steps().pop() else {
                 return;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Action, Context, Error, Failure, Outcome, cluster};
+use crate::deadline;
 use crate::kubernetes::{Api, node};
 use crate::modules::args::{Number, Text};
 use crate::modules::precheck_host::Etcd;
@@ -69,7 +70,7 @@ impl Action for UpgradeGuard {
         let down: Vec<_> = batch.iter().filter(|host| planes.contains(host)).cloned().collect();
         let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         let seconds = u64::try_from(self.timeout.0).unwrap_or(0);
-        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let deadline = deadline::after(Duration::from_secs(seconds));
         loop {
             let mut reasons = Vec::new();
             if down.len() > 1 {
@@ -142,6 +143,9 @@ async fn etcd(context: &Context, plane: &str) -> Vec<String> {
 fn ills(etcd: &Etcd) -> Vec<String> {
     let mut reasons: Vec<_> =
         etcd.error.iter().map(|error| format!("etcd cannot be asked: {error}")).collect();
+    if etcd.error.is_none() && etcd.members.is_empty() {
+        reasons.push("etcd names no members".to_owned());
+    }
     for member in &etcd.members {
         if !member.healthy {
             reasons.push(format!("etcd member {} is not healthy: {}", member.name, member.error));

@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Action, Context, Error, Failure, Outcome, Remote};
 use crate::agent::protocol::Request;
+use crate::deadline;
 use crate::modules::args::Number;
 
 /// What one try may take over and above reaching the host: the agent is copied in it.
@@ -54,14 +55,14 @@ impl Action for WaitForConnection {
         let started = Instant::now();
         let seconds = |number: Number| Duration::from_secs(number.0.max(0).unsigned_abs());
         sleep(seconds(self.delay)).await;
-        let deadline = Instant::now() + seconds(self.timeout);
+        let deadline = deadline::after(seconds(self.timeout));
         let mut remote = context.remote.clone();
         remote.endpoint.timeout = seconds(self.connect_timeout).max(Duration::from_secs(1));
         let mut last = String::new();
         while Instant::now() < deadline {
             // What is open may be of a host that has gone in the meantime.
             remote.pool.reset(&context.remote.endpoint).await;
-            match timeout(remote.endpoint.timeout + PATIENCE, ping(&remote)).await {
+            match timeout(remote.endpoint.timeout.saturating_add(PATIENCE), ping(&remote)).await {
                 Ok(Ok(())) => {
                     remote.pool.reset(&remote.endpoint).await;
                     let elapsed = started.elapsed().as_secs();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,8 @@ impl Scratch {
         let base = base.map_or_else(default_base, Path::to_owned);
         remove_abandoned(&base);
         let prefix = format!("{PREFIX}{}.", std::process::id());
-        tempfile::Builder::new().prefix(&prefix).tempdir_in(base).map(Self)
+        let private = fs::Permissions::from_mode(0o700);
+        tempfile::Builder::new().prefix(&prefix).permissions(private).tempdir_in(base).map(Self)
     }
 
     pub fn path(&self) -> &Path {

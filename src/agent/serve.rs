@@ -252,12 +252,7 @@ impl Incoming {
         let Self { request, folder, .. } = self;
         let id = request.id;
         let finished = request.timeout.map(|seconds| {
-            let msg = format!(
-                "The {} action failed to execute in the expected time frame ({seconds}) and was \
-                 terminated",
-                request.module
-            );
-            limit(Arc::clone(agent), id, seconds, msg)
+            limit(Arc::clone(agent), id, seconds, Failure::late(&request.module, seconds))
         });
         let result = match folder.map_or_else(|| agent.folders.take(), Ok) {
             Ok(folder) => {
@@ -344,13 +339,13 @@ fn stream(agent: &Agent, download: &Download) -> io::Result<u64> {
 
 /// Answers for a request when its time is up, and ends what it has started. The
 /// limit is off once the returned end of the channel is dropped.
-fn limit(agent: Arc<Agent>, id: u64, seconds: u64, msg: String) -> Sender<()> {
+fn limit(agent: Arc<Agent>, id: u64, seconds: u64, late: Failure) -> Sender<()> {
     let (finished, wait): (Sender<()>, Receiver<()>) = channel();
-    thread::spawn(move || {
+    // Without room for a thread the task has no limit.
+    let _ = thread::Builder::new().spawn(move || {
         if wait.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
             process::stop_task(id);
-            let failure = Failure::new(msg).with("timedout", json!({"period": seconds}));
-            agent.answer(id, work::failed(failure));
+            agent.answer(id, work::failed(late));
         }
     });
     finished

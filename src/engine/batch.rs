@@ -5,10 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture};
-use serde_json::Value as Json;
 
 use super::connection::Resolver;
-use super::fact_modules::GATHERED;
 use super::failures::Broke;
 use super::handlers::Handlers;
 use super::host_task::{Finished, HostTask};
@@ -16,11 +14,10 @@ use super::keywords::{flag_of, number_of};
 use super::result;
 use super::stepping::{Step, is_named};
 use super::{Lost, Run, Stop, meta};
-use crate::actions::Effect;
 use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
 use crate::playbook::{Block, Item, Play, Role, RoleTasks, Task};
 use crate::source::Node;
-use crate::template::{self, Scope, Value, Variable};
+use crate::template::Scope;
 use crate::vars::Layer;
 
 /// The state of a batch while its play runs.
@@ -29,13 +26,15 @@ pub struct Batch<'a> {
     pub play: &'a Play,
     /// All hosts of the batch, in order.
     pub hosts: Vec<String>,
+    /// Hosts that it would have had if plays before had lost none.
+    pub size: usize,
     pub handlers: Handlers,
     /// Roles whose variables all tasks see.
     pub roles: Vec<Arc<Role>>,
     /// Roles that `ansible_play_role_names` names: those of the play, and included ones.
     pub named_roles: Vec<Arc<Role>>,
     /// Of which role a task was not skipped on which host.
-    ran: HashSet<(String, String)>,
+    pub ran: HashSet<(String, String)>,
     /// Which role has run to its end on which host.
     completed: HashSet<(String, String)>,
     /// Which role was ended on which host by `meta: end_role`.
@@ -142,6 +141,7 @@ impl<'a> Batch<'a> {
             first_task: None,
             debugs: false,
             prompted,
+            size: hosts.len(),
             hosts,
         };
         for host in batch.hosts.clone() {
@@ -158,6 +158,7 @@ impl<'a> Batch<'a> {
             run: self.run,
             play: self.play,
             hosts: vec![host.to_owned()],
+            size: 1,
             handlers: Handlers::of(self.play),
             roles: self.roles.clone(),
             named_roles: self.named_roles.clone(),
@@ -439,10 +440,10 @@ impl<'a> Batch<'a> {
         self.included(task, includes, place).await
     }
 
-    /// Who learns what a task with `run_once` brings: as in Ansible all hosts of the play,
-    /// those of other batches too.
+    /// Who learns what a task with `run_once` brings: as in Ansible all hosts of the batch, those
+    /// that failed too.
     fn reached(&self) -> Vec<String> {
-        let all = self.play_hosts_all.iter();
+        let all = self.everyone.iter();
         all.filter(|host| !self.unreachable.contains(*host)).cloned().collect()
     }
 
@@ -538,109 +539,10 @@ impl<'a> Batch<'a> {
         });
     }
 
-    /// Takes in what a host's task brought: variables, facts, notifications, counts.
-    fn keep(
-        &mut self,
-        task: &Task,
-        done: &Finished,
-        targets: &[String],
-        place: &Place,
-    ) -> Result<(), Stop> {
-        let manager = &self.run.manager;
-        if let Some(name) = &task.register {
-            self.run.warn_of_names(&[name]);
-            let value = Variable::Data(result::registered(&done.result));
-            for host in targets {
-                manager.set(host, [(name.clone(), value.clone())]);
-            }
-        }
-        let delegates = self.delegates_facts(task, done)?;
-        let learning = |delegated: &Option<String>| match delegated {
-            Some(host) if delegates => vec![host.clone()],
-            _ => targets.to_vec(),
-        };
-        self.keep_facts(task, done, &learning(&done.delegated_to));
-        for (delegated, effect) in &done.effects {
-            self.apply(effect, &learning(delegated));
-        }
-        if done.status == Status::Changed && !task.notify.is_empty() {
-            self.notify(task, done, place)?;
-        }
-        self.run.count_own(done);
-        for text in self.run.templar().take_warnings() {
-            self.run.events.emit(Event::Warning { text });
-        }
-        let did = matches!(
-            done.status,
-            Status::Ok | Status::Changed | Status::Failed | Status::FailedIgnored
-        );
-        if let Some(role) = task.role.as_ref().filter(|_| did) {
-            self.ran.insert((role.identity.clone(), done.host.clone()));
-        }
-        self.count(task, done, place);
-        Ok(())
-    }
-
-    /// Whether facts and variables of the task are those of the host that it was delegated to.
-    fn delegates_facts(&self, task: &Task, done: &Finished) -> Result<bool, Stop> {
-        let node = task.keywords.delegate_facts.as_ref();
-        if done.delegated_to.is_none() || node.is_none() {
-            return Ok(false);
-        }
-        let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, &Place::default()));
-        self.flag(node, &scope)
-    }
-
-    fn keep_facts(&self, task: &Task, done: &Finished, hosts: &[String]) {
-        // set_fact and include_vars say by their effects what becomes of their variables;
-        // what a task found that failed is not kept.
-        if !done.effects.is_empty() || result::has_failed(&done.result) {
-            return;
-        }
-        let Some(Json::Object(facts)) = done.result.get("ansible_facts") else {
-            return;
-        };
-        let gathered =
-            (task.module == "gather_facts").then(|| (GATHERED.to_owned(), Value::from(true)));
-        for host in hosts {
-            let facts = facts.iter().map(|(name, v)| (name.clone(), template::from_json(v)));
-            self.run.add_facts(host, facts.chain(gathered.clone()));
-        }
-    }
-
-    fn apply(&self, effect: &Effect, targets: &[String]) {
-        let manager = &self.run.manager;
-        match effect {
-            Effect::Included(variables) => {
-                self.run.warn_of_names(&names(variables));
-                for host in targets {
-                    manager.include(host, variables.iter().cloned());
-                }
-            }
-            Effect::Variables(variables) => {
-                self.run.warn_of_names(&names(variables));
-                for host in targets {
-                    manager.set(host, variables.iter().cloned());
-                }
-            }
-            Effect::Facts(facts) => {
-                for host in targets {
-                    let facts = facts.iter().map(|(n, v)| (n.clone(), template::from_json(v)));
-                    self.run.add_facts(host, facts);
-                }
-            }
-            // Done where the task ran, which says whether it changed something.
-            Effect::AddHost { .. } | Effect::GroupBy { .. } => {}
-        }
-    }
-
     pub fn flag(&self, node: Option<&Node>, scope: &Arc<dyn Scope>) -> Result<bool, Stop> {
         match node {
             Some(node) => flag_of(self.run.templar(), node, scope).map_err(Stop::of_failure),
             None => Ok(false),
         }
     }
-}
-fn names(variables: &[(String, Variable)]) -> Vec<&str> {
-    variables.iter().map(|(name, _)| name.as_str()).collect()
 }

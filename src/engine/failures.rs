@@ -128,7 +128,8 @@ impl Batch<'_> {
             Some(node) => self.flag(Some(node), scope)?,
             None => self.run.settings.any_errors_fatal,
         };
-        if fatal {
+        let ignored = self.flag(task.keywords.ignore_errors.as_ref(), scope)?;
+        if fatal && !ignored {
             // As in Ansible the others fail twice where all depended on one: the rescue, or
             // what always follows, of the block right around is not for them.
             if once && !broke.failed.is_empty() {
@@ -136,10 +137,11 @@ impl Batch<'_> {
             }
             self.fail_all(others);
         }
-        if let Some(node) = &self.play.max_fail_percentage {
+        // Strategies in which hosts go by themselves do not know it, as in Ansible.
+        if let Some(node) = self.play.max_fail_percentage.as_ref().filter(|_| !self.apart) {
             let limit = number_of(self.run.templar(), node, scope, "max_fail_percentage")
                 .map_err(Stop::of_failure)?;
-            if self.out.len() as f64 * 100.0 / self.hosts.len().max(1) as f64 > limit {
+            if self.out.len() as f64 * 100.0 / self.size.max(1) as f64 > limit {
                 let alive = self.alive();
                 self.fail_all(alive);
                 self.told = true;

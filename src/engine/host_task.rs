@@ -1,25 +1,25 @@
 //! One task on one host: loop, condition, delegation, retries, result.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
 
+use super::Run;
 use super::connection::{Resolver, text_variable};
-use super::invoke::{self, Invocation, Target};
+use super::invoke::{Invocation, Target};
 use super::keywords::{flag_of, keyword_flag, number_of, text_of, value_of};
 use super::recorder::{self, Subject};
 use super::result::{self, Result as TaskResult};
-use super::{Run, loops};
 use crate::actions::guard;
 use crate::actions::{Context, Effect, Failure, Flags, Remote};
-use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
+use crate::events::{Delegate, Status, TaskInfo};
 use crate::journal::{Done, Key};
 use crate::playbook::Task;
 use crate::source::Node;
-use crate::template::{self, Scope, Value, Variable};
+use crate::template::{self, Scope};
 use crate::vars::{Layer, TaskScope};
 
 /// What there is to do.
@@ -70,13 +70,14 @@ pub struct Include {
     pub locals: Layer,
     /// What the item is called in the output.
     pub item: Option<String>,
+    pub no_log: bool,
 }
 
 /// An item of a loop, and what it is called.
-struct Item<'a> {
-    index: usize,
-    locals: &'a Layer,
-    label: &'a str,
+pub(super) struct Item<'a> {
+    pub(super) index: usize,
+    pub(super) locals: &'a Layer,
+    pub(super) label: &'a str,
 }
 
 /// One item's run, or the task's own when it has no loop.
@@ -93,18 +94,21 @@ pub(super) struct Once {
 }
 
 impl Once {
-    fn delegate(&self) -> Option<Delegate> {
+    pub(super) fn delegate(&self) -> Option<Delegate> {
         let address = self.address.clone();
         self.delegated_to.clone().map(|name| Delegate { name, address })
     }
 }
 
 /// A name as the playbook has it.
-fn written(node: &Node) -> String {
+pub(super) fn written(node: &Node) -> String {
     node.as_str().map_or_else(|| node.to_json().to_string(), str::to_owned)
 }
 
-fn of_host(effects: Vec<Effect>, host: Option<&String>) -> Vec<(Option<String>, Effect)> {
+pub(super) fn of_host(
+    effects: Vec<Effect>,
+    host: Option<&String>,
+) -> Vec<(Option<String>, Effect)> {
     effects.into_iter().map(|effect| (host.cloned(), effect)).collect()
 }
 
@@ -152,157 +156,11 @@ impl HostTask<'_> {
     }
 
     /// A task whose `no_log` cannot be told is not logged.
-    fn no_log(&self, scope: &Arc<dyn Scope>) -> bool {
+    pub(super) fn no_log(&self, scope: &Arc<dyn Scope>) -> bool {
         let keyword = self.task.keywords.no_log.as_ref();
         keyword.map_or(self.run.settings.no_log, |node| {
             flag_of(self.run.templar(), node, scope).unwrap_or(true)
         })
-    }
-
-    /// The loop's items; none when the task has no loop. A loop that cannot be
-    /// templated is no failure when the condition, which it may need, is false.
-    fn items(&self, scope: &Arc<dyn Scope>) -> Result<Option<Vec<Value>>, Failure> {
-        let Some(looping) = &self.task.loop_ else {
-            return Ok(None);
-        };
-        match loops::items(self.run.templar(), looping, &self.task.module, scope) {
-            Ok(items) => Ok(Some(items)),
-            Err(_) if matches!(self.false_condition(scope), Ok(Some(_))) => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    async fn run_loop(&self, items: Vec<Value>, finished: &mut Finished) {
-        if items.is_empty() {
-            finished.result = result::no_items();
-            return;
-        }
-        let scope: Arc<dyn Scope> = Arc::new(self.scope.clone());
-        let control = &loops::control(self.run.templar(), &self.task.loop_control, &scope);
-        let count = items.len();
-        let mut results = Vec::with_capacity(count);
-        finished.resumed = true;
-        // What an item sets the next one sees.
-        let mut learned = Layer::new();
-        let mut goes_ahead = self.goes_ahead();
-        let mut ahead = VecDeque::new();
-        for (index, item) in items.iter().enumerate() {
-            if self.run.interrupt.requested() {
-                break;
-            }
-            let locals = loops::locals(control, &items, index);
-            let scope = self.scope.with_locals(learned.clone()).with_locals(locals.clone());
-            let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
-            let label = loops::label(self.run.templar(), control, item, &dynamic);
-            let (label, unlabelled) = match label {
-                Ok(label) => (label, None),
-                Err(failure) => ("None".to_owned(), Some(failure)),
-            };
-            let started = Instant::now();
-            let item_of = Item { index, locals: &locals, label: &label };
-            if goes_ahead && ahead.is_empty() && !self.is_done(index) {
-                (ahead, goes_ahead) =
-                    self.send_ahead(control, &items, index, finished.no_log).await;
-            }
-            let mut once = match ahead.pop_front() {
-                Some(sent) => self.arrived(sent, &scope, finished.no_log).await,
-                None => self.recorded(&scope, Some(item_of), finished.no_log).await,
-            };
-            if let Some(failure) = unlabelled.filter(|_| !once.resumed) {
-                once.result = result::of_failure(failure);
-            }
-            finished.resumed &= once.resumed;
-            self.name_item(&mut once.result, control, index, item);
-            if once.include.is_none() && !once.resumed {
-                self.emit_item(finished, &once, label, &dynamic, started.elapsed());
-            }
-            learned.extend(once.effects.iter().flat_map(Effect::variables));
-            if let Some(name) = &self.task.register {
-                let value = result::registered(&once.result);
-                learned.insert(name.clone(), Variable::Data(value));
-            }
-            let effects = std::mem::take(&mut once.effects);
-            finished.effects.extend(of_host(effects, once.delegated_to.as_ref()));
-            finished.includes.extend(once.include);
-            let result = once.result;
-            if result::flag(&result, "changed") {
-                finished.changed_items.push(locals);
-            }
-            let over = self.breaks(&result, &scope);
-            results.push(result);
-            match over {
-                Ok(false) => {}
-                Ok(true) => break,
-                Err(failure) => {
-                    results.push(result::of_failure(failure));
-                    break;
-                }
-            }
-            if index + 1 < count
-                && let Some(pause) = &control.pause
-                && let Ok(seconds) = number_of(self.run.templar(), pause, &dynamic, "pause")
-            {
-                self.sleep(seconds).await;
-            }
-        }
-        finished.result = result::of_loop(results);
-        // Its items had hosts of their own: of the whole Ansible knows what is written alone.
-        finished.delegated_to = self.task.keywords.delegate_to.as_ref().map(written);
-    }
-
-    /// Whether `break_when` ends the loop after this item.
-    fn breaks(&self, result: &TaskResult, scope: &TaskScope) -> Result<bool, Failure> {
-        let conditions = &self.task.loop_control.break_when;
-        if conditions.is_empty() {
-            return Ok(false);
-        }
-        self.all(conditions, &self.with_result(scope, result))
-    }
-
-    fn name_item(
-        &self,
-        result: &mut TaskResult,
-        control: &crate::playbook::LoopControl,
-        index: usize,
-        item: &Value,
-    ) {
-        let name = loops::variable(control);
-        result.insert(name.to_owned(), template::to_json(item).unwrap_or(Json::Null));
-        result.insert("ansible_loop_var".to_owned(), json!(name));
-        if let Some(index_var) = &control.index_var {
-            result.insert(index_var.clone(), json!(index));
-            result.insert("ansible_index_var".to_owned(), json!(index_var));
-        }
-    }
-
-    fn emit_item(
-        &self,
-        finished: &Finished,
-        once: &Once,
-        label: String,
-        scope: &Arc<dyn Scope>,
-        duration: Duration,
-    ) {
-        if self.apart {
-            self.run.tell_task_of_result(&self.info);
-        }
-        let censored;
-        let (shown, label) = if finished.no_log || result::is_secret(&once.result) {
-            censored = result::censored(&once.result);
-            (&censored, "None".to_owned())
-        } else {
-            (&once.result, label)
-        };
-        self.run.events.emit(Event::ItemFinished(HostResult {
-            task: self.info.clone(),
-            host: finished.host.clone(),
-            delegated_to: once.delegate(),
-            status: self.status(&once.result, scope),
-            item: Some(label),
-            rescued: false,
-            result: shown.clone(),
-            duration,
-        }));
     }
 
     pub(super) fn status(&self, result: &TaskResult, scope: &Arc<dyn Scope>) -> Status {
@@ -357,7 +215,12 @@ impl HostTask<'_> {
     }
 
     /// As the journal has it from before the run was resumed, or else now.
-    async fn recorded(&self, scope: &TaskScope, item: Option<Item<'_>>, no_log: bool) -> Once {
+    pub(super) async fn recorded(
+        &self,
+        scope: &TaskScope,
+        item: Option<Item<'_>>,
+        no_log: bool,
+    ) -> Once {
         let recorder = &self.run.recorder;
         let key = self.key(item.as_ref().map(|item| item.index));
         if let Some(done) = self.known(key.as_ref()) {
@@ -485,6 +348,7 @@ impl HostTask<'_> {
                 target: target.clone(),
                 locals: item.as_ref().map(|item| item.locals.clone()).unwrap_or_default(),
                 item: item.map(|item| item.label.to_owned()),
+                no_log: self.no_log(dynamic),
             });
             once.result = result::of_include(target, is_item);
             return Ok(());
@@ -596,164 +460,5 @@ impl HostTask<'_> {
                 Some((name.as_str()?.to_owned(), template::python_text(&value)))
             })
             .collect()
-    }
-
-    /// Runs it until `until` holds, or once.
-    async fn attempts(
-        &self,
-        invocation: &Invocation,
-        context: &Context,
-        scope: &TaskScope,
-        once: &Once,
-    ) -> Result<TaskResult, Failure> {
-        let templar = self.run.templar();
-        let number = |node: &Option<Node>, default: f64, keyword: &str| match node {
-            Some(node) => number_of(templar, node, &context.scope, keyword),
-            None => Ok(default),
-        };
-        let retrying = !self.task.until.is_empty() || self.task.retries.is_some();
-        let retries = match retrying {
-            true => number(&self.task.retries, 3.0, "retries")?.max(0.0) as u64,
-            false => 0,
-        };
-        if retries == 0 {
-            let result = self.attempt(invocation, context).await;
-            return self.judge(result, scope);
-        }
-        let delay = number(&self.task.delay, 5.0, "delay")?;
-        for attempt in 1..=retries + 1 {
-            let mut raw = self.attempt(invocation, context).await;
-            raw.insert("attempts".to_owned(), json!(attempt));
-            let mut result = self.judge(raw, scope)?;
-            if result::flag(&result, "unreachable") {
-                result.shift_remove("attempts");
-                return Ok(result);
-            }
-            if self.until(&result, scope)? {
-                return Ok(result);
-            }
-            if attempt > retries || self.run.interrupt.requested() {
-                result.insert("attempts".to_owned(), json!(retries));
-                result.insert("failed".to_owned(), json!(true));
-                return Ok(result);
-            }
-            let mut shown =
-                if self.no_log(&context.scope) { result::censored(&result) } else { result };
-            shown.insert("retries".to_owned(), json!(retries + 1));
-            self.run.events.emit(Event::Retrying {
-                host: context.host.clone(),
-                delegated_to: once.delegate().map(|to| Delegate { address: None, ..to }),
-                task: self.info.clone(),
-                left: retries + 1 - attempt,
-                result: shown,
-            });
-            self.sleep(delay).await;
-        }
-        Err(Failure::new("the task was never tried"))
-    }
-
-    async fn attempt(&self, invocation: &Invocation, context: &Context) -> TaskResult {
-        let mut result = match self.background(context) {
-            Ok(Some(background)) => self.in_background(&background, invocation, context).await,
-            Ok(None) => {
-                let result = invoke::run(invocation, context, &self.run.interrupt).await;
-                self.changed_inventory(context, result)
-            }
-            Err(failure) => result::of_failure(failure),
-        };
-        result::say_whether_failed(&mut result);
-        result
-    }
-
-    /// Does what the task wants of the inventory, at once: only then is known whether
-    /// that changes it.
-    fn changed_inventory(&self, context: &Context, mut result: TaskResult) -> TaskResult {
-        let manager = &self.run.manager;
-        for effect in context.take_effects() {
-            let done = match &effect {
-                Effect::AddHost { name, groups, variables } => manager
-                    .change_inventory(|hosts| hosts.add_host(name, groups, variables.clone())),
-                Effect::GroupBy { group, parents } => manager
-                    .change_inventory(|hosts| hosts.add_to_group(&context.host, group, parents)),
-                Effect::Included(_) | Effect::Variables(_) | Effect::Facts(_) => {
-                    context.effect(effect);
-                    continue;
-                }
-            };
-            match done {
-                Ok(changed) => drop(result.insert("changed".to_owned(), json!(changed))),
-                Err(error) => return result::of_failure(Failure::new(error.to_string())),
-            }
-        }
-        result
-    }
-
-    fn until(&self, result: &TaskResult, scope: &TaskScope) -> Result<bool, Failure> {
-        if self.task.until.is_empty() {
-            return Ok(!result::flag(result, "failed"));
-        }
-        self.all(&self.task.until, &self.with_result(scope, result))
-    }
-
-    /// Applies `changed_when` and `failed_when`.
-    pub(super) fn judge(
-        &self,
-        mut result: TaskResult,
-        scope: &TaskScope,
-    ) -> Result<TaskResult, Failure> {
-        if result::flag(&result, "unreachable") || result::flag(&result, "skipped") {
-            return Ok(result);
-        }
-        if !self.task.changed_when.is_empty() {
-            match self.all(&self.task.changed_when, &self.with_result(scope, &result)) {
-                Ok(changed) => drop(result.insert("changed".to_owned(), json!(changed))),
-                Err(failure) => {
-                    result.insert("failed".to_owned(), json!(true));
-                    result.insert("changed_when_result".to_owned(), json!(failure.msg));
-                }
-            }
-        }
-        if !self.task.failed_when.is_empty() {
-            match self.all(&self.task.failed_when, &self.with_result(scope, &result)) {
-                Ok(failed) => {
-                    result.insert("failed".to_owned(), json!(failed));
-                    result.insert("failed_when_result".to_owned(), json!(failed));
-                }
-                // What the module said stays to be seen.
-                Err(failure) => {
-                    result.insert("failed".to_owned(), json!(true));
-                    result.insert("failed_when_result".to_owned(), json!(failure.msg));
-                }
-            }
-        }
-        Ok(result)
-    }
-
-    fn with_result(&self, scope: &TaskScope, result: &TaskResult) -> Arc<dyn Scope> {
-        let mut locals = Layer::new();
-        if let Some(name) = &self.task.register {
-            let value = result::registered(result);
-            locals.insert(name.clone(), Variable::Data(value));
-        }
-        Arc::new(scope.with_locals(locals))
-    }
-
-    fn all(&self, conditions: &[Node], scope: &Arc<dyn Scope>) -> Result<bool, Failure> {
-        for condition in conditions {
-            if !self.run.templar().condition(condition, scope).map_err(Failure::from)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    async fn sleep(&self, seconds: f64) {
-        let Ok(duration) = Duration::try_from_secs_f64(seconds) else {
-            return;
-        };
-        tokio::select! {
-            () = tokio::time::sleep(duration) => {}
-            () = self.run.interrupt.wait() => {}
-        }
     }
 }

@@ -16,6 +16,9 @@ use crate::playbook::{Brought, Item, Task};
 use crate::source::Error;
 use crate::template::{Scope, normal_path};
 
+/// A file that includes itself until something is so has to come to that by then.
+const MAX_LEVELS: usize = 300;
+
 impl Batch<'_> {
     /// Runs the files that include_tasks asked for: each file once, with all the
     /// hosts that asked for it alike.
@@ -25,6 +28,11 @@ impl Batch<'_> {
         wanted: Vec<(Vec<String>, Vec<Include>)>,
         place: &Place,
     ) -> Result<(), Stop> {
+        // Each level brings a layer of variables at least.
+        if !wanted.is_empty() && place.includes.len() >= MAX_LEVELS {
+            let error = task.span.error("files of tasks include each other without an end");
+            return Err(Stop::Error(error.to_string()));
+        }
         let mut groups: Vec<(Include, Vec<String>)> = Vec::new();
         for (hosts, includes) in wanted {
             for include in includes {
@@ -86,7 +94,10 @@ impl Batch<'_> {
     }
 
     fn tell_included(&self, file: String, include: &Include, hosts: &[String]) {
-        let item = include.item.clone();
+        let item = include.item.clone().map(|item| match include.no_log {
+            true => "(censored due to no_log)".to_owned(),
+            false => item,
+        });
         self.run.events.emit(Event::Included { file, hosts: hosts.to_vec(), item });
         for host in hosts {
             self.run.count(host, |stats| stats.ok += 1);

@@ -34,6 +34,10 @@ pub async fn run(
         if !batch.apart {
             batch.run.tell_task(&info, 1);
         }
+        if UNCONDITIONAL.contains(&name) && !task.keywords.when.is_empty() {
+            let text = format!("{name} task does not support when conditional");
+            batch.run.events.emit(Event::Warning { text });
+        }
         if UNCONDITIONAL.contains(&name) || holds(batch, task, &scope)? {
             tell(batch, &done(name, host, place));
             wanted.push(host.clone());

@@ -1,6 +1,7 @@
 //! The engine: plays → batches → tasks on hosts.
 
 mod ahead;
+mod attempts;
 mod background;
 mod batch;
 mod catalogue;
@@ -17,8 +18,10 @@ mod hosts;
 mod includes;
 mod interrupt;
 mod invoke;
+mod kept;
 mod keywords;
 mod load;
+mod looped;
 mod loops;
 mod meta;
 mod notifying;
@@ -235,7 +238,7 @@ pub async fn run(prepared: Prepared, events: Events) -> u8 {
     }
     // It ended as its playbook wants (a playbook may cordon a node and leave it so), or somebody
     // else has the cluster now and may be at work on the same nodes.
-    if ended.is_ok() && !run.lost_any() || run.session.guard.refused().is_some() {
+    if ended.is_ok() && !run.lost_any() || run.session.guard.has_lost() {
         run.session.undo.forget();
     }
     run.session.undo.run(&run.events).await;
@@ -356,7 +359,10 @@ impl Run {
     fn throttle(&self, path: &str, hosts: usize) -> Arc<Semaphore> {
         let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (path.to_owned(), hosts);
-        throttles.entry(key).or_insert_with(|| Arc::new(Semaphore::new(hosts))).clone()
+        throttles
+            .entry(key)
+            .or_insert_with(|| Arc::new(Semaphore::new(hosts.min(Semaphore::MAX_PERMITS))))
+            .clone()
     }
 
     fn count_own(&self, done: &Finished) {

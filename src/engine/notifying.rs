@@ -20,6 +20,18 @@ impl Batch<'_> {
         done: &Finished,
         place: &Place,
     ) -> Result<(), Stop> {
+        let titles = self.titles(&done.host);
+        let plain = |node: &Node| node.as_str().is_some_and(|text| !text.contains('{'));
+        if task.notify.iter().all(plain) {
+            // No scope is needed, which knows all hosts of the play.
+            for node in &task.notify {
+                let name = node.as_str().unwrap_or_default();
+                if !self.handlers.notify(name, &done.host, place.of_handlers, &titles) {
+                    self.no_handler(node, name)?;
+                }
+            }
+            return Ok(());
+        }
         let scope = self.scope(&done.host, task, place);
         let scopes: Vec<Arc<dyn Scope>> = match done.changed_items.as_slice() {
             [] => vec![Arc::new(scope)],
@@ -28,7 +40,6 @@ impl Batch<'_> {
                 each.map(|scope| Arc::new(scope) as Arc<dyn Scope>).collect()
             }
         };
-        let titles = self.titles(&done.host);
         for scope in scopes {
             for node in &task.notify {
                 for name in texts_of(self.run.templar(), node, &scope).map_err(Stop::of_failure)? {

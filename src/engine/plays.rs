@@ -54,7 +54,7 @@ impl Run {
         let stats = Mutex::new(IndexMap::new());
         let lost = Mutex::default();
         let stepping = Stepping::new(settings.start_at_task.clone(), settings.step);
-        let slots = Semaphore::new(settings.forks.max(1));
+        let slots = Semaphore::new(settings.forks.clamp(1, Semaphore::MAX_PERMITS));
         let run = Self {
             stepping,
             playbook: Mutex::default(),
@@ -148,6 +148,7 @@ impl Run {
             self.session.pool.keep_at_most(connections);
             let all = everyone.clone();
             let mut batch = Batch::new(self, play, batch, all, prompted.clone())?;
+            batch.size = size;
             self.events.emit(started(batch.hosts.clone()));
             self.recorder.put(|| Record::Play {
                 at: journal::now(),

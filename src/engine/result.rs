@@ -89,6 +89,7 @@ pub fn of_loop(results: Vec<Result>) -> Result {
     let any = |key: &str| results.iter().any(|result| flag(result, key));
     let all_skipped = results.iter().all(|result| flag(result, "skipped"));
     let changed = any("changed");
+    let secret = any(SECRET);
     let (failed, unreachable) = (any("failed"), any("unreachable"));
     let msg = match (failed, all_skipped) {
         (true, _) => "One or more items failed",
@@ -101,7 +102,7 @@ pub fn of_loop(results: Vec<Result>) -> Result {
         ("results".to_owned(), results.into_iter().map(Json::Object).collect()),
     ]);
     whole.insert("skipped".to_owned(), json!(all_skipped && !failed));
-    for (key, set) in [("failed", failed), ("unreachable", unreachable)] {
+    for (key, set) in [("failed", failed), ("unreachable", unreachable), (SECRET, secret)] {
         if set {
             whole.insert(key.to_owned(), json!(true));
         }

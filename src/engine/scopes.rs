@@ -7,6 +7,7 @@ use indexmap::IndexSet;
 
 use super::Stop;
 use super::batch::{Batch, Place};
+use super::keywords::flag_of;
 use crate::events::TaskInfo;
 use crate::playbook::Task;
 use crate::source::Node;
@@ -94,7 +95,9 @@ impl Batch<'_> {
             arguments: self.run.settings.show_arguments.then(|| arguments(task)),
             handler: task.handler,
             path: format!("{}:{}", task.span.path().display(), task.span.line),
-            no_log: task.keywords.no_log.is_some(),
+            no_log: task.keywords.no_log.as_ref().map_or(self.run.settings.no_log, |node| {
+                flag_of(self.run.templar(), node, scope).unwrap_or(true)
+            }),
             looped: task.loop_.is_some(),
             check: self.run.checks(&task.keywords, scope),
             diff: self.run.shows_changes(&task.keywords, scope),

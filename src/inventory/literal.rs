@@ -169,6 +169,16 @@ impl<'a> Parser<'a> {
 
     /// A string in quotes, and further ones behind it, which belong to it.
     fn string(&mut self) -> Option<String> {
+        let mut text = self.quoted()?;
+        self.blanks();
+        while self.rest.starts_with(['"', '\'']) {
+            text.push_str(&self.quoted()?);
+            self.blanks();
+        }
+        Some(text)
+    }
+
+    fn quoted(&mut self) -> Option<String> {
         let quote = self.rest.chars().next()?;
         let mut characters = self.rest.char_indices().skip(1);
         let mut text = String::new();
@@ -189,10 +199,6 @@ impl<'a> Parser<'a> {
                 },
                 (_, c) => text.push(c),
             }
-        }
-        self.blanks();
-        if self.rest.starts_with(['"', '\'']) {
-            text.push_str(&self.string()?);
         }
         Some(text)
     }

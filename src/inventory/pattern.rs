@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use fancy_regex::Regex;
 use indexmap::IndexSet;
-use regex::Regex;
 
 use super::Inventory;
 use super::data::is_localhost;
 use super::reading::Mismatch;
+use crate::python_regex::{self, Flags};
 use crate::source::{Error, suggest};
 
 /// The hosts that a subscript keeps.
@@ -145,14 +146,17 @@ enum Matcher {
 
 impl Matcher {
     fn new(pattern: &str) -> Result<Self, Error> {
-        let source = match pattern.strip_prefix('~') {
-            Some(regex) => format!("^(?:{regex})"),
-            None if pattern.contains(['*', '?', '[']) => glob(pattern),
+        let flags = Flags { anchored: true, ..Flags::default() };
+        let regex = match pattern.strip_prefix('~') {
+            Some(regex) => python_regex::compile(regex, flags),
+            None if pattern.contains(['*', '?', '[']) => {
+                python_regex::compile(&glob(pattern), flags)
+            }
             None => return Ok(Self::Name(pattern.to_owned())),
         };
-        let regex = Regex::new(&source).map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().to_owned();
+        let regex = regex.map_err(|reason| {
+            // Where it is, it says of the pattern as it was translated.
+            let reason = reason.rsplit(['\n', ':']).next().unwrap_or_default().trim().to_owned();
             Error::new(format!("Invalid host list pattern: {pattern}")).with_help(reason)
         })?;
         Ok(Self::Regex(regex))
@@ -160,7 +164,7 @@ impl Matcher {
 
     fn matches(&self, name: &str) -> bool {
         match self {
-            Self::Regex(regex) => regex.is_match(name),
+            Self::Regex(regex) => regex.is_match(name).unwrap_or(false),
             Self::Name(pattern) => pattern == name,
         }
     }

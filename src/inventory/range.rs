@@ -23,12 +23,20 @@ impl RangeError {
     }
 }
 
+/// More than any number of a host has.
+const MAX_DIGITS: usize = 20;
+/// Ranges in one name.
+const MAX_RANGES: usize = 32;
+
 fn form<T>(text: &str) -> Result<T, RangeError> {
     Err(RangeError::Form(text.to_owned()))
 }
 
 /// All names that a pattern stands for; itself when it holds no range.
 pub fn expand(pattern: &str) -> Result<Vec<String>, RangeError> {
+    if pattern.matches('[').count() > MAX_RANGES {
+        return form("there are too many ranges in one name");
+    }
     let Some((head, bounds, tail)) = first_range(pattern) else {
         return Ok(vec![pattern.to_owned()]);
     };
@@ -79,6 +87,9 @@ fn numbers(begin: &str, end: &str, step: usize) -> Result<Vec<String>, RangeErro
     let width = if begin.starts_with('0') && begin.len() > 1 { begin.len() } else { 0 };
     if width > 0 && width != end.len() {
         return form("host range must specify equal-length begin and end formats");
+    }
+    if width > MAX_DIGITS {
+        return form("host range has too many digits");
     }
     let number = |text: &str| {
         text.parse::<u64>().map_err(|_| {

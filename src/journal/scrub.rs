@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 use crate::secret;
 
 const HIDDEN: &str = "(secret)";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Hides every text that holds a known secret, and the data of Kubernetes' Secrets; true
 /// if there was any.
@@ -30,6 +31,11 @@ fn scrub_map(entries: &mut Map<String, Json>) -> bool {
     if entries.get("kind").and_then(Json::as_str) == Some("Secret") {
         for key in ["data", "stringData"] {
             found |= entries.shift_remove(key).is_some();
+        }
+        // kubectl keeps the whole object there.
+        let annotations = entries.get_mut("metadata").and_then(|meta| meta.get_mut("annotations"));
+        if let Some(Json::Object(annotations)) = annotations {
+            found |= annotations.shift_remove(LAST_APPLIED).is_some();
         }
     }
     for value in entries.values_mut() {
@@ -96,6 +102,10 @@ mod tests {
         let mut value = json!({"resources": [{"kind": "Secret", "data": {"a": "eA=="}}]});
         assert!(scrub(&mut value));
         assert_eq!(value, json!({"resources": [{"kind": "Secret"}]}));
+        let applied = json!({LAST_APPLIED: "{\"data\": {\"a\": \"eA==\"}}", "b": "c"});
+        let mut value = json!({"kind": "Secret", "metadata": {"annotations": applied}});
+        assert!(scrub(&mut value));
+        assert_eq!(value["metadata"]["annotations"], json!({"b": "c"}));
     }
 
     #[test]

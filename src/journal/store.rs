@@ -120,7 +120,7 @@ impl Store {
 
     fn run(&self, id: String) -> io::Result<Summary> {
         let mut file = File::open(self.path(&id))?;
-        let running = hold(&file).is_err();
+        let running = lock(&file, FlockOperation::NonBlockingLockShared).is_err();
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         let history = History::read(&text);
@@ -138,7 +138,11 @@ impl Store {
 /// Held by the kernel for as long as the process lives: a journal that can be locked has
 /// nobody who runs it.
 fn hold(file: &File) -> io::Result<()> {
-    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+    lock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+fn lock(file: &File, operation: FlockOperation) -> io::Result<()> {
+    rustix::fs::flock(file, operation).map_err(|error| match error {
         rustix::io::Errno::WOULDBLOCK => io::Error::other("the run is still under way"),
         other => other.into(),
     })

@@ -16,6 +16,8 @@ use super::watch::Watch;
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two tries, unless the server names a time.
 const PAUSE: Duration = Duration::from_secs(2);
+/// A server that wants to be left alone for longer is asked again all the same.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Objects in one answer to a list.
 const PAGE: usize = 500;
 
@@ -287,8 +289,7 @@ async fn refusal(response: Response<Body>) -> Result<ApiError, ApiError> {
     let retry_after = response
         .headers()
         .get(http::header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(Duration::from_secs);
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let bytes = collected(response.into_body()).await?;
     let answer: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
     let text = |key: &str| answer.get(key).and_then(Json::as_str).map(str::to_owned);
@@ -298,7 +299,9 @@ async fn refusal(response: Response<Body>) -> Result<ApiError, ApiError> {
         reason: text("reason").unwrap_or_default(),
         message: text("message")
             .unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&bytes).trim())),
-        retry_after: retry_after.or(named.filter(|s| *s > 0).map(Duration::from_secs)),
+        retry_after: retry_after
+            .or(named.filter(|s| *s > 0))
+            .map(|seconds: u64| Duration::from_secs(seconds).min(LONGEST_PAUSE)),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Which resources there are, and their paths.
 
+use std::collections::HashSet;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -21,12 +23,24 @@ pub struct Resource {
 impl Resource {
     /// The resource of an API version and kind.
     pub async fn find(api: &Api, api_version: &str, kind: &str) -> Result<Self, ApiError> {
-        let wanted = kind.to_lowercase();
-        let resources = of_version(api, api_version).await?;
-        resources
-            .into_iter()
-            .find(|resource| resource.kind.to_lowercase() == wanted || resource.plural == wanted)
+        Self::find_opt(api, api_version, kind)
+            .await?
             .ok_or_else(|| ApiError::Other(format!("the cluster has no {kind} in {api_version}")))
+    }
+
+    /// None if the cluster does not have the kind, or not in this version.
+    pub async fn find_opt(
+        api: &Api,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Option<Self>, ApiError> {
+        let wanted = kind.to_lowercase();
+        let resources = match of_version(api, api_version).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found?,
+        };
+        let is_it = |one: &Self| one.kind.to_lowercase() == wanted || one.plural == wanted;
+        Ok(resources.into_iter().find(is_it))
     }
 
     /// The path of all objects, of those of a namespace, or of one.
@@ -46,11 +60,23 @@ impl Resource {
     /// without a namespace under `_cluster`.
     pub fn name_of(&self, object: &Json) -> String {
         let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str);
-        let group = self.api_version.split_once('/').map(|(group, _)| format!(".{group}"));
         let namespace = text("/metadata/namespace").unwrap_or("_cluster");
         // Names of RBAC objects hold colons, which are fine; a slash cannot be in a name.
         let name = text("/metadata/name").unwrap_or("unnamed").replace('/', "_");
-        format!("{namespace}/{}{}/{name}", self.plural, group.unwrap_or_default())
+        format!("{namespace}/{}/{name}", self.full_name())
+    }
+
+    /// `deployments.apps`, or `pods` of the core group.
+    pub fn full_name(&self) -> String {
+        match self.group() {
+            "" => self.plural.clone(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    /// Empty for the core group.
+    pub fn group(&self) -> &str {
+        group_of(&self.api_version)
     }
 
     pub fn can(&self, verb: &str) -> bool {
@@ -58,22 +84,47 @@ impl Resource {
     }
 }
 
-/// Every resource of every group in its preferred version.
+/// Every resource of every group, in the group's preferred version or else in the first one that
+/// has it.
 pub async fn all(api: &Api) -> Result<Vec<Resource>, ApiError> {
     let mut resources = of_version(api, "v1").await?;
     let groups = api.get("/apis").await?;
     for group in groups.get("groups").and_then(Json::as_array).into_iter().flatten() {
-        let version = group.pointer("/preferredVersion/groupVersion").and_then(Json::as_str);
-        if let Some(version) = version {
+        let preferred = group.pointer("/preferredVersion/groupVersion").and_then(Json::as_str);
+        let others = group.get("versions").and_then(Json::as_array).into_iter().flatten();
+        let others = others.filter_map(|version| version.get("groupVersion")?.as_str());
+        let others = others.filter(|version| Some(*version) != preferred);
+        let mut known = HashSet::new();
+        for version in preferred.into_iter().chain(others) {
             match of_version(api, version).await {
-                Ok(found) => resources.extend(found),
-                // An aggregated API whose server is down takes only its own group away.
-                Err(error) if error.code().is_some() => {}
+                Ok(found) => {
+                    let new = found.into_iter().filter(|one| known.insert(one.plural.clone()));
+                    resources.extend(new);
+                }
+                Err(error) if is_of_aggregate(api, &error, group_of(version)).await => {}
                 Err(error) => return Err(error),
             }
         }
     }
     Ok(resources)
+}
+
+fn group_of(version: &str) -> &str {
+    version.split_once('/').map_or("", |(group, _)| group)
+}
+
+/// Whether it is the refusal of an aggregated API, whose server may be down: that takes only its
+/// own group away.
+pub async fn is_of_aggregate(api: &Api, error: &ApiError, group: &str) -> bool {
+    const SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
+    if error.code().is_none() {
+        return false;
+    }
+    let services = api.list(SERVICES, "").await.unwrap_or_default();
+    services.iter().any(|service| {
+        service.pointer("/spec/group").and_then(Json::as_str) == Some(group)
+            && service.pointer("/spec/service").is_some_and(Json::is_object)
+    })
 }
 
 /// A kind in one of the versions that the server has it in.

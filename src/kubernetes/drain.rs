@@ -14,6 +14,7 @@ use super::leaving::{self, Leaving};
 use super::pod::{self, Kind, Rules};
 use super::policy::{self, Policies, Then};
 use super::{Api, ApiError};
+use crate::deadline;
 
 /// Between two tries of an eviction that a budget forbids, unless the server says.
 const RETRY: Duration = Duration::from_secs(5);
@@ -102,7 +103,7 @@ pub async fn drain(
     progress: &(dyn Fn(&BTreeMap<String, String>) + Sync),
 ) -> Result<Drained, Undrained> {
     let pods = evictable(api, node, options).await?;
-    let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
+    let deadline = options.timeout.map(deadline::after);
     let eviction = eviction_version(api).await?;
     let mut left: BTreeMap<String, String> =
         pods.iter().map(|pod| (pod::name(pod), "is ending".to_owned())).collect();
@@ -225,7 +226,7 @@ async fn evict(
     let name = pod::name(pod);
     let (namespace, short) = name.split_once('/').unwrap_or(("", &name));
     let policy = options.policies.of(namespace);
-    let patience = Instant::now() + policy.after;
+    let patience = deadline::after(policy.after);
     let mut delete = json!({"preconditions": {"uid": pod::uid(pod)}});
     if let Some(seconds) = options.grace_period {
         delete["gracePeriodSeconds"] = json!(seconds);
@@ -250,9 +251,14 @@ async fn evict(
         };
         let is_budget = policy::is_of_budget(&error);
         let mut pause = match error {
-            // Gone, or another pod of that name (the precondition).
-            ApiError::Status { code: 404 | 409, .. } => return Ok(Asked::Granted(name)),
-            ApiError::Status { code: 429 | 500 | 503 | 504, retry_after, .. } => {
+            ApiError::Status { code: 404, .. } => return Ok(Asked::Granted(name)),
+            // Another pod of that name (the precondition), unless something else is in conflict.
+            ApiError::Status { code: 409, .. } => match api.get_opt(&path).await {
+                Ok(Some(there)) if pod::uid(&there) == pod::uid(pod) => RETRY,
+                Ok(_) => return Ok(Asked::Granted(name)),
+                Err(_) => RETRY,
+            },
+            ApiError::Status { code: 429 | 500 | 502 | 503 | 504, retry_after, .. } => {
                 retry_after.unwrap_or(RETRY)
             }
             ApiError::Status { code: 403, reason, message, .. }

@@ -15,8 +15,13 @@ use super::{Api, ApiError};
 /// Kinds listed at the same time.
 const AT_ONCE: usize = 8;
 
+const PODS: &str = "/api/v1/namespaces/kube-system/pods";
+
 /// The file in an export that says what cluster it is of.
 pub const CLUSTER: &str = "cluster.json";
+
+/// It is there while an export is made, and when that was broken off.
+const BEGUN: &str = "export-begun";
 
 /// A cluster as an export remembers it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +32,9 @@ pub struct Cluster {
     pub uid: String,
     /// The version of the apiserver, as `v1.21.2`.
     pub version: String,
+    /// The versions of all apiservers that are static pods.
+    #[serde(default)]
+    pub apiservers: Vec<String>,
     pub nodes: Vec<String>,
     pub served: Vec<Served>,
 }
@@ -39,10 +47,16 @@ pub async fn cluster(api: &Api) -> Result<Cluster, ApiError> {
     let namespace = api.get("/api/v1/namespaces/kube-system").await?;
     let version = api.get("/version").await?;
     let nodes = api.list("/api/v1/nodes", "").await?;
+    let apiservers = api.list(PODS, "labelSelector=component%3Dkube-apiserver").await?;
+    let tag = |pod: &Json| {
+        let image = text(pod, "/spec/containers/0/image");
+        image.rsplit_once(':').map(|(_, tag)| tag.to_owned())
+    };
     Ok(Cluster {
         at: jiff::Timestamp::now().to_string(),
         uid: text(&namespace, "/metadata/uid"),
         version: text(&version, "/gitVersion"),
+        apiservers: apiservers.iter().filter_map(tag).collect(),
         nodes: nodes.iter().map(|node| text(node, "/metadata/name")).collect(),
         served: discovery::served(api).await?,
     })
@@ -52,11 +66,25 @@ pub async fn cluster(api: &Api) -> Result<Cluster, ApiError> {
 /// files are for the operator alone, as Secrets are among them. `DIR/cluster.json` is there
 /// when all others are. Returns how many objects there are.
 pub async fn export(api: &Api, folder: &Path, secrets: bool) -> Result<usize, ApiError> {
+    make_room(folder)?;
     let cluster = cluster(api).await?;
     let objects = objects(api, folder, secrets).await?;
     let text = serde_json::to_vec_pretty(&cluster).map_err(|e| ApiError::Other(e.to_string()))?;
     put(&folder.join(CLUSTER), &text)?;
+    let _ = fs::remove_file(folder.join(BEGUN));
     Ok(objects)
+}
+
+/// An export of before goes: what is gone in the cluster would come back from it.
+fn make_room(folder: &Path) -> Result<(), ApiError> {
+    let failed = |error: std::io::Error| ApiError::Other(format!("{}: {error}", folder.display()));
+    if folder.join(CLUSTER).exists() || folder.join(BEGUN).exists() {
+        fs::remove_dir_all(folder).map_err(failed)?;
+    } else if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let folder = folder.display();
+        return Err(ApiError::Other(format!("{folder} is neither empty nor an export")));
+    }
+    put(&folder.join(BEGUN), b"")
 }
 
 async fn objects(api: &Api, folder: &Path, secrets: bool) -> Result<usize, ApiError> {
@@ -64,7 +92,7 @@ async fn objects(api: &Api, folder: &Path, secrets: bool) -> Result<usize, ApiEr
     // Events tell of the past; the metrics and reviews of now cannot be applied.
     let wanted = resources.into_iter().filter(|resource| {
         resource.can("list")
-            && resource.kind != "Event"
+            && !(resource.kind == "Event" && ["", "events.k8s.io"].contains(&resource.group()))
             && (secrets || resource.kind != "Secret")
             && !resource.api_version.starts_with("metrics.k8s.io/")
     });
@@ -72,8 +100,12 @@ async fn objects(api: &Api, folder: &Path, secrets: bool) -> Result<usize, ApiEr
         .map(|resource| async move {
             let objects = match api.list(&resource.path(None, None), "").await {
                 Ok(objects) => objects,
-                // Listed by discovery but not to be had (405, 404, a broken aggregate).
-                Err(ApiError::Status { .. }) => return Ok(0),
+                // Listed by discovery but not to be had.
+                Err(ApiError::Status { code: 404 | 405, .. }) => return Ok(0),
+                Err(error) if discovery::is_of_aggregate(api, &error, resource.group()).await => {
+                    return Ok(0);
+                }
+                // A kind that is missing would be taken for one that had no objects.
                 Err(error) => return Err(error),
             };
             for object in &objects {

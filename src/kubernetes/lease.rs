@@ -130,14 +130,21 @@ pub async fn renew(api: &Api, identity: &str) -> Result<Renewed, ApiError> {
 
 /// Gives the lock up, if `identity` has it.
 pub async fn release(api: &Api, identity: &str) -> Result<(), ApiError> {
-    let Some(lease) = api.get_opt(&path()).await? else {
-        return Ok(());
-    };
-    if holder(&lease).is_some_and(|holder| holder.identity == identity) {
+    loop {
+        let Some(lease) = api.get_opt(&path()).await? else {
+            return Ok(());
+        };
+        if holder(&lease).is_none_or(|holder| holder.identity != identity) {
+            return Ok(());
+        }
         let version = lease.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
-        api.delete(&path(), &json!({"preconditions": {"resourceVersion": version}})).await?;
+        let is_it = json!({"preconditions": {"resourceVersion": version}});
+        match api.delete(&path(), &is_it).await {
+            // The last sign of life was under way still.
+            Err(error) if error.code() == Some(409) => {}
+            done => return done.map(drop),
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ pub fn is_remembered(node: &Json) -> bool {
     remembered(node).is_some()
 }
 
-/// Cordons a node and remembers its state before; true if anything changed. What was
-/// remembered already stays: it is the older truth.
+/// Cordons a node and remembers its state before; true if anything changed. What is remembered
+/// of a node that is cordoned stays: it is the older truth.
 pub async fn cordon(api: &Api, name: &str, dry: bool) -> Result<bool, ApiError> {
     let node = get(api, name).await?;
     let cordoned = is_cordoned(&node);
@@ -55,7 +55,7 @@ pub async fn cordon(api: &Api, name: &str, dry: bool) -> Result<bool, ApiError> 
     }
     if !dry {
         let mut patch = json!({"spec": {"unschedulable": true}});
-        if remembered(&node).is_none() {
+        if remembered(&node).is_none() || !cordoned {
             patch["metadata"] = json!({"annotations": {CORDONED_BEFORE: cordoned.to_string()}});
         }
         api.merge(&path(name), &patch).await?;

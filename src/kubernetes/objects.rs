@@ -37,7 +37,8 @@ pub fn as_written(object: &Json) -> Json {
     }
     remove(&mut object, "/metadata/annotations", &ANNOTATIONS);
     let kind = object.get("kind").and_then(Json::as_str).unwrap_or_default().to_owned();
-    match kind.as_str() {
+    let kind = if is_own_group(&object) { kind.as_str() } else { "" };
+    match kind {
         "Namespace" => remove(&mut object, "", &["spec"]),
         "PersistentVolume" => remove(&mut object, "/spec/claimRef", &["uid", "resourceVersion"]),
         "ServiceAccount" => forget_tokens(&mut object),
@@ -50,6 +51,13 @@ pub fn as_written(object: &Json) -> Json {
         remove(&mut object, "/metadata", &["annotations"]);
     }
     object
+}
+
+/// Whether the kind is one of Kubernetes' own.
+pub fn is_own_group(object: &Json) -> bool {
+    let version = object.get("apiVersion").and_then(Json::as_str).unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    !group.contains('.') || group.ends_with(".k8s.io")
 }
 
 fn remove(object: &mut Json, pointer: &str, keys: &[&str]) {

@@ -2,6 +2,7 @@
 
 pub(super) mod cache;
 mod deb;
+mod marked;
 mod specs;
 
 use schemars::JsonSchema;
@@ -197,6 +198,9 @@ impl Apt {
             _ => {
                 let latest = self.state == State::Latest;
                 let missing = specs::missing(context, &specs, latest, self.only_upgrade.0)?;
+                if !context.check && !self.only_upgrade.0 {
+                    marked::manual(context, &specs)?;
+                }
                 if missing.is_empty() {
                     return self.tidy(context);
                 }
@@ -234,11 +238,14 @@ impl Apt {
         let simulated = [vec!["-s".to_owned()], self.flags(), words.clone()].concat();
         let simulation = self.must(context, &simulated)?;
         let foreseen = dpkg::foreseen(&simulation.stdout);
-        let mut outcome = Outcome::changed(!foreseen.is_empty());
+        // One whose installation was broken off is to be configured still.
+        let unfinished = dpkg::has_unfinished(&simulation.stdout);
+        let changes = !foreseen.is_empty() || unfinished;
+        let mut outcome = Outcome::changed(changes);
         if context.diff && outcome.changed {
             outcome = outcome.with_diff(diff(&foreseen));
         }
-        let output = if context.check || foreseen.is_empty() {
+        let output = if context.check || !changes {
             simulation
         } else {
             self.must(context, &[self.flags(), words].concat())?

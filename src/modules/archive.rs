@@ -120,7 +120,7 @@ impl Module for Archive {
         if job.dest.exists() {
             let (owner, group, mode) = (self.owner.clone(), self.group.clone(), self.mode.clone());
             let attributes = Attributes { owner, group, mode };
-            outcome.changed |= attributes.apply(&job.dest, true, context.check)?;
+            outcome.changed |= attributes.apply(&job.dest, false, context.check)?;
         }
         let texts = |paths: &[PathBuf]| paths.iter().map(|path| text(path)).collect::<Vec<_>>();
         let outcome = outcome

@@ -82,7 +82,7 @@ impl Module for Assemble {
             outcome.changed = true;
         }
         let (owner, group, mode) = (self.owner.clone(), self.group.clone(), self.mode.clone());
-        outcome.changed |= Attributes { owner, group, mode }.apply(&self.dest, true, false)?;
+        outcome.changed |= Attributes { owner, group, mode }.apply(&self.dest, false, false)?;
         Ok(files::describe_existing(outcome.with("msg", "OK"), &self.dest))
     }
 }

@@ -133,7 +133,7 @@ impl Copy {
                 return Ok(outcome);
             }
         }
-        outcome.changed |= self.attributes()?.apply(&dest, true, context.check)?;
+        outcome.changed |= self.attributes(replace)?.apply(&dest, false, context.check)?;
         outcome = outcome.with("dest", dest.display().to_string()).with("checksum", wanted);
         if !replace {
             outcome = outcome.with("path", dest.display().to_string());
@@ -148,11 +148,11 @@ impl Copy {
 }
 
 impl Copy {
-    /// A file that is on the host already keeps its mode unless told otherwise.
-    fn attributes(&self) -> Result<Attributes, Failure> {
+    /// A file that is on the host already keeps its mode where it is put, unless told otherwise.
+    fn attributes(&self, is_put: bool) -> Result<Attributes, Failure> {
         let mode = match (&self.mode, &self.src) {
             (Some(CopyMode::Given(mode)), _) => Some(mode.clone()),
-            (Some(CopyMode::Preserve) | None, Some(src)) if self.remote_src.0 => {
+            (preserve, Some(src)) if self.remote_src.0 && (is_put || preserve.is_some()) => {
                 let metadata = fs::metadata(src)
                     .map_err(|error| files::failed("cannot be read", src, &error))?;
                 Some(Mode::of(metadata.permissions().mode()))
@@ -210,7 +210,9 @@ impl Copy {
         let mut file =
             fs::File::open(src).map_err(|error| files::failed("cannot be read", src, &error))?;
         let validate = |path: &Path| self.validated(path, context);
-        files::write(dest, &mut file, Some(&validate), context.unsafe_writes)?;
+        let mode = self.attributes(true)?.mode;
+        let (validate, in_place) = (Some(&validate as &files::Validate<'_>), context.unsafe_writes);
+        files::write_with_mode(dest, &mut file, validate, in_place, mode.as_ref())?;
         Ok(outcome)
     }
 
@@ -228,7 +230,7 @@ impl Copy {
         }
         fs::create_dir_all(folder)
             .map_err(|error| files::failed("cannot be made", folder, &error))?;
-        let attributes = Attributes { mode: self.directory_mode.clone(), ..self.attributes()? };
+        let attributes = Attributes { mode: self.directory_mode.clone(), ..self.attributes(true)? };
         attributes.apply(folder, true, false).map(drop)
     }
 

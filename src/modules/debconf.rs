@@ -86,12 +86,16 @@ impl Module for Debconf {
         if !context.check {
             outcome = outcome.with("msg", self.answer(question, kind, &wanted, context)?);
         }
+        let shown = |text: &str| match kind {
+            Kind::Password => json!("********"),
+            _ => json!(text),
+        };
         let mut previous = answers.clone();
         match old {
-            Some(old) => previous = Map::from_iter([(question.to_owned(), json!(old))]),
+            Some(old) => previous = Map::from_iter([(question.to_owned(), shown(old))]),
             None => drop(previous.insert(question.to_owned(), json!(""))),
         }
-        let current = Map::from_iter([(question.to_owned(), json!(wanted))]);
+        let current = Map::from_iter([(question.to_owned(), shown(&wanted))]);
         if context.diff {
             let mut after = previous.clone();
             after.extend(current.clone());

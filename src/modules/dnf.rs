@@ -12,6 +12,7 @@ use serde_json::json;
 use super::args::{Flag, Number, Text, TextList};
 use super::process::{Output, Process, stop_requested};
 use super::{Context, Failure, Module, Outcome};
+use crate::deadline;
 use transaction::{Change, Kind};
 
 /// Installs, upgrades and removes packages.
@@ -118,6 +119,8 @@ impl Dnf {
             State::Absent if self.autoremove.0 => words("autoremove", present),
             State::Absent => words("remove", present),
             State::Latest if names.iter().any(|name| name == "*") => words("upgrade", Vec::new()),
+            // Without a name dnf would upgrade all that there is.
+            State::Latest if self.update_only.0 && present.is_empty() => None,
             State::Latest if self.update_only.0 => words("upgrade", present),
             // Installing takes a package to its newest version as well.
             State::Latest => words("install", names.clone()),
@@ -166,7 +169,7 @@ impl Dnf {
     /// Waits for another dnf, which has the lock of the rpm database.
     fn run_dnf(&self, context: &Context, words: &[String]) -> Result<Output, Failure> {
         let seconds = self.lock_timeout.map_or(30, |seconds| u64::try_from(seconds.0).unwrap_or(0));
-        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let deadline = deadline::after(Duration::from_secs(seconds));
         loop {
             let process = Process::new("dnf")
                 .in_context(context)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::process::{Output, Process, stop_requested};
 use super::{Context, Failure};
+use crate::deadline;
 
 /// Seconds that a package module waits for another program to let go of dpkg.
 pub const LOCK_TIMEOUT: u64 = 120;
@@ -45,7 +46,7 @@ pub const ENVIRONMENT: [(&str, &str); 4] = [
 /// Runs what needs dpkg's lock; while another program has it, again and again until
 /// `seconds` have passed. (apt waits by itself since 2.0, but not for the package lists.)
 pub fn unlocked(seconds: u64, make: impl Fn() -> Process) -> Result<Output, Failure> {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let deadline = deadline::after(Duration::from_secs(seconds));
     loop {
         let output = make().run()?;
         if output.success()
@@ -185,6 +186,11 @@ pub struct Foreseen {
 /// The `Inst` and `Remv` lines of a simulation.
 pub fn foreseen(simulation: &str) -> Vec<Foreseen> {
     simulation.lines().filter_map(foreseen_in).collect()
+}
+
+/// Whether a simulation says that packages are to be configured still.
+pub fn has_unfinished(simulation: &str) -> bool {
+    simulation.lines().any(|line| line.ends_with("not fully installed or removed."))
 }
 
 /// `Inst kubeadm [1.20.2-00] (1.21.2-00 lab:stable [amd64])`, `Remv x [1]`.

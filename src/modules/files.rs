@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -96,6 +98,33 @@ pub fn write(
     validate: Option<&Validate<'_>>,
     in_place: bool,
 ) -> Result<(), Failure> {
+    put(path, contents, validate, in_place, None)
+}
+
+/// As [`write`], with the mode that it is to have from the first moment on.
+pub fn write_with_mode(
+    path: &Path,
+    contents: &mut dyn Read,
+    validate: Option<&Validate<'_>>,
+    in_place: bool,
+    mode: Option<&Mode>,
+) -> Result<(), Failure> {
+    put(path, contents, validate, in_place, mode)
+}
+
+/// As [`write`], but one that was not there is for its owner alone.
+pub fn write_private(path: &Path, contents: &mut dyn Read) -> Result<(), Failure> {
+    let is_new = fs::symlink_metadata(path).is_err();
+    put(path, contents, None, false, is_new.then(|| Mode::of(0o600)).as_ref())
+}
+
+fn put(
+    path: &Path,
+    contents: &mut dyn Read,
+    validate: Option<&Validate<'_>>,
+    in_place: bool,
+    wanted: Option<&Mode>,
+) -> Result<(), Failure> {
     let error = |error: io::Error| failed("cannot be written", path, &error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut file = match new_file(folder.unwrap_or(Path::new("."))) {
@@ -107,8 +136,9 @@ pub fn write(
     file.flush().map_err(error)?;
     let mode = match fs::metadata(path) {
         Ok(old) => {
-            let given = std::os::unix::fs::chown(file.path(), Some(old.uid()), Some(old.gid()));
-            copy_xattrs(path, file.path());
+            // By its handle: who owns the folder may put something else under its name.
+            let given = fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
+            copy_xattrs(path, file.as_file());
             match given {
                 Ok(()) => old.mode() & 0o7777,
                 // Who may not give files away keeps this one, and none of root's powers in it.
@@ -120,7 +150,12 @@ pub fn write(
         }
         Err(_) => 0o666 & !umask(),
     };
-    fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).map_err(error)?;
+    // What a change of the owner takes away is set after that.
+    let mode = match wanted.and_then(|wanted| wanted.apply(mode, false)) {
+        Some(wanted) => wanted & 0o777,
+        None => mode,
+    };
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(error)?;
     if let Some(validate) = validate {
         validate(file.path())?;
     }
@@ -132,6 +167,30 @@ pub fn write(
         }
         Err(refused) => Err(error(refused.error)),
     }
+}
+
+/// The text of a file, empty if there is none. What is no text is an error: it would be lost when
+/// the file is written anew.
+pub fn text_or_nothing(path: &Path) -> Result<String, Failure> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| failed("cannot be read", path, &error)),
+    }
+}
+
+/// Gives a file or folder its owner and mode. A link is left as it is, and so is what it leads
+/// to: whose it is made it.
+pub fn give(path: &Path, owner: Option<(u32, u32)>, mode: u32) -> io::Result<()> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => return Ok(()),
+        opened => opened?,
+    };
+    if let Some((uid, gid)) = owner {
+        fchown(&file, Some(uid), Some(gid))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
@@ -162,7 +221,7 @@ pub fn umask() -> u32 {
 
 /// Gives a new file the extended attributes of the old one (SELinux label, ACL). Where
 /// the file system has none there is nothing to keep.
-fn copy_xattrs(old: &Path, new: &Path) {
+fn copy_xattrs(old: &Path, new: &fs::File) {
     let mut names = vec![0; 64 * 1024];
     let mut value = vec![0; 64 * 1024];
     let Ok(length) = rustix::fs::listxattr(old, &mut names) else { return };
@@ -173,7 +232,7 @@ fn copy_xattrs(old: &Path, new: &Path) {
         let Ok(length) = rustix::fs::getxattr(old, name, &mut value) else { continue };
         let value = value.get(..length).unwrap_or_default();
         // An unprivileged user may not set all that it may read.
-        let _ = rustix::fs::setxattr(new, name, value, rustix::fs::XattrFlags::empty());
+        let _ = rustix::fs::fsetxattr(new, name, value, rustix::fs::XattrFlags::empty());
     }
 }
 
@@ -182,11 +241,16 @@ pub fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     let stamp = jiff::ZonedDateTime::now().strftime("%Y-%m-%d@%H:%M:%S").to_string();
     let name = format!("{}.{}.{stamp}~", path.display(), std::process::id());
     let copy = PathBuf::from(name);
-    fs::copy(path, &copy).map_err(|error| failed("cannot be backed up", path, &error))?;
-    if let Ok(old) = fs::metadata(path) {
+    // Nothing that somebody has put there before is written to.
+    let copied = fs::File::open(path).and_then(|mut from| {
+        let old = from.metadata()?;
+        let mut to = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy)?;
+        io::copy(&mut from, &mut to)?;
         // The copy is the operator's own; keeping its owner is a courtesy.
-        let _ = std::os::unix::fs::chown(&copy, Some(old.uid()), Some(old.gid()));
-    }
+        let _ = fchown(&to, Some(old.uid()), Some(old.gid()));
+        to.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
+    });
+    copied.map_err(|error| failed("cannot be backed up", path, &error))?;
     Ok(copy)
 }
 

@@ -204,7 +204,7 @@ impl GetUrl {
     }
 
     fn already_there(&self, context: &Context) -> Result<Outcome, Failure> {
-        let changed = self.attributes().apply(&self.dest, true, context.check)?;
+        let changed = self.attributes().apply(&self.dest, false, context.check)?;
         let msg = match changed {
             true => "file already exists but file attributes changed",
             false => "file already exists",
@@ -341,7 +341,7 @@ impl GetUrl {
             files::write(&dest, &mut file, None, context.unsafe_writes)?;
             result.changed = true;
         }
-        result.changed |= self.attributes().apply(&dest, true, false)?;
+        result.changed |= self.attributes().apply(&dest, false, false)?;
         let md5 = files::digest_of::<Md5>(&dest).ok();
         let result = result
             .with("md5sum", md5)

@@ -125,7 +125,7 @@ impl Module for IniFile {
         });
         if !context.check && self.path.exists() {
             let (owner, group, mode) = (self.owner.clone(), self.group.clone(), self.mode.clone());
-            outcome.changed |= Attributes { owner, group, mode }.apply(&self.path, true, false)?;
+            outcome.changed |= Attributes { owner, group, mode }.apply(&self.path, false, false)?;
         }
         Ok(files::describe_existing(outcome, &self.path))
     }

@@ -195,6 +195,15 @@ impl Failure {
         Self { msg: msg.into(), ..Self::default() }
     }
 
+    /// It has taken longer than its task's `timeout`.
+    pub fn late(module: &str, seconds: u64) -> Self {
+        let msg = format!(
+            "The {module} action failed to execute in the expected time frame ({seconds}) and was \
+             terminated"
+        );
+        Self::new(msg).with("timedout", serde_json::json!({"period": seconds}))
+    }
+
     pub fn with(mut self, key: &str, value: impl Into<Json>) -> Self {
         self.result.insert(key.to_owned(), value.into());
         self

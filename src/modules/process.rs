@@ -20,6 +20,7 @@ use rustix::process::{
 
 use super::output::Bounded;
 use super::{Context, Failure};
+use crate::deadline;
 
 /// Between the polite and the hard end of a process group.
 const GRACE: Duration = Duration::from_secs(2);
@@ -134,7 +135,7 @@ impl Process {
             thread::spawn(move || drop(pipe.write_all(&bytes)));
         }
         let leader = child.id();
-        let watched = watch(&mut child, self.timeout.map(|limit| Instant::now() + limit));
+        let watched = watch(&mut child, self.timeout.map(deadline::after));
         match &watched {
             Ok(output) if output.timed_out || stop_requested() => end_rest(leader),
             Ok(_) => {}
@@ -164,7 +165,7 @@ impl Process {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);
         let mut child = start_apart(&mut command)?;
-        let mut deadline = self.timeout.map(|limit| Instant::now() + limit);
+        let mut deadline = self.timeout.map(deadline::after);
         let mut timed_out = false;
         let mut pause = Duration::from_millis(1);
         let status = loop {

@@ -84,6 +84,10 @@ fn without_secrets(done: Result<Outcome, Failure>, secrets: &[String]) -> Result
     match done {
         Ok(mut outcome) => {
             outcome.result.values_mut().for_each(|value| each_text(value, &hide));
+            for diff in &mut outcome.diff {
+                hide(&mut diff.before);
+                hide(&mut diff.after);
+            }
             Ok(outcome)
         }
         Err(mut failure) => {

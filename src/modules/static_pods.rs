@@ -14,6 +14,7 @@ use super::args::{Number, TextList};
 use super::files::failed;
 use super::process::{Process, stop_requested};
 use super::{Context, Failure, Module, Outcome, processes};
+use crate::deadline;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Where the manifests of stopped pods are kept: beside the folder that the kubelet reads,
@@ -72,9 +73,9 @@ impl StaticPods {
     /// Containers are processes of the host, whatever runs them.
     fn wait(&self, name: &str, context: &Context) -> Result<(), Failure> {
         let seconds = u64::try_from(self.timeout.0).unwrap_or(0);
-        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let deadline = deadline::after(Duration::from_secs(seconds));
         let wanted = self.state == State::Started;
-        while processes::of_program(name).is_empty() == wanted {
+        while is_there(name) != wanted {
             if Instant::now() >= deadline || stop_requested() {
                 return Err(late(name, self.state, seconds, context));
             }
@@ -82,6 +83,14 @@ impl StaticPods {
         }
         Ok(())
     }
+}
+
+/// Static pods of the control plane are in the host's network: a process of that name in another
+/// one is of somebody else's (a virtual cluster, an etcd of an application).
+fn is_there(name: &str) -> bool {
+    let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    let own = network("self");
+    processes::of_program(name).iter().any(|process| network(&process.to_string()) == own)
 }
 
 fn late(name: &str, state: State, seconds: u64, context: &Context) -> Failure {

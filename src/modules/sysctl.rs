@@ -65,7 +65,7 @@ impl Module for Sysctl {
         let value = self.value();
         tools::program(context, "sysctl")?;
         let now = self.now(name, context)?;
-        let text = fs::read_to_string(&self.sysctl_file).unwrap_or_default();
+        let text = files::text_or_nothing(&self.sysctl_file)?;
         let in_file = setting(&text, name);
         let write = match (&in_file, present) {
             (None, present) => present,

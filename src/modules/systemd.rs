@@ -205,9 +205,12 @@ impl Systemd {
         let active = status
             .get("ActiveState")
             .is_some_and(|state| matches!(state.as_str(), "active" | "activating" | "reloading"));
+        let is_ending = status.get("ActiveState").is_some_and(|state| state == "deactivating");
         let verb = match (state, active) {
             (State::Started, false) | (State::Reloaded, false) => "start",
             (State::Stopped, true) => "stop",
+            // It waits until that is done.
+            (State::Stopped, false) if is_ending => "stop",
             (State::Restarted, _) => "restart",
             (State::Reloaded, true) => "reload",
             (State::Started, true) | (State::Stopped, false) => return Ok(false),

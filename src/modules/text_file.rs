@@ -12,6 +12,8 @@ use super::{Context, Diff, Failure, Outcome};
 
 /// A file with the text it had.
 pub struct TextFile {
+    /// As the task has it.
+    given: PathBuf,
     path: PathBuf,
     pub text: String,
     pub existed: bool,
@@ -30,8 +32,8 @@ pub struct Writing<'a> {
 
 impl TextFile {
     /// Reads the file behind all links; one that does not exist is empty.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    pub fn read(given: &Path) -> Result<Self, Failure> {
+        let path = fs::canonicalize(given).unwrap_or_else(|_| given.to_owned());
         if path.is_dir() {
             let msg = format!("Path {} is a directory !", path.display());
             return Err(Failure::new(msg).with("rc", 256));
@@ -44,7 +46,7 @@ impl TextFile {
         let existed = bytes.is_some();
         let text = String::from_utf8(bytes.unwrap_or_default())
             .map_err(|_| Failure::new(format!("{} is no UTF-8 text", path.display())))?;
-        Ok(Self { path, text, existed })
+        Ok(Self { given: given.to_owned(), path, text, existed })
     }
 
     /// Writes the text if it differs and sets the attributes. `msg` is told when the
@@ -69,7 +71,8 @@ impl TextFile {
             let in_place = context.unsafe_writes;
             files::write(&self.path, &mut new.as_bytes(), Some(&validate), in_place)?;
         }
-        if writing.attributes.apply(&self.path, true, context.check)? {
+        // A link's own, as in Ansible: whose it is says where it leads.
+        if writing.attributes.apply(&self.given, false, context.check)? {
             outcome.changed = true;
             msg += if msg.is_empty() { "" } else { " and " };
             msg += "ownership, perms or SE linux context changed";

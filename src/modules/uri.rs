@@ -363,7 +363,7 @@ impl Uri {
             group: self.group.clone(),
             mode: self.mode.clone(),
         };
-        attributes.apply(dest, true, false).map(drop)
+        attributes.apply(dest, false, false).map(drop)
     }
 }
 

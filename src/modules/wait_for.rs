@@ -15,6 +15,7 @@ use super::args::{HostPath, Number, Text, TextList};
 use super::pattern;
 use super::process::{Process, stop_requested};
 use super::{Context, Failure, Module, Outcome};
+use crate::deadline;
 
 /// The most of a port's or file's text that is searched.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
@@ -227,7 +228,7 @@ impl WaitFor {
 
     /// What the port says, until the pattern matches or it says no more.
     fn heard(&self, mut stream: TcpStream, regex: &Regex) -> Result<Option<Found>, Failure> {
-        let deadline = Instant::now() + seconds(self.connect_timeout);
+        let deadline = deadline::after(seconds(self.connect_timeout));
         let mut text = Vec::new();
         let mut buffer = [0; 4096];
         while text.len() < MAX_TEXT && !stop_requested() {
@@ -300,7 +301,7 @@ fn seconds(number: Number) -> Duration {
 
 /// Sleeps in pieces, so that a stopped task ends.
 fn pause(duration: Duration) -> Result<(), Failure> {
-    let deadline = Instant::now() + duration;
+    let deadline = deadline::after(duration);
     loop {
         if stop_requested() {
             return Err(Failure::new("the task was stopped"));

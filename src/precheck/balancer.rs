@@ -1,14 +1,10 @@
 //! Kubelets of control planes that speak to the apiservers through a load balancer.
 
-use super::finding::{Finding, Id, Severity, few};
+use super::finding::{Finding, Id, few};
 use super::world::{Cluster, World, list, name, text};
 
-/// From this minor on new kubelets were seen to fail at apiservers of the version before
-/// (kubernetes/kubernetes#127316).
-const FAILS_FROM: u32 = 31;
-
-/// While control planes are upgraded one after the other, the kubelet of the first may be
-/// answered by an apiserver that is older than itself, which no version permits.
+/// Where a control plane's kubelet is upgraded before all apiservers are, one that is older than
+/// itself may answer it, which no version permits (kubernetes/kubernetes#127316).
 pub fn check(world: &World, cluster: &Cluster) -> Option<Finding> {
     if world.plan.control_planes.len() < 2 {
         return None;
@@ -23,14 +19,13 @@ pub fn check(world: &World, cluster: &Cluster) -> Option<Finding> {
     let hosts = few(through.iter().map(|(host, _)| host));
     let evidence = format!(
         "the kubelets of {hosts} speak to {server}, where an apiserver that is not upgraded yet \
-         may answer one that is"
+         may answer"
     );
-    let finding = Finding::warning(Id::KubeletThroughBalancer, "cluster", evidence).fix(
-        "let `server` in /etc/kubernetes/kubelet.conf of each control plane be its own address, and \
-         restart its kubelet; kubeadm does so by itself from v1.33 on",
-    );
-    let fails = world.target.minor >= FAILS_FROM;
-    Some(if fails { finding } else { Finding { severity: Severity::Info, ..finding } })
+    Some(Finding::info(Id::KubeletThroughBalancer, "cluster", evidence).fix(
+        "upgrade these kubelets after all apiservers, as playbooks/upgrade-cp.yml does; or let \
+         `server` in /etc/kubernetes/kubelet.conf of each control plane be its own address, as \
+         kubeadm does from v1.33 on",
+    ))
 }
 
 /// Whether the address of an apiserver is the node's own.
@@ -55,7 +50,7 @@ mod tests {
         Facts { kubelet_server: Some(server.to_owned()), ..Facts::default() }
     }
 
-    fn three(target: &str, servers: [&str; 3]) -> Option<Finding> {
+    fn three(servers: [&str; 3]) -> Option<Finding> {
         let mut cluster = cluster();
         cluster.nodes = ["a", "b", "c"].map(|name| node(name, "v1.30.1")).to_vec();
         for (number, node) in cluster.nodes.iter_mut().enumerate() {
@@ -63,7 +58,7 @@ mod tests {
             node["status"]["addresses"] = json!([{"type": "InternalIP", "address": address}]);
         }
         let [a, b, c] = servers.map(of);
-        check(&asked(target, vec![("a", a), ("b", b), ("c", c)]), &cluster)
+        check(&asked("1.31.0", vec![("a", a), ("b", b), ("c", c)]), &cluster)
     }
 
     const OWN: [&str; 3] =
@@ -71,16 +66,14 @@ mod tests {
 
     #[test]
     fn kubelets_that_ask_their_own_apiserver_are_well() {
-        assert_eq!(three("1.31.0", OWN), None);
+        assert_eq!(three(OWN), None);
     }
 
     #[test]
-    fn a_balancer_is_a_warning_where_kubelets_fail_at_older_apiservers() {
-        let through = ["https://lb.example:6443", OWN[1], "https://lb.example:6443"];
-        let found = three("1.31.0", through).expect("a finding");
-        assert_eq!(found.severity, Severity::Warning);
+    fn those_that_ask_a_balancer_are_named() {
+        let found = three(["https://lb.example:6443", OWN[1], "https://lb.example:6443"]);
+        let found = found.expect("a finding");
         assert!(found.evidence.contains("a, c speak to https://lb.example:6443"), "{found:?}");
-        assert_eq!(three("1.30.2", through).expect("a finding").severity, Severity::Info);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use crate::modules::precheck_host::{Disk, Facts};
 
 const TMP: &str = "/etc/kubernetes/tmp";
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
-const ETCD: &str = "/var/lib/etcd";
 const VAR: &str = "/var";
 /// Packages, and images of the next version.
 const PACKAGES: u64 = 1 << 30;
@@ -45,8 +44,7 @@ fn need(disk: &Disk, etcd: &Disk, database: u64) -> (u64, &'static str) {
     match disk.path.as_str() {
         MANIFESTS => (0, ""),
         VAR => (PACKAGES, "packages and images"),
-        ETCD if etcd.used > 0 => (database, "etcd itself"),
-        ETCD => (0, ""),
+        _ if disk.used > 0 => (database, "etcd itself"),
         TMP if etcd.used > 0 => (etcd.used.max(2 * database), "kubeadm's copy of etcd"),
         TMP => (0, ""),
         _ => (2 * database, "the snapshot of etcd"),
@@ -54,7 +52,7 @@ fn need(disk: &Disk, etcd: &Disk, database: u64) -> (u64, &'static str) {
 }
 
 fn room(host: &str, facts: &Facts) -> Vec<Finding> {
-    let etcd = facts.disks.iter().find(|disk| disk.path == ETCD).cloned().unwrap_or_default();
+    let etcd = facts.disks.iter().find(|disk| disk.used > 0).cloned().unwrap_or_default();
     let members = facts.etcd.iter().flat_map(|etcd| &etcd.members);
     let database = match etcd.used {
         0 => 0,
@@ -133,7 +131,7 @@ mod tests {
             disk(MANIFESTS, 1, free, 0),
             disk("/backup", 1, free, 0),
             disk(VAR, 1, free, 0),
-            disk(ETCD, 1, free, 600),
+            disk("/data/etcd", 1, free, 600),
         ]
     }
 

@@ -39,6 +39,9 @@ pub fn missing(world: &World, host: &str, facts: &Facts) -> Vec<String> {
         _ => return Vec::new(),
     };
     let Some(images) = &facts.images else { return Vec::new() };
+    // kubeadm takes the new name for the old one.
+    let moved = repository == "k8s.gcr.io" && world.target.minor >= 25;
+    let repository = if moved { "registry.k8s.io" } else { repository };
     let own = if world.plan.is_control_plane(host) { CONTROL_PLANE.as_slice() } else { &[] };
     let wanted = own.iter().chain([&EVERYWHERE]);
     let wanted = wanted.map(|name| format!("{repository}/{name}:v{}", world.target));

@@ -77,10 +77,14 @@ fn steps(current: Version, target: Version) -> Option<Finding> {
 fn of_kubelet(node: &str, version: Version, target: Version, next: Version) -> Option<Finding> {
     if version > target {
         let evidence = format!("its kubelet is v{version}, newer than the target v{target}");
-        return Some(
-            Finding::error(Id::TargetOlder, node, evidence)
+        let is_minor = (version.major, version.minor) > (target.major, target.minor);
+        return Some(match is_minor {
+            true => Finding::error(Id::TargetOlder, node, evidence)
                 .fix("a kubelet may never be newer than the apiserver: choose a newer target"),
-        );
+            // Patches do not matter to the skew policy.
+            false => Finding::warning(Id::TargetOlder, node, evidence)
+                .fix("the upgrade takes its package back to the target: choose a newer patch"),
+        });
     }
     // From 1.28 on kubelets may be three minors behind, before that two.
     let behind = if next.minor >= 28 { 3 } else { 2 };

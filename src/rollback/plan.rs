@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::storage;
 use super::world::{Backup, Host, World};
+use crate::kubernetes::export::Cluster;
 use crate::modules::Version;
 use crate::modules::host_state::Record;
 
@@ -107,6 +108,9 @@ impl Plan {
                 plan.reasons.join("; ")
             ));
         }
+        if plan.case == Case::C {
+            problems.extend(cannot_be_told_apart(world, version));
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -204,15 +208,34 @@ fn back(host: &Host, version: Version) -> Result<Back, String> {
 
 /// The newest backup of this very cluster at that version.
 fn backup(world: &World, version: Version) -> Option<&Backup> {
+    fitting(world, version).max_by(|a, b| a.cluster.at.cmp(&b.cluster.at))
+}
+
+/// Those of a cluster in the middle of an upgrade do not fit: an apiserver of the next version
+/// may have written what they hold.
+fn fitting(world: &World, version: Version) -> impl Iterator<Item = &Backup> {
     let is_of_cluster = |backup: &Backup| match &world.cluster {
         Ok(now) => backup.cluster.uid == now.uid,
         // While the API does not say, the control planes have to be the same.
         Err(_) => world.control_planes.iter().all(|host| backup.cluster.nodes.contains(host)),
     };
-    let fits = |backup: &&Backup| {
-        Version::parse(&backup.cluster.version) == Some(version) && is_of_cluster(backup)
-    };
-    world.backups.iter().filter(fits).max_by(|a, b| a.cluster.at.cmp(&b.cluster.at))
+    let is_version = move |text: &String| Version::parse(text) == Some(version);
+    world.backups.iter().filter(move |backup| {
+        let Cluster { version, apiservers, .. } = &backup.cluster;
+        is_version(version) && apiservers.iter().all(is_version) && is_of_cluster(backup)
+    })
+}
+
+/// Clusters whose control planes have the same names, of which the API does not say which it is.
+fn cannot_be_told_apart(world: &World, version: Version) -> Option<String> {
+    let uids: BTreeSet<_> = fitting(world, version).map(|backup| &backup.cluster.uid).collect();
+    (world.cluster.is_err() && uids.len() > 1).then(|| {
+        format!(
+            "the API does not say which cluster this is, and backups of {} clusters with control \
+             planes of these names are there: name the one to restore with rollback_backup",
+            uids.len()
+        )
+    })
 }
 
 /// Why the apiservers of before could not go on with the store as it is.
@@ -366,8 +389,26 @@ mod tests {
         assert!(problems[0].contains("no backup of this cluster"), "{problems:?}");
         world.cluster = Err("it does not answer".to_owned());
         assert_eq!(plan(&world).case, Case::C, "its control planes are known by their names");
+        let mut of_another = world.backups[0].clone();
+        of_another.cluster.uid = "a third".to_owned();
+        world.backups.push(of_another);
+        let problems = Plan::of(&world).expect_err("refused");
+        assert!(problems[0].contains("name the one to restore"), "{problems:?}");
+        world.backups.pop();
         world.backups[0].cluster.nodes = vec!["other1".to_owned()];
         assert!(Plan::of(&world).is_err());
+    }
+
+    #[test]
+    fn a_backup_that_was_made_in_the_middle_of_an_upgrade_is_not_gone_back_to() {
+        let mut world = world(&[("cp1", upgraded("3.5.1-0"))]);
+        let mut later = world.backups[0].clone();
+        later.folder = "/backups/2".into();
+        later.cluster.at = "2099-01-01T00:00:00Z".to_owned();
+        later.cluster.apiservers = vec!["v1.20.2".to_owned(), "v1.21.2".to_owned()];
+        let whole = world.backups[0].folder.clone();
+        world.backups.push(later);
+        assert_eq!(plan(&world).backup, Some(whole));
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub fn world(hosts: &[(&str, Host)]) -> World {
         names.filter(|name| name.starts_with("cp") == planes).collect::<Vec<_>>()
     };
     let cluster = |version: &str| Cluster {
+        apiservers: vec![version.to_owned()],
         at: "2024-05-01T10:00:00Z".to_owned(),
         uid: "the cluster".to_owned(),
         version: format!("v{version}"),

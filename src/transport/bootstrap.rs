@@ -19,6 +19,8 @@ const SCRIPT: &str = include_str!("bootstrap.sh");
 const MARK: &str = "KUP-PLAY ";
 /// For the host to find and prove the agent.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// For the copy to arrive, also over a slow line.
+const PATIENCE_OF_COPY: Duration = Duration::from_secs(900);
 /// What a login shell may print before we hear from the script.
 const MAX_GREETING: usize = 256 * 1024;
 
@@ -92,7 +94,8 @@ async fn converse(
         let bytes = load(payload, form == "gzip").await?;
         let after = {
             let Channel { stdin, stdout, .. } = &mut channel;
-            send(stdin, stdout, &bytes).await
+            let sent = tokio::time::timeout(PATIENCE_OF_COPY, send(stdin, stdout, &bytes));
+            sent.await.ok().flatten()
         };
         line = match after {
             Some(line) => line,

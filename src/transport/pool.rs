@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::hash::Hash;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -293,7 +293,11 @@ impl Pool {
         let base = given.unwrap_or_else(|| PathBuf::from("/tmp"));
         remove_abandoned(&base);
         let prefix = format!("{RUNTIME_PREFIX}{}-", std::process::id());
-        let folder = tempfile::Builder::new().prefix(&prefix).rand_bytes(6).tempdir_in(base)?;
+        let folder = tempfile::Builder::new()
+            .prefix(&prefix)
+            .rand_bytes(6)
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(base)?;
         Ok(Arc::clone(runtime.insert(Arc::new(folder))))
     }
 }

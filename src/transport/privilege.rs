@@ -1,15 +1,18 @@
 //! Becoming another user: the command line, and the talk about the password.
 
+use std::io;
 use std::time::Duration;
 
 use rand::distr::{Alphanumeric, SampleString};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use super::channel::{Channel, Link, Stderr};
+use super::channel::{Channel, Link, Output, Stderr};
 use super::{Become, ConnectionError};
 
 /// For a slow PAM stack (sudo itself waits two seconds after a wrong password).
 const PATIENCE: Duration = Duration::from_secs(90);
+/// For a command to end that has said what it has to say.
+const GRACE: Duration = Duration::from_secs(2);
 /// More than this on stdout before the command begins is no login greeting.
 const MAX_GREETING: usize = 256 * 1024;
 
@@ -20,6 +23,11 @@ pub struct Wrapped {
     ready: String,
     /// sudo's prompt; su's cannot be chosen.
     prompt: String,
+}
+
+/// Goes on with a line that has begun; of one without an end no more than a greeting may have.
+async fn next_line(stdout: &mut BufReader<Output>, line: &mut Vec<u8>) -> io::Result<usize> {
+    stdout.take(MAX_GREETING as u64).read_until(b'\n', line).await
 }
 
 impl Wrapped {
@@ -65,8 +73,10 @@ impl Wrapped {
                 if let Some(words) = lost {
                     return Err(super::ssh::unreachable(&words, super::ssh::LOST));
                 }
-                let code = channel.process.wait().await;
-                stderr.ended().await;
+                // It may run on: what it has said so far has to do then.
+                let ended = tokio::time::timeout(GRACE, channel.process.wait()).await;
+                let code = ended.ok().flatten();
+                let _ = tokio::time::timeout(GRACE, stderr.ended()).await;
                 Err(self.refused(target, code, &stderr.text()))
             }
             Ok(Err(error)) => Err(error),
@@ -91,7 +101,7 @@ impl Wrapped {
         let mut told = false;
         loop {
             tokio::select! {
-                read = channel.stdout.read_until(b'\n', &mut line) => {
+                read = next_line(&mut channel.stdout, &mut line) => {
                     if !matches!(read, Ok(1..)) || greeting > MAX_GREETING {
                         return Ok(false);
                     }

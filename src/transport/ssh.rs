@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -183,8 +184,11 @@ async fn connect(
     runtime: &Arc<TempDir>,
 ) -> Result<Result<Master, Failed>, ConnectionError> {
     let prepared = || {
-        let folder =
-            tempfile::Builder::new().prefix("s").rand_bytes(6).tempdir_in(runtime.path())?;
+        let folder = tempfile::Builder::new()
+            .prefix("s")
+            .rand_bytes(6)
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(runtime.path())?;
         let stderr = File::create(folder.path().join("stderr"))?;
         let asked = endpoint.password.as_ref();
         let askpass = asked.map(|_| Askpass::new(folder.path(), executable)).transpose()?;
@@ -201,7 +205,7 @@ async fn connect(
     // Not in the terminal's foreground group: Ctrl-C must leave the connection to us, who may
     // still have to put a node back. Once connected, ssh is a daemon of its own anyway.
     ssh.process_group(0).kill_on_drop(true);
-    let limit = endpoint.timeout + AUTHENTICATION;
+    let limit = endpoint.timeout.saturating_add(AUTHENTICATION);
     let not_started = |error| {
         let what = format!("{}: {error}", endpoint.ssh.display());
         unreachable(&what, "Install the OpenSSH client on this machine.")

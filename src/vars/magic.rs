@@ -101,7 +101,7 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
         "inventory_hostname" => Value::from(host),
         "inventory_hostname_short" => Value::from(short_name(host)),
         "group_names" => list(&manager.inventory().group_names(host)),
-        "groups" => groups(manager),
+        "groups" => manager.groups(),
         "hostvars" => Value::from_object(HostVars { manager: manager.clone() }),
         "vars" => lazy(manager, scope.clone()),
         "ansible_facts" => facts(manager, host),
@@ -196,11 +196,6 @@ pub(super) fn lazy(manager: &Manager, scope: TaskScope) -> Value {
 
 fn list(items: &[String]) -> Value {
     items.iter().map(|item| Value::from(item.as_str())).collect()
-}
-
-fn groups(manager: &Manager) -> Value {
-    let groups = manager.inventory().groups();
-    Value::from_pairs(groups.into_iter().map(|(name, hosts)| (name, list(&hosts))))
 }
 
 /// Facts under their names without `ansible_`, which only the injected variables carry.

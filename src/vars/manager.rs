@@ -21,6 +21,8 @@ pub struct Manager {
     run: RunVars,
     extra: Arc<Layer>,
     hosts: RwLock<HashMap<String, HostVariables>>,
+    /// `groups`, which every condition with a group in it asks for.
+    groups: RwLock<Option<Value>>,
     cache: Option<FactCache>,
 }
 
@@ -64,7 +66,15 @@ impl Manager {
         extra: Layer,
         cache: Option<FactCache>,
     ) -> Self {
-        Self { inventory, templar, run, extra: Arc::new(extra), hosts: RwLock::default(), cache }
+        Self {
+            inventory,
+            templar,
+            run,
+            extra: Arc::new(extra),
+            hosts: RwLock::default(),
+            groups: RwLock::default(),
+            cache,
+        }
     }
 
     pub fn inventory(&self) -> Arc<Inventory> {
@@ -74,11 +84,26 @@ impl Manager {
     /// Changes the inventory (add_host, group_by); every host's levels are computed anew.
     pub fn change_inventory<T>(&self, change: impl FnOnce(&mut Inventory) -> T) -> T {
         let mut inventory = self.inventory.write().unwrap_or_else(PoisonError::into_inner);
+        *self.groups.write().unwrap_or_else(PoisonError::into_inner) = None;
         let result = change(Arc::make_mut(&mut inventory));
         for host in self.hosts.write().unwrap_or_else(PoisonError::into_inner).values_mut() {
             host.inventory = None;
         }
         result
+    }
+
+    /// The hosts of every group.
+    pub fn groups(&self) -> Value {
+        // Held meanwhile, so that nobody changes it between the look and what is kept of it.
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.groups.read().unwrap_or_else(PoisonError::into_inner).clone();
+        known.unwrap_or_else(|| {
+            let list = |hosts: Vec<String>| hosts.into_iter().collect::<Value>();
+            let groups = inventory.groups().into_iter().map(|(name, hosts)| (name, list(hosts)));
+            let groups = Value::from_pairs(groups);
+            *self.groups.write().unwrap_or_else(PoisonError::into_inner) = Some(groups.clone());
+            groups
+        })
     }
 
     /// The variables of `-e`.
@@ -116,12 +141,19 @@ impl Manager {
 
     /// Adds variables of level 18, of include_vars.
     pub fn include(&self, host: &str, variables: impl IntoIterator<Item = (String, Variable)>) {
+        self.know(host);
         self.update(host, |host| Arc::make_mut(&mut host.included).extend(variables));
     }
 
     /// Sets variables of level 19: they outlive the task and the play.
     pub fn set(&self, host: &str, variables: impl IntoIterator<Item = (String, Variable)>) {
+        self.know(host);
         self.update(host, |host| Arc::make_mut(&mut host.set).extend(variables));
+    }
+
+    /// Facts of the cache are there before anything else is known of a host.
+    fn know(&self, host: &str) {
+        let _ = self.host(host);
     }
 
     pub fn clear_facts(&self, host: &str) {

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::Lab;
 
@@ -12,11 +13,17 @@ use super::Lab;
 const UPSTREAM: u16 = 18001;
 
 /// Every request is refused when it comes for the first time, by 429, and for the second, by
-/// 500; then it is let through.
+/// 500; then it is let through, unless all are refused for a while.
 pub struct Busy {
     pub port: u16,
-    refused: Arc<Mutex<HashMap<String, usize>>>,
+    state: Arc<Mutex<State>>,
     upstream: Child,
+}
+
+struct State {
+    /// How often each was refused.
+    refused: HashMap<String, usize>,
+    until: Instant,
 }
 
 impl Busy {
@@ -38,16 +45,17 @@ impl Busy {
         });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its address").port();
-        let refused = Arc::new(Mutex::new(HashMap::new()));
-        let counts = refused.clone();
+        let state = State { refused: HashMap::new(), until: Instant::now() };
+        let state = Arc::new(Mutex::new(state));
+        let served = state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (address, counts) = (address.clone(), counts.clone());
+                let (address, state) = (address.clone(), served.clone());
                 // A client that goes away is no matter.
-                std::thread::spawn(move || serve(client, &address, &counts));
+                std::thread::spawn(move || serve(client, &address, &state));
             }
         });
-        Self { port, refused, upstream }
+        Self { port, state, upstream }
     }
 
     /// A kubeconfig that leads through it.
@@ -57,8 +65,13 @@ impl Busy {
 
     /// How often requests that begin so (`POST /apis/`) were refused.
     pub fn refused(&self, begins: &str) -> usize {
-        let refused = self.refused.lock().expect("not poisoned");
+        let refused = &self.state.lock().expect("not poisoned").refused;
         refused.iter().filter(|(key, _)| key.starts_with(begins)).map(|(_, count)| count).sum()
+    }
+
+    /// From now on all are refused for this time, by 429 and 500 in turn.
+    pub fn refuse_for(&self, time: Duration) {
+        self.state.lock().expect("not poisoned").until = Instant::now() + time;
     }
 }
 
@@ -70,23 +83,21 @@ impl Drop for Busy {
 }
 
 /// One request in a connection.
-fn serve(
-    mut client: TcpStream,
-    address: &str,
-    refused: &Mutex<HashMap<String, usize>>,
-) -> io::Result<()> {
+fn serve(mut client: TcpStream, address: &str, state: &Mutex<State>) -> io::Result<()> {
     let (head, body) = read(&client)?;
     let words: Vec<&str> = head[0].split(' ').collect();
     let path = words.get(1).copied().unwrap_or_default().split('?').next().unwrap_or_default();
-    let before = {
-        let mut refused = refused.lock().expect("not poisoned");
-        let count = refused.entry(format!("{} {path}", words[0])).or_default();
+    let refused = {
+        let mut state = state.lock().expect("not poisoned");
+        let all = Instant::now() < state.until;
+        let count = state.refused.entry(format!("{} {path}", words[0])).or_default();
         let before = *count;
-        *count = (before + 1).min(2);
-        before
+        let is_refused = all || before < 2;
+        *count += usize::from(is_refused);
+        is_refused.then_some(before)
     };
-    if before < 2 {
-        let (line, code) = match before {
+    if let Some(before) = refused {
+        let (line, code) = match before % 2 {
             0 => ("429 Too Many Requests\r\nRetry-After: 1", 429),
             _ => ("500 Internal Server Error", 500),
         };

@@ -28,7 +28,7 @@ pub struct Held {
 }
 
 /// Where it is held.
-struct Parts {
+pub struct Parts {
     identity: String,
     api: Option<Api>,
     file: Option<LockFile>,
@@ -38,7 +38,19 @@ impl Held {
     /// Gives it up; or why it is still there, and gives no sign of life any more.
     pub async fn release(self) -> Result<(), String> {
         self.heartbeat.abort();
-        let Parts { identity, api, file } = &*self.parts;
+        self.parts.release().await
+    }
+
+    /// Whether it is held by the file alone, as the API did not answer.
+    pub fn is_without_api(&self) -> bool {
+        self.parts.api.is_none()
+    }
+}
+
+impl Parts {
+    /// Gives up what is held of it.
+    pub async fn release(&self) -> Result<(), String> {
+        let Self { identity, api, file } = self;
         let late = |_| format!("there was no answer in {} seconds", RELEASE.as_secs());
         let lease = async {
             let Some(api) = api else { return Ok(()) };
@@ -53,11 +65,6 @@ impl Held {
         let (lease, file) = tokio::join!(lease, file);
         lease.and(file)
     }
-
-    /// Whether it is held by the file alone, as the API did not answer.
-    pub fn is_without_api(&self) -> bool {
-        self.parts.api.is_none()
-    }
 }
 
 impl Drop for Held {
@@ -69,6 +76,24 @@ impl Drop for Held {
 /// Takes the lock, by the file alone if there is a reason why the API is not asked; none if
 /// it is nowhere to be had, which is told.
 pub async fn take(
+    guard: &Guard,
+    api: Result<&Api, String>,
+    context: &Context,
+) -> Result<Option<Held>, Error> {
+    let all = Parts {
+        identity: guard.identity(),
+        api: api.as_ref().ok().map(|api| (*api).clone()),
+        file: LockFile::of(context),
+    };
+    let attempt = Arc::new(all);
+    guard.attempts().push(attempt.clone());
+    // If it is dropped here, the attempt stays, and is given up at the end of the run.
+    let taken = try_to_take(guard, api, context).await;
+    guard.attempts().retain(|known| !Arc::ptr_eq(known, &attempt));
+    taken
+}
+
+async fn try_to_take(
     guard: &Guard,
     api: Result<&Api, String>,
     context: &Context,

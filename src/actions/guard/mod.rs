@@ -19,7 +19,7 @@ use crate::journal::{self, Access, Journal, Record, State, Store};
 use crate::kubernetes::{Api, ApiError, node};
 use crate::report::Events;
 use again::Had;
-use lock::Held;
+use lock::{Held, Parts};
 
 const LOST: &str = "the lock of the cluster is not this run's any more: somebody has broken it, and \
     may be changing the cluster (`kubectl -n kube-system get lease kup-play -o yaml` says who); \
@@ -56,6 +56,8 @@ pub struct Guard {
     /// Their uids, by what tasks call them.
     entered: tokio::sync::Mutex<HashMap<Access, String>>,
     held: Mutex<Vec<Held>>,
+    /// Locks that a task was about to take when it was interrupted.
+    attempts: Mutex<Vec<Arc<Parts>>>,
     /// The API did not answer when the cluster was to be locked.
     without_api: tokio::sync::Mutex<bool>,
     had: tokio::sync::Mutex<Had>,
@@ -78,6 +80,11 @@ impl Guard {
     pub async fn wait_refused(&self) {
         // The sender lives as long as self, so an error cannot come.
         let _ = self.refused.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Whether a lock that this run had is somebody else's now.
+    pub fn has_lost(&self) -> bool {
+        self.refused().is_some_and(|why| why == LOST)
     }
 
     /// A cordon is on disk before it is made.
@@ -115,6 +122,11 @@ impl Guard {
     /// Gives all clusters up.
     pub async fn leave(&self, events: &Events) {
         again::settle(self).await;
+        let attempts = std::mem::take(&mut *self.attempts());
+        for attempt in attempts {
+            // What was not taken yet needs not be given up.
+            let _ = attempt.release().await;
+        }
         let held = std::mem::take(&mut *self.held());
         for held in held {
             if let Err(why) = held.release().await {
@@ -143,6 +155,10 @@ impl Guard {
 
     fn held(&self) -> std::sync::MutexGuard<'_, Vec<Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attempts(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Parts>>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, events: &Events, text: String) {

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value as Json;
 
+use crate::kubernetes::objects::is_own_group;
+
 /// Kinds that components of the cluster write, and nobody else.
 const OF_THE_CLUSTER: &[&str] = &[
     "CSINode",
@@ -39,7 +41,8 @@ impl WithoutSelector {
 
 /// Why an object is left out; none: it is to be applied.
 pub fn why(object: &Json, without_selector: &WithoutSelector) -> Option<&'static str> {
-    let kind = text(object, "/kind");
+    // Kinds of the same names in groups of others are something else.
+    let kind = if is_own_group(object) { text(object, "/kind") } else { "" };
     if OF_THE_CLUSTER.contains(&kind) {
         return Some("the cluster makes it");
     }

@@ -61,6 +61,7 @@ pub async fn restore(
 ) -> Result<Vec<Put>, ApiError> {
     let saved = read::all(folder)?;
     let services = WithoutSelector::among(saved.iter().map(|saved| &saved.object));
+    let kinds: HashSet<_> = saved.iter().filter_map(|saved| kind_in(&saved.name)).collect();
     let wanted: Vec<_> = saved.into_iter().filter(|saved| (options.wanted)(&saved.name)).collect();
     let names: HashSet<_> = wanted.iter().map(|saved| saved.name.clone()).collect();
     let defined: HashSet<_> = wanted.iter().filter_map(|saved| defines(&saved.object)).collect();
@@ -96,10 +97,16 @@ pub async fn restore(
         done.extend(put);
     }
     if options.prune {
-        done.extend(prune(api, &resources, &names, options).await?);
+        resources.retain(|resource| kinds.contains(&resource.full_name()));
+        done.extend(prune(api, &resources, &names, &services, options).await?);
     }
     done.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(done)
+}
+
+/// `KIND.GROUP` of an object's name in the export.
+fn kind_in(name: &str) -> Option<String> {
+    name.split('/').nth(1).map(str::to_owned)
 }
 
 /// The group and kind that a definition brings in.
@@ -123,7 +130,12 @@ async fn put(
 ) -> Result<Done, ApiError> {
     let wanted = as_written(saved);
     let text = |pointer: &str| saved.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
-    let resource = resource_of(resources, text("/apiVersion"), text("/kind"))?;
+    let (version, kind) = (text("/apiVersion"), text("/kind"));
+    let resource = match resource_of(resources, version, kind) {
+        Ok(resource) => resource.clone(),
+        // A version that is served beside the preferred one.
+        Err(why) => Resource::find_opt(api, version, kind).await?.ok_or(why)?,
+    };
     let namespace = saved.pointer("/metadata/namespace").and_then(Json::as_str);
     let path = resource.path(namespace, Some(text("/metadata/name")));
     let before = api.get_opt(&path).await?;
@@ -212,11 +224,13 @@ async fn await_definitions(api: &Api, put: &[Put]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Deletes what is meant and was not saved.
+/// Deletes what is meant and was not saved, of kinds of which anything was: one that the export
+/// has nothing of may be one that it could not read.
 async fn prune(
     api: &Api,
     resources: &[Resource],
     saved: &HashSet<String>,
+    services: &WithoutSelector,
     options: &Options<'_>,
 ) -> Result<Vec<Put>, ApiError> {
     let mut done = Vec::new();
@@ -231,6 +245,13 @@ async fn prune(
         for object in objects {
             let name = resource.name_of(&object);
             if !(options.wanted)(&name) || saved.contains(&name) {
+                continue;
+            }
+            // What the cluster makes by itself it has made for good reason.
+            let mut known = object.clone();
+            known["apiVersion"] = json!(resource.api_version);
+            known["kind"] = json!(resource.kind);
+            if leave_out::why(&known, services).is_some() {
                 continue;
             }
             let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str);

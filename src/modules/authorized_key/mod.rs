@@ -3,7 +3,7 @@
 mod keys;
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -192,10 +192,6 @@ impl AuthorizedKey {
 impl Place {
     /// Makes the folder and the file, for the user alone.
     fn prepare(&self, manage_dir: bool, file: &Path) -> Result<(), Failure> {
-        let owner = |path: &Path| match self.owner {
-            Some((uid, gid)) => chown(path, Some(uid), Some(gid)),
-            None => Ok(()),
-        };
         if manage_dir {
             if !self.folder.exists() {
                 fs::DirBuilder::new().mode(0o700).create(&self.folder).map_err(|error| {
@@ -206,22 +202,23 @@ impl Place {
                     ))
                 })?;
             }
-            owner(&self.folder)
-                .and_then(|()| fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700)))
+            files::give(&self.folder, self.owner, 0o700)
                 .map_err(|error| files::failed("chmod failed", &self.folder, &error))?;
         }
-        if !file.exists() {
+        if fs::symlink_metadata(file).is_err() {
             if let Some(folder) = file.parent() {
                 fs::create_dir_all(folder)
                     .map_err(|error| files::failed("cannot be made", folder, &error))?;
             }
-            fs::File::create(file)
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(file)
                 .map_err(|error| files::failed("cannot be written", file, &error))?;
         }
         // Who may not give it away writes it all the same.
-        if owner(file).is_ok() {
-            let _ = fs::set_permissions(file, fs::Permissions::from_mode(0o600));
-        }
+        let _ = files::give(file, self.owner, 0o600);
         Ok(())
     }
 }

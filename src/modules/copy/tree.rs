@@ -47,13 +47,14 @@ fn directory(
     context: &Context,
 ) -> Result<Outcome, Failure> {
     let mode = fs::metadata(src).map_err(|error| failed("cannot be read", src, &error))?.mode();
-    let mut changed = !dest.is_dir();
-    if changed && !context.check {
+    let made = !dest.is_dir();
+    let mut changed = made;
+    if made && !context.check {
         fs::create_dir_all(dest).map_err(|error| failed("cannot be made", dest, &error))?;
     }
-    let mode = module.directory_mode.clone().unwrap_or_else(|| Mode::of(mode));
-    let attributes =
-        Attributes { owner: module.owner.clone(), group: module.group.clone(), mode: Some(mode) };
+    // One that was there is not the source's.
+    let mode = module.directory_mode.clone().or_else(|| made.then(|| Mode::of(mode)));
+    let attributes = Attributes { owner: module.owner.clone(), group: module.group.clone(), mode };
     changed |= attributes.apply(dest, true, context.check)?;
     Ok(Outcome::changed(changed))
 }

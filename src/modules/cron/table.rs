@@ -1,6 +1,5 @@
 //! A crontab: a user's, or a file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::users::{Database, name_of};
@@ -39,7 +38,7 @@ impl Table {
             lines: Vec::new(),
         };
         if let Some(path) = file {
-            table.existing = fs::read_to_string(path).unwrap_or_default();
+            table.existing = files::text_or_nothing(path)?;
             table.lines = table.existing.lines().map(str::to_owned).collect();
             return Ok(table);
         }
@@ -47,6 +46,9 @@ impl Table {
         let output = command.args(table.of_user()).arg("-l").run()?;
         if !matches!(output.rc, 0 | 1) {
             return Err(Failure::new("Unable to read crontab"));
+        }
+        if output.stdout.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(Failure::new("the crontab is no UTF-8 text: it would be written wrong"));
         }
         // The first lines may be what crontab itself put there.
         let own = |line: &str| {

@@ -2,14 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::member::Member;
+use super::tool::version_in;
 use crate::modules::files::failed;
 use crate::modules::process::{Output, Process};
 use crate::modules::{Context, Failure};
+
+/// For an answer: a container runtime that hangs gives none.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For a snapshot of a large database.
+const PATIENCE_OF_SAVE: Duration = Duration::from_secs(1800);
 
 /// How to run etcdctl, and with what.
 pub struct Client {
@@ -41,7 +48,8 @@ pub struct Status {
 
 impl Client {
     pub fn find(context: &Context, member: &Member) -> Result<Self, Failure> {
-        let place = if on_host(context, "etcdctl") { Place::Host } else { container(context)? };
+        // The host's may be one that does not answer in JSON, and etcd's own always fits.
+        let place = if has_etcdctl(context) { Place::Host } else { container(context)? };
         let mut client =
             Self { place, etcdutl: false, flags: member.flags()?, shared: member.data_dir.clone() };
         client.etcdutl = match client.place {
@@ -70,7 +78,8 @@ impl Client {
             }
             (Place::Crictl(id), words) => Process::new("crictl").args(["exec", id]).args(words),
         };
-        process.in_context(context).run()
+        let limit = if words.contains(&"save") { PATIENCE_OF_SAVE } else { PATIENCE };
+        process.in_context(context).timeout(limit).run()
     }
 
     fn run(&self, context: &Context, program: &str, words: &[&str]) -> Result<Output, Failure> {
@@ -158,6 +167,18 @@ impl Client {
     }
 }
 
+/// Whether the host has an etcdctl from 3.4 on.
+fn has_etcdctl(context: &Context) -> bool {
+    let asked = Process::new("etcdctl")
+        .in_context(context)
+        .env("ETCDCTL_API", "3")
+        .arg("version")
+        .timeout(PATIENCE)
+        .run();
+    let version = asked.ok().filter(Output::success).and_then(|said| version_in(&said.stdout));
+    version.is_some_and(|version| (version.major, version.minor) >= (3, 4))
+}
+
 fn on_host(context: &Context, program: &str) -> bool {
     Process::shell(format!("command -v {program}"))
         .in_context(context)
@@ -169,7 +190,8 @@ fn on_host(context: &Context, program: &str) -> bool {
 /// from crictl.
 fn container(context: &Context) -> Result<Place, Failure> {
     let ask = |program: &str, words: &[&str]| -> Vec<String> {
-        let output = Process::new(program).in_context(context).args(words).run();
+        let asked = Process::new(program).in_context(context).args(words);
+        let output = asked.timeout(PATIENCE).run();
         let text = output.ok().filter(Output::success).map(|output| output.stdout);
         text.unwrap_or_default().lines().map(|line| line.trim().to_owned()).collect()
     };

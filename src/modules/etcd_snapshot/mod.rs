@@ -104,11 +104,14 @@ impl EtcdSnapshot {
     /// Also where etcd does not run.
     fn check(&self, context: &Context) -> Result<Outcome, Failure> {
         let (path, member) = (self.path()?, self.member());
-        let status = match Tool::find(context, &member.image) {
-            Ok(tool) => tool.status(context, path)?,
-            Err(none) => Client::find(context, &member).map_err(|_| none)?.status(context, path)?,
+        let (status, bumps) = match Tool::find(context, &member.image) {
+            Ok(tool) => (tool.status(context, path)?, tool.bumps),
+            Err(none) => {
+                let client = Client::find(context, &member).map_err(|_| none)?;
+                (client.status(context, path)?, false)
+            }
         };
-        let outcome = described(Outcome::default(), path, &status)?;
+        let outcome = described(Outcome::default(), path, &status)?.with("bumps", bumps);
         match (&self.sha256, outcome.result.get("sha256").and_then(Json::as_str)) {
             (Some(wanted), Some(is)) if !wanted.eq_ignore_ascii_case(is) => {
                 let path = path.display();

@@ -12,6 +12,7 @@ use super::member::Member;
 use super::tool::{Tool, Wanted};
 use super::{require_space, verify};
 use crate::modules::files::failed;
+use crate::modules::mount::mounted::Mounts;
 use crate::modules::static_pods::STOPPED;
 use crate::modules::{Context, Failure, Outcome};
 
@@ -63,6 +64,9 @@ struct Places {
 
 impl Places {
     fn of(data_dir: &Path, stamp: &str) -> Self {
+        // Without a slash at its end.
+        let data_dir: PathBuf = data_dir.components().collect();
+        let data_dir = data_dir.as_path();
         let beside = |what: &str| PathBuf::from(format!("{}.{what}", data_dir.display()));
         if is_mount(data_dir) {
             // A mount cannot be moved: what is in it is.
@@ -86,12 +90,9 @@ impl Places {
     }
 }
 
+/// Also one of a folder of the same file system.
 fn is_mount(folder: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    match (device(folder), folder.parent().and_then(device)) {
-        (Some(own), Some(parents)) => own != parents,
-        _ => false,
-    }
+    Mounts::read().has(folder)
 }
 
 impl Restore<'_> {
@@ -132,6 +133,9 @@ impl Restore<'_> {
             // Data that are damaged do not say.
             done.revision_before = tool.status(context, &database).map(|s| s.revision).ok();
         }
+        // A restore that was broken off behind this member: these data are the snapshot's own.
+        let earlier = read_marker(&places.member).and_then(|marker| marker.revision_before);
+        done.revision_before = done.revision_before.max(earlier);
         let prepared = self.prepare(context, &tool, &places, &done);
         let swapped = prepared.and_then(|()| swap(&places));
         if swapped.is_err() {

@@ -138,7 +138,8 @@ impl Tool {
 }
 
 /// `etcdutl version: 3.5.16`, in its first line.
-fn version_in(text: &str) -> Option<Version> {
+/// The version that a program of etcd's names in its first line.
+pub fn version_in(text: &str) -> Option<Version> {
     text.lines().next()?.rsplit(' ').next().and_then(Version::parse)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use super::{Part, archive, files, read_record};
-use crate::modules::files::{failed, write};
+use crate::modules::files::{failed, write_private};
 use crate::modules::static_pods::STOPPED;
 use crate::modules::{Context, Diff, Failure, Outcome, dpkg, tools};
 
@@ -92,7 +92,7 @@ impl Restore<'_> {
         if !self.context.check {
             let folder = place.parent().unwrap_or(self.to);
             fs::create_dir_all(folder).map_err(|e| failed("cannot be made", folder, &e))?;
-            write(&place, &mut wanted.as_slice(), None, false)?;
+            write_private(&place, &mut wanted.as_slice())?;
             let owned =
                 std::os::unix::fs::chown(&place, Some(metadata.uid()), Some(metadata.gid()))
                     .and_then(|()| {

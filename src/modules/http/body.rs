@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use crate::modules::words::plain;
+
 /// `json.dumps(value)`: blanks behind commas and colons, ASCII only.
 pub fn json_text(value: &Json) -> String {
     let mut text = String::new();
@@ -86,16 +88,6 @@ fn add(pairs: &mut Vec<(String, String)>, key: &str, value: &Json) {
         Json::Object(map) => pairs.extend(map.keys().map(|own| (key.to_owned(), own.clone()))),
         Json::Null => {}
         value => pairs.push((key.to_owned(), plain(value))),
-    }
-}
-
-fn plain(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        Json::Bool(true) => "True".to_owned(),
-        Json::Bool(false) => "False".to_owned(),
-        Json::Null => "None".to_owned(),
-        other => other.to_string(),
     }
 }
 

@@ -16,6 +16,7 @@ use flate2::read::MultiGzDecoder;
 use ureq::http;
 
 use super::Context;
+use crate::agent::protocol::MAX_FRAME;
 use cookies::Cookies;
 
 /// Which redirects are followed.
@@ -132,11 +133,14 @@ impl Answer {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The whole body; nothing where there is none.
+    /// The whole body, as far as a result can hold it; nothing where there is none.
     pub fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        if let Some(mut body) = self.body.take() {
-            body.read_to_end(&mut bytes)?;
+        if let Some(body) = self.body.take() {
+            body.take(MAX_FRAME as u64 + 1).read_to_end(&mut bytes)?;
+        }
+        if bytes.len() > MAX_FRAME {
+            return Err(io::Error::other(format!("it has more than {} MiB", MAX_FRAME >> 20)));
         }
         Ok(bytes)
     }
@@ -247,6 +251,7 @@ impl Call<'_> {
         if url::authority_of(&next) != url::authority_of(&self.url) {
             // A password is for the server that it was given for.
             self.authorization = None;
+            self.login = None;
         }
         let becomes_get = match status {
             302 | 303 => self.method != "HEAD",

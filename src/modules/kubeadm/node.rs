@@ -36,6 +36,9 @@ impl Kubeadm {
         } else {
             // A worker has no admin.conf; kubeadm takes the kubelet's own by itself.
             flags.retain(|flag| !flag.starts_with("--kubeconfig="));
+            // From 1.25 on they are applied to the kubelet's configuration too.
+            let patches = self.patches.iter().filter(|_| program.minor >= 25);
+            flags.extend(patches.map(|patches| format!("--patches={patches}")));
         }
         Ok(flags)
     }

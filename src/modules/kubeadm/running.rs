@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::deadline;
 use crate::modules::Failure;
 use crate::modules::process::stop_requested;
 use crate::modules::processes::{self, is_program};
@@ -10,7 +11,7 @@ use crate::modules::processes::{self, is_program};
 /// Waits until no `kubeadm upgrade apply` or `node` runs on this host.
 pub fn wait(seconds: i64) -> Result<(), Failure> {
     let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let deadline = Instant::now() + limit;
+    let deadline = deadline::after(limit);
     while let Some(process) = find() {
         if stop_requested() || Instant::now() >= deadline {
             return Err(Failure::new(format!(

@@ -1,7 +1,7 @@
 //! `mount`: file systems, now and after the next boot.
 
 mod fstab;
-mod mounted;
+pub mod mounted;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -52,7 +52,7 @@ pub struct Disk {
     /// Equal for paths on the same file system.
     pub device: u64,
     pub free: u64,
-    /// Bytes of what is in the folder, where that matters.
+    /// Bytes of what is in the folder; of etcd's alone, 0 for others.
     pub used: u64,
 }
 

@@ -1,14 +1,20 @@
 //! The images that the container runtime has.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 
 use crate::modules::Context;
 use crate::modules::process::{Output, Process};
 
+/// For a runtime to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Their names; none if no runtime could be asked.
 pub fn all(context: &Context) -> Option<Vec<String>> {
     let ask = |program: &str, words: &[&str]| {
-        let output = Process::new(program).in_context(context).args(words).run().ok();
+        let asked = Process::new(program).in_context(context).args(words).timeout(PATIENCE);
+        let output = asked.run().ok();
         output.filter(Output::success).map(|output| output.stdout)
     };
     if let Some(names) = ask("ctr", &["-n", "k8s.io", "images", "list", "-q"])

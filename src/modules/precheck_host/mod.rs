@@ -7,7 +7,7 @@ mod dnf;
 mod drift;
 pub mod etcd;
 mod facts;
-mod images;
+pub mod images;
 mod packages;
 mod system;
 
@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::args::Text;
+use super::etcd_snapshot::Place;
 use super::{Context, Failure, Module, Outcome};
 
 pub use facts::{Certificate, Disk, Etcd, Facts, Manager, Manifest, Member, Packages};
@@ -28,6 +29,7 @@ pub use system::disk;
 /// What kubeadm and etcd write to.
 const TMP: &str = "/etc/kubernetes/tmp";
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// Where etcd's data are unless its manifest says something else.
 const ETCD_DATA: &str = "/var/lib/etcd";
 /// Where packages and images go.
 const VAR: &str = "/var";
@@ -83,7 +85,8 @@ impl Module for PrecheckHost {
 
 impl PrecheckHost {
     fn disks(&self) -> Vec<Disk> {
-        let etcd = Path::new(ETCD_DATA);
+        let etcd = Place::of_manifest().map_or_else(|| ETCD_DATA.into(), |place| place.data_dir);
+        let etcd = etcd.as_path();
         let paths = [Path::new(TMP), Path::new(MANIFESTS), &self.backup_folder, Path::new(VAR)];
         let mut disks: Vec<_> = paths.into_iter().filter_map(system::disk).collect();
         if etcd.exists()

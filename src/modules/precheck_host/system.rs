@@ -25,8 +25,19 @@ fn swaps(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The kubelet's own setting: it refuses swap unless it is told not to.
+/// Where packages and kubeadm put the kubelet's flags.
+const KUBELET_FLAGS: [&str; 3] =
+    ["/etc/default/kubelet", "/etc/sysconfig/kubelet", "/var/lib/kubelet/kubeadm-flags.env"];
+
+/// The kubelet's own setting: it refuses swap unless it is told not to, by its configuration or
+/// by a flag.
 pub fn fail_swap_on() -> bool {
+    let lets_it =
+        |line: &str| !line.trim_start().starts_with('#') && line.contains("--fail-swap-on=false");
+    let of_file = |path: &&str| fs::read_to_string(path).is_ok_and(|t| t.lines().any(lets_it));
+    if KUBELET_FLAGS.iter().any(|path| of_file(path)) {
+        return false;
+    }
     kubelet_config().get("failSwapOn").and_then(Json::as_bool).unwrap_or(true)
 }
 

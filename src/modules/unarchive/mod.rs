@@ -4,7 +4,7 @@ mod tar;
 mod zip;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use schemars::JsonSchema;
@@ -244,7 +244,12 @@ impl Job<'_> {
         }
         let mut changed = false;
         let mut tops: Vec<&str> = Vec::new();
-        for name in listed {
+        // An archive may name what is not below the folder; nothing was unpacked there.
+        let is_below = |name: &&String| {
+            let mut parts = Path::new(name).components();
+            parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        for name in listed.iter().filter(is_below) {
             changed |= attributes.apply(&self.dest.join(name), false, false)?;
             let top = name.split_once('/').map(|(top, _)| top);
             tops.extend(top.filter(|top| !tops.contains(top)));

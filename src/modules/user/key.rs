@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use super::super::files::failed;
@@ -64,7 +64,7 @@ impl User {
             return Ok(true);
         }
         let own = |path: &Path| {
-            chown(path, Some(account.uid), Some(account.gid))
+            lchown(path, Some(account.uid), Some(account.gid))
                 .map_err(|error| failed("chown failed", path, &error))
         };
         if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {

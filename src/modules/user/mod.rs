@@ -118,7 +118,7 @@ enum UpdatePassword {
 
 impl Module for User {
     const NAME: &'static str = "user";
-    const SECRETS: &'static [&'static str] = &["password"];
+    const SECRETS: &'static [&'static str] = &["password", "ssh_key_passphrase"];
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         self.validate()?;

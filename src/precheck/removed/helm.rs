@@ -83,20 +83,24 @@ fn plain(value: &str) -> &str {
     value.trim().trim_matches(['"', '\''])
 }
 
-pub fn check(minor: u32, releases: &[Release]) -> Vec<Finding> {
+/// What the target takes away is an error; what was gone before this upgrade is as broken without
+/// it.
+pub fn check(now: u32, minor: u32, releases: &[Release]) -> Vec<Finding> {
     let findings = releases.iter().filter_map(|release| {
-        let gone: BTreeSet<_> = release
-            .used
-            .iter()
-            .filter(|removal| removal.minor <= minor)
-            .map(|removal| format!("{} in {}", removal.kind, removal.api_version))
-            .collect();
+        let gone = || release.used.iter().filter(|removal| removal.minor <= minor);
+        let is_new = gone().any(|removal| removal.minor > now);
+        let gone: BTreeSet<_> =
+            gone().map(|removal| format!("{} in {}", removal.kind, removal.api_version)).collect();
         if gone.is_empty() {
             return None;
         }
         let evidence =
             format!("the release's manifest has {}, which the target has no more", few(gone));
-        Some(Finding::error(Id::RemovedApiHelm, &release.name, evidence).fix(
+        let finding = match is_new {
+            true => Finding::error(Id::RemovedApiHelm, &release.name, evidence),
+            false => Finding::warning(Id::RemovedApiHelm, &release.name, evidence),
+        };
+        Some(finding.fix(
             "every helm upgrade and uninstall of it would fail afterwards: upgrade it to a chart \
              without them now, or run helm mapkubeapis",
         ))
@@ -109,6 +113,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::precheck::Severity;
     use crate::precheck::testing::ids;
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -134,9 +139,13 @@ mod tests {
         let release = release(&secret(MANIFEST)).expect("a release");
         assert_eq!(release.used.len(), 2);
         let releases = [release];
-        assert_eq!(check(21, &releases), []);
-        assert_eq!(ids(&check(22, &releases)), [Id::RemovedApiHelm]);
-        assert!(check(25, &releases)[0].evidence.contains("PodDisruptionBudget in policy/v1beta1"));
+        assert_eq!(check(20, 21, &releases), []);
+        let found = check(21, 22, &releases);
+        assert_eq!((ids(&found), found[0].severity), (vec![Id::RemovedApiHelm], Severity::Error));
+        assert_eq!(check(22, 23, &releases)[0].severity, Severity::Warning, "it is broken already");
+        assert!(
+            check(24, 25, &releases)[0].evidence.contains("PodDisruptionBudget in policy/v1beta1")
+        );
     }
 
     #[test]

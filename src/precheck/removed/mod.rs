@@ -7,6 +7,7 @@ pub mod table;
 
 use super::finding::{Finding, Id, few};
 use super::world::{Cluster, World};
+use crate::modules::Version;
 
 pub use helm::{Release, SELECTOR as HELM_SELECTOR, release};
 pub use live::{Written, used_versions};
@@ -16,7 +17,8 @@ pub fn check(world: &World, cluster: &Cluster) -> Vec<Finding> {
     let minor = world.target.minor;
     let mut found = live::check(minor, &cluster.written);
     found.extend(metric::check(minor, &cluster.requested));
-    found.extend(helm::check(minor, &cluster.releases));
+    let now = Version::parse(&cluster.version).map_or(0, |version| version.minor);
+    found.extend(helm::check(now, minor, &cluster.releases));
     if !cluster.unread.is_empty() {
         let evidence =
             format!("not all that should be looked at could be read: {}", few(&cluster.unread));

@@ -109,7 +109,7 @@ impl Sequence {
         if stride == 0 {
             return Ok(Vec::new());
         }
-        let count = end.saturating_sub(start) / stride;
+        let count = end.saturating_sub(start).checked_div(stride).unwrap_or(i64::MAX);
         if count > MAX_ITEMS {
             return Err(TemplateError::new(format!("with_sequence: more than {MAX_ITEMS} items")));
         }
