@@ -135,6 +135,11 @@ impl Context {
         self.tell(message.into(), 1);
     }
 
+    /// The same for what is said in any case, as nothing else tells why the task goes on.
+    pub fn urgent(&self, message: impl Into<String>) {
+        self.tell(message.into(), 0);
+    }
+
     /// The same for what Ansible says with -vvv only.
     pub fn detail(&self, message: impl Into<String>) {
         self.tell(message.into(), 3);

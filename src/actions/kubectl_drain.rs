@@ -261,7 +261,11 @@ fn tell(context: &Context, node: &str, left: &BTreeMap<String, String>, said: &M
     };
     let mut said = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if *said != text {
-        context.progress(text.clone());
+        // A log without -v has to say what it waits for.
+        match left.values().any(|why| why != drain::ENDING) {
+            true => context.urgent(text.clone()),
+            false => context.progress(text.clone()),
+        }
         *said = text;
     }
 }

@@ -21,6 +21,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Between two looks at the budgets while they forbid evictions.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// What is said of a pod that nothing keeps.
+pub const ENDING: &str = "is ending";
+
 /// How to drain.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -106,7 +109,7 @@ pub async fn drain(
     let deadline = options.timeout.map(deadline::after);
     let eviction = eviction_version(api).await?;
     let mut left: BTreeMap<String, String> =
-        pods.iter().map(|pod| (pod::name(pod), "is ending".to_owned())).collect();
+        pods.iter().map(|pod| (pod::name(pod), ENDING.to_owned())).collect();
     let evicted: Vec<_> = left.keys().cloned().collect();
     progress(&left);
     let mut requests: FuturesUnordered<_> =
@@ -304,7 +307,7 @@ async fn explain(
             let blocking = budgets.iter().find(|b| b.covers(pod) && b.disruptions_allowed <= 0);
             *why = match blocking {
                 Some(budget) if !sent.contains(&name) => budget.describe(),
-                _ => "is ending".to_owned(),
+                _ => ENDING.to_owned(),
             };
         }
     }

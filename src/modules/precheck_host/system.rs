@@ -35,7 +35,7 @@ pub fn fail_swap_on() -> bool {
     let lets_it =
         |line: &str| !line.trim_start().starts_with('#') && line.contains("--fail-swap-on=false");
     let of_file = |path: &&str| fs::read_to_string(path).is_ok_and(|t| t.lines().any(lets_it));
-    if KUBELET_FLAGS.iter().any(|path| of_file(path)) {
+    if KUBELET_FLAGS.iter().any(of_file) {
         return false;
     }
     kubelet_config().get("failSwapOn").and_then(Json::as_bool).unwrap_or(true)
