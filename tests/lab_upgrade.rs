@@ -86,8 +86,8 @@ fn three_control_planes_and_two_workers_are_upgraded_under_a_budget() {
 #[test]
 fn what_kubeadm_or_its_health_check_refuses_is_told_before_anything_is_changed() {
     let lab = Lab::fresh("pre", 1, 2);
-    // The Job of the check gets no pod.
-    lab.kubectl(&["-n", "kube-system", "create", "quota", "none", "--hard=pods=0"]);
+    // The check's Job cannot be made.
+    lab.kubectl(&["-n", "kube-system", "create", "quota", "none", "--hard=count/jobs.batch=0"]);
     let (_folder, apply) = playbook(
         "- hosts: kube_control_plane\n  gather_facts: false\n  become: true\n  tasks:\n    \
          - apt_hold: {packages: [kubeadm], version: 1.21.2-00}\n    \
@@ -98,7 +98,7 @@ fn what_kubeadm_or_its_health_check_refuses_is_told_before_anything_is_changed()
     let run = lab.kup(&[&apply]);
     let text = support::text(&run);
     assert_eq!(run.status.code(), Some(2), "{text}");
-    assert!(text.contains("CreateJob: Job") && text.contains("upgrade-health-check"), "{text}");
+    assert!(text.contains("CreateJob: ") && text.contains("upgrade-health-check"), "{text}");
     assert!(text.contains("ignore_preflight_errors"), "{text}");
     assert_eq!(manifests(), before);
 
