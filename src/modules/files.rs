@@ -98,27 +98,17 @@ pub fn write(
     validate: Option<&Validate<'_>>,
     in_place: bool,
 ) -> Result<(), Failure> {
-    put(path, contents, validate, in_place, None)
-}
-
-/// As [`write`], with the mode that it is to have from the first moment on.
-pub fn write_with_mode(
-    path: &Path,
-    contents: &mut dyn Read,
-    validate: Option<&Validate<'_>>,
-    in_place: bool,
-    mode: Option<&Mode>,
-) -> Result<(), Failure> {
-    put(path, contents, validate, in_place, mode)
+    write_with_mode(path, contents, validate, in_place, None)
 }
 
 /// As [`write`], but one that was not there is for its owner alone.
 pub fn write_private(path: &Path, contents: &mut dyn Read) -> Result<(), Failure> {
     let is_new = fs::symlink_metadata(path).is_err();
-    put(path, contents, None, false, is_new.then(|| Mode::of(0o600)).as_ref())
+    write_with_mode(path, contents, None, false, is_new.then(|| Mode::of(0o600)).as_ref())
 }
 
-fn put(
+/// As [`write`], with the mode that it is to have from the first moment on.
+pub fn write_with_mode(
     path: &Path,
     contents: &mut dyn Read,
     validate: Option<&Validate<'_>>,
