@@ -224,7 +224,8 @@ pub fn without_times(text: &str) -> String {
     static TIMES: LazyLock<Regex> = LazyLock::new(|| {
         let pattern =
             r"\d{4}-\d\d-\d\d[ T][\d:.]+Z?|\d:\d\d:\d\d\.\d+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+";
-        // The lines of profile_tasks and of timer.
+        // The lines of profile_tasks and of timer, the first filled with as many stars as the
+        // day's name leaves room for.
         let profile = r"|\w+ \d\d \w+ \d{4}  [\d:]+ \+0000|\d+\.\d\ds\b|\d+ seconds";
         Regex::new(&format!("{pattern}{profile}")).expect("a pattern")
     });
@@ -232,7 +233,10 @@ pub fn without_times(text: &str) -> String {
         let pattern = r#"(?m)^ +"?src"?: \S*/\.source\S*\n|"src": "[^"]*/\.source[^"]*", ?"#;
         Regex::new(pattern).expect("a pattern")
     });
+    static FILLED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?m)^(… \(…\) +… )\*+ ?$").expect("a pattern"));
     let text = STAGED.replace_all(text, "");
     let text = TIMES.replace_all(&text, |_: &Captures| "…");
+    let text = FILLED.replace_all(&text, "$1*");
     text.lines().map(|line| without_volatile(line) + "\n").collect()
 }
