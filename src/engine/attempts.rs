@@ -38,7 +38,11 @@ impl HostTask<'_> {
             let result = self.attempt(invocation, context).await;
             return self.judge(result, scope);
         }
-        let delay = number(&self.task.delay, 5.0, "delay")?;
+        let mut delay = number(&self.task.delay, 5.0, "delay")?;
+        if delay < 0.0 {
+            // As in Ansible.
+            delay = 1.0;
+        }
         for attempt in 1..=retries.saturating_add(1) {
             let mut raw = self.attempt(invocation, context).await;
             raw.insert("attempts".to_owned(), json!(attempt));

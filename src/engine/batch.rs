@@ -399,6 +399,9 @@ impl<'a> Batch<'a> {
             return meta::run(self, task, &hosts, place).await;
         }
         // A host that goes by itself runs what would run once, as in Ansible.
+        if self.apart {
+            self.warn_of_apart(task, &scope)?;
+        }
         let once = !self.apart
             && (self.flag(task.keywords.run_once.as_ref(), &scope)?
                 || self.run.catalogue.runs_once(&task.module));

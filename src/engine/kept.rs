@@ -10,7 +10,7 @@ use super::fact_modules::GATHERED;
 use super::host_task::Finished;
 use super::result;
 use crate::actions::Effect;
-use crate::events::{Event, Status};
+use crate::events::Status;
 use crate::playbook::Task;
 use crate::template::{self, Scope, Value, Variable};
 
@@ -46,7 +46,7 @@ impl Batch<'_> {
         }
         self.run.count_own(done);
         for text in self.run.templar().take_warnings() {
-            self.run.events.emit(Event::Warning { text });
+            self.run.warn(text);
         }
         let did = matches!(
             done.status,

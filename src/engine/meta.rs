@@ -36,7 +36,7 @@ pub async fn run(
         }
         if UNCONDITIONAL.contains(&name) && !task.keywords.when.is_empty() {
             let text = format!("{name} task does not support when conditional");
-            batch.run.events.emit(Event::Warning { text });
+            batch.run.warn(text);
         }
         if UNCONDITIONAL.contains(&name) || holds(batch, task, &scope)? {
             tell(batch, &done(name, host, place));

@@ -184,6 +184,8 @@ pub struct Run {
     lost: Mutex<HashMap<String, Lost>>,
     /// Hosts that are lost as soon as another batch begins.
     condemned: Mutex<HashSet<String>>,
+    /// Hosts whose variables' names were looked at.
+    named: Mutex<HashSet<String>>,
     /// More hosts failed than max_fail_percentage allows, or nobody answered.
     broke_off: AtomicBool,
     recorder: Recorder,
@@ -267,8 +269,9 @@ impl Run {
             load::reading(&self.settings, Some(directory), self.templar(), self.manager.extra())?;
         let (inventory, warnings) = Inventory::load(&self.settings.inventory, &reading)?;
         for text in warnings {
-            self.events.emit(Event::Warning { text });
+            self.warn(text);
         }
+        self.named().clear();
         self.manager.change_inventory(|old| old.refresh(inventory))
     }
 
@@ -334,11 +337,15 @@ impl Run {
         Err(Stop::Error(error.to_string()))
     }
 
+    fn warn(&self, text: impl Into<String>) {
+        self.events.emit(Event::Warning { text: text.into() });
+    }
+
     /// A fact cache that cannot be written is no reason to stop.
     fn add_facts(&self, host: &str, facts: impl IntoIterator<Item = (String, Value)>) {
         if let Err(error) = self.manager.add_facts(host, facts) {
             let text = format!("the facts of {host} cannot be cached: {error}");
-            self.events.emit(Event::Warning { text });
+            self.warn(text);
         }
     }
 
@@ -381,6 +388,10 @@ impl Run {
 
     fn condemned(&self) -> MutexGuard<'_, HashSet<String>> {
         self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn named(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Another batch begins: hosts that only failed with others do not come back.

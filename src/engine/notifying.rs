@@ -6,7 +6,6 @@ use super::Stop;
 use super::batch::{Batch, Place};
 use super::host_task::Finished;
 use super::keywords::texts_of;
-use crate::events::Event;
 use crate::playbook::Task;
 use crate::source::Node;
 use crate::template::{self, Scope, TemplateError};
@@ -60,7 +59,7 @@ impl Batch<'_> {
         if self.run.settings.error_on_missing_handler {
             return Err(Stop::Error(error.to_string()));
         }
-        self.run.events.emit(Event::Warning { text: error.message });
+        self.run.warn(error.message);
         Ok(())
     }
 
@@ -93,7 +92,7 @@ impl Batch<'_> {
                  not be templated (host-specific variables are not supported in handler names). \
                  The error: {error}"
             );
-            self.run.events.emit(Event::Warning { text });
+            self.run.warn(text);
         }
     }
 

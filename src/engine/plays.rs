@@ -72,6 +72,7 @@ impl Run {
             custom_stats: Mutex::default(),
             lost,
             condemned: Mutex::default(),
+            named: Mutex::default(),
             broke_off: AtomicBool::new(false),
             recorder,
         };
@@ -125,7 +126,9 @@ impl Run {
         }
         self.warn_of_names(&scope.names());
         for host in &hosts {
-            self.warn_of_names(&self.manager.inventory().names(host));
+            if self.named().insert(host.clone()) {
+                self.warn_of_names(&self.manager.inventory().names(host));
+            }
         }
         let Ok(first_task) = self.stepping.first_task(play) else {
             self.events.emit(started(hosts));
@@ -205,7 +208,7 @@ impl Run {
     /// Names that keywords have already.
     pub(super) fn warn_of_names<T: AsRef<str>>(&self, names: &[T]) {
         for text in reserved::warnings(names.iter().map(T::as_ref)) {
-            self.events.emit(Event::Warning { text });
+            self.warn(text);
         }
     }
 
@@ -213,7 +216,7 @@ impl Run {
     fn play_hosts(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Vec<String>, Stop> {
         let (hosts, warnings) = select(&self.manager, &play.hosts, &self.settings.limit, scope)?;
         for text in warnings {
-            self.events.emit(Event::Warning { text });
+            self.warn(text);
         }
         let order = match &play.order {
             Some(node) => {

@@ -35,7 +35,7 @@ impl Run {
             self.ask(prompt, &question, default.as_deref()).await?
         } else {
             let text = "Not prompting as we are not in interactive mode".to_owned();
-            self.events.emit(Event::Warning { text });
+            self.warn(text);
             None
         };
         let Some(answer) = typed.or(default) else {

@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use super::batch::Batch;
 use super::{Run, Stop, keywords};
-use crate::playbook::Play;
+use crate::playbook::{Play, Task};
 use crate::template::Scope;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,27 @@ pub enum Strategy {
     /// As free, but no more hosts begin than there are forks.
     HostPinned,
 }
+
+impl Batch<'_> {
+    /// Keywords of a task that have no effect where hosts go by themselves. Ansible calls
+    /// both of these strategies free.
+    pub(super) fn warn_of_apart(&self, task: &Task, scope: &Arc<dyn Scope>) -> Result<(), Stop> {
+        let keywords = &task.keywords;
+        if self.flag(keywords.run_once.as_ref(), scope)? {
+            self.run.warn(
+                "Using run_once with the free strategy is not currently supported. \
+                 This task will still be executed for every host in the inventory list.",
+            );
+        }
+        if self.flag(keywords.any_errors_fatal.as_ref(), scope)? {
+            self.run.warn(APART.replace("{}", "any_errors_fatal"));
+        }
+        Ok(())
+    }
+}
+
+const APART: &str = "Using {} with the free strategy is not supported, \
+                     as tasks are executed independently on each host";
 
 impl Run {
     pub(super) fn strategy(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Strategy, Stop> {
@@ -50,6 +71,9 @@ impl Run {
         batch: &mut Batch<'_>,
         strategy: Strategy,
     ) -> Result<(), Stop> {
+        if play.max_fail_percentage.is_some() {
+            self.warn(APART.replace("{}", "max_fail_percentage"));
+        }
         let singles: Vec<_> = batch.hosts.iter().map(|host| batch.alone(host)).collect();
         let at_once = match strategy {
             Strategy::HostPinned => self.settings.forks.max(1),

@@ -1,7 +1,7 @@
 //! `serial`: the batches of a play.
 
 /// Cuts hosts into batches. Each size holds for one batch, the last one for all
-/// that follow; without a size all hosts are one batch.
+/// that follow; without a size, and at a size of 0, all that are left are one batch.
 pub fn batches(hosts: &[String], sizes: &[usize]) -> Vec<Vec<String>> {
     let mut rest = hosts;
     let mut batches = Vec::new();
@@ -18,13 +18,14 @@ pub fn batches(hosts: &[String], sizes: &[usize]) -> Vec<Vec<String>> {
 }
 
 /// A size as written: a number of hosts, or a share of all of them (`25%`, at least one).
+/// Less than one host is 0.
 pub fn size(text: &str, hosts: usize) -> Option<usize> {
     match text.trim().strip_suffix('%') {
         Some(share) => {
             let share: f64 = share.trim().parse().ok()?;
             Some(((share / 100.0 * hosts as f64) as usize).max(1))
         }
-        None => text.trim().parse().ok(),
+        None => text.trim().parse().ok().map(|number: i64| number.max(0) as usize),
     }
 }
 
@@ -52,5 +53,7 @@ mod tests {
     fn without_serial_all_hosts_are_one_batch() {
         assert_eq!(sizes_of(3, &[]), [3]);
         assert_eq!(sizes_of(3, &["0"]), [3]);
+        assert_eq!(sizes_of(3, &["-1"]), [3]);
+        assert_eq!(sizes_of(3, &["1", "-1", "1"]), [1, 2]);
     }
 }

@@ -125,11 +125,12 @@ fn is_number(node: &Node, fraction: bool) -> bool {
 
 fn is_percent(node: &Node, fraction: bool) -> bool {
     match &node.value {
-        Yaml::Int(number) => *number >= 0,
-        Yaml::Float(number) => fraction && *number >= 0.0,
+        // What is below zero is taken as Ansible takes it: all hosts, or no failure at all.
+        Yaml::Int(_) => true,
+        Yaml::Float(number) => fraction && number.is_finite(),
         Yaml::Str(text) => {
             let digits = text.trim().strip_suffix('%').unwrap_or(text.trim());
-            digits.parse::<f64>().is_ok_and(|number| number >= 0.0)
+            digits.parse::<f64>().is_ok_and(f64::is_finite)
         }
         _ => false,
     }

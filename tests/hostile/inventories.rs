@@ -101,7 +101,9 @@ fn check(text: &str, name: &str) {
     watched(text, || match loaded(text, name) {
         Ok(inventory) => {
             let _ = inventory.select("all");
-            for host in inventory.select("all").map(|(hosts, _)| hosts).unwrap_or_default() {
+            let hosts = inventory.select("all").map(|(hosts, _)| hosts).unwrap_or_default();
+            // A name that is no pattern of itself is looked for among all: many are too much work.
+            for host in hosts.into_iter().take(20) {
                 let _ = inventory.select(&host);
             }
         }
