@@ -101,6 +101,8 @@ enum State {
     Cordoned,
     #[serde(alias = "drain")]
     Drained,
+    /// Put back to what it was if a run has cordoned it, and else left alone.
+    Restored,
     #[serde(alias = "uncordon")]
     Uncordoned,
 }
@@ -118,7 +120,10 @@ impl Action for KubectlDrain {
         };
         let name = self.name.clone().unwrap_or_else(|| context.host.clone());
         match self.state {
-            State::Uncordoned => {
+            State::Restored if !node::is_remembered(&node::get(&api, &name).await?) => {
+                Ok(Outcome::default().with("name", name))
+            }
+            State::Restored | State::Uncordoned => {
                 let changed = uncordon(&api, &name, &cluster, context).await?;
                 Ok(Outcome::changed(changed).with("name", name))
             }

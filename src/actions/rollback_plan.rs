@@ -91,6 +91,7 @@ impl Action for RollbackPlan {
             hosts,
             cluster,
             backups: self.backups()?,
+            named: self.named().is_some(),
             wanted: wanted.transpose()?,
             case: self.case,
         };
@@ -138,9 +139,13 @@ impl RollbackPlan {
         export::cluster(&api).await.map_err(|error| error.to_string())
     }
 
+    fn named(&self) -> Option<&str> {
+        self.backup.as_deref().filter(|named| !named.is_empty())
+    }
+
     /// The one that is named, or all.
     fn backups(&self) -> Result<Vec<Backup>, Error> {
-        if let Some(named) = self.backup.as_deref().filter(|named| !named.is_empty()) {
+        if let Some(named) = self.named() {
             let folder = files::expand_home(named);
             let found = read(&folder).ok_or_else(|| {
                 Error::failed(format!(

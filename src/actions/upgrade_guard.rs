@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Action, Context, Error, Failure, Outcome, cluster};
+use super::{Action, Context, Error, Failure, Outcome, cluster, guard};
 use crate::deadline;
 use crate::kubernetes::{Api, node};
+use crate::modules::Version;
 use crate::modules::args::{Number, Text};
 use crate::modules::precheck_host::Etcd;
 use crate::playbook::serial;
@@ -21,7 +22,8 @@ const ADDRESS: &str = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.en
 /// Waits until the hosts of the batch may go down, and fails when that does not come.
 ///
 /// A control plane may when every member of etcd and every apiserver, asked at its own
-/// address, is well; workers may as long as no more than `max_unavailable` are away.
+/// address, is well; workers may as long as no more than `max_unavailable` are away. No
+/// kubelet gets a version that an apiserver does not have yet.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeGuard {
@@ -34,6 +36,8 @@ pub struct UpgradeGuard {
     /// The group of the workers; control planes in it do not count as such.
     #[serde(default = "workers")]
     workers: Text,
+    /// The version that the kubelets of the batch get; no apiserver may be older.
+    kubelet_version: Option<Text>,
     /// Seconds to wait.
     #[serde(default = "five_minutes")]
     timeout: Number,
@@ -67,8 +71,14 @@ impl Action for UpgradeGuard {
         workers.retain(|host| !planes.contains(host));
         let batch = cluster::hosts_in(context, "ansible_play_batch");
         let limit = self.limit(workers.len())?;
+        let kubelet = self.kubelet_version()?;
         let down: Vec<_> = batch.iter().filter(|host| planes.contains(host)).cloned().collect();
         let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        if !context.check {
+            // What comes next changes hosts: from here on no other run may.
+            let (kubeconfig, name) = (self.kubeconfig.as_deref(), self.context.as_deref());
+            guard::enter(context, kubeconfig, name).await?;
+        }
         let seconds = u64::try_from(self.timeout.0).unwrap_or(0);
         let deadline = deadline::after(Duration::from_secs(seconds));
         loop {
@@ -81,7 +91,12 @@ impl Action for UpgradeGuard {
             }
             if let Some(plane) = down.first() {
                 reasons.extend(etcd(context, plane).await);
-                reasons.extend(apiservers(context, &api).await);
+                let others = planes.iter().filter(|host| *host != plane);
+                reasons.extend(apiservers(context, &api, others).await);
+            }
+            // In check mode the apiservers were not upgraded.
+            if let Some(kubelet) = kubelet.filter(|_| !context.check) {
+                reasons.extend(older(&api, kubelet).await);
             }
             if batch.iter().any(|host| workers.contains(host)) {
                 let nodes = api.list("/api/v1/nodes", "").await?;
@@ -109,6 +124,16 @@ impl Action for UpgradeGuard {
 }
 
 impl UpgradeGuard {
+    fn kubelet_version(&self) -> Result<Option<Version>, Error> {
+        let Some(Text(text)) = self.kubelet_version.as_ref().filter(|text| !text.0.is_empty())
+        else {
+            return Ok(None);
+        };
+        Version::parse(text).map(Some).ok_or_else(|| {
+            Error::failed(format!("kubelet_version is a version such as 1.21.2, not '{text}'"))
+        })
+    }
+
     fn limit(&self, workers: usize) -> Result<Option<usize>, Error> {
         let Some(text) = self.max_unavailable.as_ref().filter(|text| !text.0.is_empty()) else {
             return Ok(None);
@@ -157,22 +182,58 @@ fn ills(etcd: &Etcd) -> Vec<String> {
     reasons
 }
 
-/// The apiservers that are not ready, each asked at its own address.
-async fn apiservers(context: &Context, api: &Api) -> Vec<String> {
-    let pods = match api.list(APISERVERS, "labelSelector=component%3Dkube-apiserver").await {
+/// The apiservers that are not ready, each asked at its own address, and the control planes
+/// that have none.
+async fn apiservers(
+    context: &Context,
+    api: &Api,
+    needed: impl Iterator<Item = &String>,
+) -> Vec<String> {
+    let pods = match pods(api).await {
         Ok(pods) => pods,
-        Err(error) => return vec![format!("the apiservers cannot be listed: {error}")],
+        Err(why) => return vec![why],
     };
-    let asked = pods.iter().filter_map(|pod| {
-        let (node, address, port) = address(pod)?;
-        Some(async move {
-            match ready(context, node, &address, port).await {
-                Ok(()) => None,
-                Err(why) => Some(format!("the apiserver of {node} is not ready: {why}")),
-            }
-        })
+    let nodes: Vec<_> = pods.iter().filter_map(node_of).collect();
+    let mut reasons: Vec<_> = needed
+        .filter(|host| !nodes.contains(&host.as_str()))
+        .map(|host| format!("no apiserver runs on {host}"))
+        .collect();
+    let asked = pods.iter().map(|pod| async move {
+        let node = node_of(pod).unwrap_or("a node that its pod does not name");
+        let Some((address, port)) = address(pod) else {
+            return Some(format!("the address of the apiserver of {node} cannot be read"));
+        };
+        let why = ready(context, node, &address, port).await.err()?;
+        Some(format!("the apiserver of {node} is not ready: {why}"))
     });
-    futures::future::join_all(asked).await.into_iter().flatten().collect()
+    reasons.extend(futures::future::join_all(asked).await.into_iter().flatten());
+    reasons
+}
+
+async fn pods(api: &Api) -> Result<Vec<Json>, String> {
+    let pods = api.list(APISERVERS, "labelSelector=component%3Dkube-apiserver").await;
+    pods.map_err(|error| format!("the apiservers cannot be listed: {error}"))
+}
+
+fn node_of(pod: &Json) -> Option<&str> {
+    pod.pointer("/spec/nodeName").and_then(Json::as_str)
+}
+
+/// The apiservers that kubelets of that version would be ahead of: those must not be newer
+/// (kubernetes.io, Version Skew Policy). What their images do not tell is not held against them.
+async fn older(api: &Api, kubelet: Version) -> Vec<String> {
+    match pods(api).await {
+        Ok(pods) => pods.iter().filter_map(|pod| is_older(pod, kubelet)).collect(),
+        Err(why) => vec![why],
+    }
+}
+
+fn is_older(pod: &Json, kubelet: Version) -> Option<String> {
+    let image = pod.pointer("/spec/containers/0/image").and_then(Json::as_str)?;
+    let (_, tag) = image.split('@').next()?.rsplit_once(':')?;
+    let version = Version::parse(tag).filter(|version| *version < kubelet)?;
+    let node = node_of(pod)?;
+    Some(format!("the apiserver of {node} is {version}, and no kubelet may be newer"))
 }
 
 async fn ready(context: &Context, node: &str, address: &str, port: u16) -> Result<(), String> {
@@ -183,16 +244,14 @@ async fn ready(context: &Context, node: &str, address: &str, port: u16) -> Resul
     api.text("/readyz").await.map(drop).map_err(|error| error.to_string())
 }
 
-/// The node of an apiserver's static pod, and where that listens.
-fn address(pod: &Json) -> Option<(&str, String, u16)> {
-    let text = |pointer: &str| pod.pointer(pointer).and_then(Json::as_str);
-    let node = text("/spec/nodeName")?;
+/// Where an apiserver listens, by its static pod.
+fn address(pod: &Json) -> Option<(String, u16)> {
     let named = pod.pointer("/metadata/annotations").and_then(|all| all.get(ADDRESS)?.as_str());
     match named.and_then(|named| named.rsplit_once(':')) {
         Some((host, port)) => {
-            Some((node, host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+            Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
         }
-        None => Some((node, text("/status/hostIP")?.to_owned(), 6443)),
+        None => Some((pod.pointer("/status/hostIP")?.as_str()?.to_owned(), 6443)),
     }
 }
 
@@ -298,8 +357,22 @@ mod tests {
     #[test]
     fn an_apiserver_is_where_its_pod_says() {
         let pod = json!({"metadata": {"annotations": {ADDRESS: "[fd00::1]:8443"}}, "spec": {"nodeName": "cp1"}});
-        assert_eq!(address(&pod), Some(("cp1", "fd00::1".to_owned(), 8443)));
+        assert_eq!(address(&pod), Some(("fd00::1".to_owned(), 8443)));
         let plain = json!({"spec": {"nodeName": "cp1"}, "status": {"hostIP": "10.0.0.1"}});
-        assert_eq!(address(&plain), Some(("cp1", "10.0.0.1".to_owned(), 6443)));
+        assert_eq!(address(&plain), Some(("10.0.0.1".to_owned(), 6443)));
+    }
+
+    #[test]
+    fn no_kubelet_gets_ahead_of_an_apiserver() {
+        let kubelet = Version::parse("1.21.2").expect("a version");
+        let refused = |image: &str| {
+            let containers = json!([{"image": image}]);
+            is_older(&json!({"spec": {"nodeName": "cp2", "containers": containers}}), kubelet)
+        };
+        let why = refused("k8s.gcr.io/kube-apiserver:v1.20.2").expect("a reason");
+        assert!(why.contains("cp2 is 1.20.2"), "{why}");
+        assert!(refused("registry:5000/kube-apiserver:v1.21.1@sha256:00").is_some());
+        assert_eq!(refused("k8s.gcr.io/kube-apiserver:v1.21.2"), None);
+        assert_eq!(refused("registry:5000/kube-apiserver@sha256:00"), None);
     }
 }

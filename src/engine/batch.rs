@@ -18,6 +18,7 @@ use crate::events::{Delegate, Event, HostResult, Status, TaskInfo};
 use crate::playbook::{Block, Item, Play, Role, RoleTasks, Task};
 use crate::source::Node;
 use crate::template::Scope;
+use crate::transport::ConnectionKind;
 use crate::vars::Layer;
 
 /// The state of a batch while its play runs.
@@ -310,6 +311,9 @@ impl<'a> Batch<'a> {
             };
             let pool = &self.run.session.pool;
             let remote = resolver.remote(host, pool).map_err(Stop::of_failure)?;
+            if remote.endpoint.connection == ConnectionKind::Local {
+                self.run.warn("Reset is not implemented for this connection");
+            }
             pool.reset(&remote.endpoint).await;
         }
         Ok(())

@@ -354,7 +354,10 @@ impl HostTask<'_> {
             return Ok(());
         }
         let context = self.context(dynamic, once)?;
-        if guard::LOCKS.contains(&&*self.task.module) && !context.check {
+        if let Invocation::Module { arguments, .. } = &invocation
+            && guard::locks(&self.task.module, arguments)
+            && !context.check
+        {
             guard::enter_if_known(&context).await?;
         }
         self.run.recorder.begin(key, subject, &invocation).await?;

@@ -86,6 +86,12 @@ impl Invocation {
                     .to_string(),
             ));
         };
+        if task.arguments.as_ref().is_some_and(|given| given.as_str().is_some()) {
+            run.warn(
+                "Using a variable for a task's 'args' is unsafe in some situations (see \
+                 https://docs.ansible.com/ansible/devel/reference_appendices/faq.html#argsplat-unsafe)",
+            );
+        }
         let mut arguments = arguments_of(task, found.free_form(), templar, scope)?;
         known_arguments(task, &found, &arguments)?;
         Ok(match found {

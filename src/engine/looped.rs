@@ -38,6 +38,15 @@ impl HostTask<'_> {
         }
         let scope: Arc<dyn Scope> = Arc::new(self.scope.clone());
         let control = &loops::control(self.run.templar(), &self.task.loop_control, &scope);
+        let name = loops::variable(control);
+        if scope.lookup(name).is_some() {
+            self.run.warn(format!(
+                "TASK: {}: The loop variable '{name}' is already in use. You should set the \
+                 `loop_var` value in the `loop_control` option for the task to something else to \
+                 avoid variable collisions and unexpected behavior.",
+                self.info.name
+            ));
+        }
         let count = items.len();
         let mut results = Vec::with_capacity(count);
         finished.resumed = true;

@@ -18,8 +18,8 @@ pub struct History {
     begun: IndexMap<Key, Unfinished>,
     /// How hosts ended tasks.
     tasks: HashMap<Key, (Status, bool)>,
-    /// Nodes that are cordoned by the run still, with what they were before.
-    pub cordons: BTreeMap<(String, String), bool>,
+    /// Nodes that are cordoned by the run still, by cluster, and since when.
+    pub cordons: BTreeMap<(String, String), String>,
     /// Clusters whose lock the run had taken.
     pub locked: BTreeSet<Access>,
     /// Drains that are in vain when their node is put back.
@@ -95,8 +95,8 @@ impl History {
                     self.ended.entry(key.host.clone()).or_default();
                 }
             }
-            Record::Cordoned { node, cluster, before, .. } => {
-                self.cordons.entry((cluster.clone(), node.clone())).or_insert(*before);
+            Record::Cordoned { at, node, cluster, .. } => {
+                self.cordons.insert((cluster.clone(), node.clone()), at.clone());
             }
             Record::Uncordoned { node, cluster, early, .. } => {
                 self.cordons.remove(&(cluster.clone(), node.clone()));

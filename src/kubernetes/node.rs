@@ -45,6 +45,23 @@ pub fn is_remembered(node: &Json) -> bool {
     remembered(node).is_some()
 }
 
+/// When the cluster saw that it was cordoned, by its own clock; none if it is not, or not yet
+/// known to be.
+pub fn cordoned_at(node: &Json) -> Option<jiff::Timestamp> {
+    let taints = node.pointer("/spec/taints")?.as_array()?;
+    let of_cordon = |taint: &&Json| {
+        taint.get("key").and_then(Json::as_str) == Some("node.kubernetes.io/unschedulable")
+    };
+    taints.iter().find(of_cordon)?.get("timeAdded")?.as_str()?.parse().ok()
+}
+
+/// Takes the memory away: it is not this program's cordon any more.
+pub async fn forget(api: &Api, name: &str) -> Result<(), ApiError> {
+    api.merge(&path(name), &json!({"metadata": {"annotations": {CORDONED_BEFORE: null}}}))
+        .await
+        .map(drop)
+}
+
 /// Cordons a node and remembers its state before; true if anything changed. What is remembered
 /// of a node that is cordoned stays: it is the older truth.
 pub async fn cordon(api: &Api, name: &str, dry: bool) -> Result<bool, ApiError> {

@@ -158,6 +158,11 @@ impl Loader<'_> {
             ..place.clone()
         };
         let path = self.import_path(node, file, &inner)?;
-        self.tasks_of(&path, &inner)
+        let items = self.tasks_of(&path, &inner)?;
+        if items.is_empty() {
+            let text = format!("file {} is empty and had no tasks to include", path.display());
+            self.names.warn(node.span.error(text));
+        }
+        Ok(items)
     }
 }

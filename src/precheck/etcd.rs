@@ -3,7 +3,7 @@
 use super::finding::{Finding, Id, few};
 use super::world::World;
 use crate::modules::Version;
-use crate::modules::precheck_host::{Etcd, Member};
+use crate::modules::precheck_host::{Etcd, Facts, Member};
 
 /// etcd 3.6 comes with this minor.
 const MINOR_OF_3_6: u32 = 34;
@@ -24,6 +24,7 @@ pub fn check(world: &World) -> Vec<Finding> {
             );
         }
     }
+    found.extend(without(world));
     // One member's view is enough; that of the first which answers.
     let view =
         world.facts().find_map(|(_, facts)| facts.etcd.as_ref().filter(|e| e.error.is_none()));
@@ -37,6 +38,31 @@ pub fn check(world: &World) -> Vec<Finding> {
         }));
     }
     found
+}
+
+/// The control planes without a member: some, or all.
+fn without(world: &World) -> Vec<Finding> {
+    let planes = || world.facts().filter(|(host, _)| world.plan.is_control_plane(host));
+    let has = |facts: &Facts| facts.etcd.is_some();
+    if planes().any(|(_, facts)| has(facts)) {
+        let missing = planes().filter(|(_, facts)| !has(facts));
+        return missing
+            .map(|(host, _)| {
+                let evidence = "it has no static pod of etcd, as other control planes have";
+                Finding::error(Id::EtcdMemberMissing, host, evidence)
+                    .fix("put etcd's manifest back, or remove the member and join the host anew")
+            })
+            .collect();
+    }
+    if planes().next().is_none() {
+        return Vec::new();
+    }
+    let evidence = "no control plane has a member: its health, quorum and size are not looked at, \
+                    and backup.yml takes no snapshot of it";
+    vec![
+        Finding::warning(Id::EtcdExternal, "etcd", evidence)
+            .fix("see to them by its own means, and run with --skip-tags backup"),
+    ]
 }
 
 fn members(world: &World, etcd: &Etcd) -> Vec<Finding> {
@@ -137,7 +163,6 @@ fn called(member: &Member) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::modules::precheck_host::Facts;
     use crate::precheck::testing::{asked, ids};
 
     fn member(name: &str, healthy: bool, version: &str) -> Member {
@@ -147,9 +172,8 @@ mod tests {
 
     fn found(target: &str, members: Vec<Member>) -> Vec<Id> {
         let etcd = Etcd { members, quota: 2 << 30, ..Etcd::default() };
-        let facts = |etcd| Facts { etcd, ..Facts::default() };
-        let hosts = vec![("a", facts(Some(etcd))), ("b", facts(None)), ("c", facts(None))];
-        ids(&check(&asked(target, hosts)))
+        let facts = || Facts { etcd: Some(etcd.clone()), ..Facts::default() };
+        ids(&check(&asked(target, vec![("a", facts()), ("b", facts()), ("c", facts())])))
     }
 
     #[test]
@@ -202,6 +226,17 @@ mod tests {
         let facts = Facts { etcd: Some(etcd), ..Facts::default() };
         let ids = ids(&check(&asked("1.21.2", vec![("a", facts)])));
         assert_eq!(ids, [Id::EtcdLearner, Id::EtcdDatabaseLarge, Id::EtcdAlarm]);
+    }
+
+    #[test]
+    fn control_planes_without_a_member_are_told() {
+        let with = || Facts { etcd: Some(Etcd::default()), ..Facts::default() };
+        let found = |hosts| ids(&check(&asked("1.21.2", hosts)));
+        assert_eq!(found(vec![("a", with()), ("b", Facts::default())]), [Id::EtcdMemberMissing]);
+        assert_eq!(
+            found(vec![("a", Facts::default()), ("b", Facts::default())]),
+            [Id::EtcdExternal]
+        );
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub enum Id {
     EtcdEvenMembers,
     EtcdLearner,
     EtcdMemberUnknown,
+    EtcdMemberMissing,
+    EtcdExternal,
     EtcdAlarm,
     EtcdDatabaseLarge,
     EtcdVersionGate,

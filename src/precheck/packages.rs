@@ -63,6 +63,14 @@ fn target_of(host: &str, packages: &Packages, target: Version) -> Option<Finding
         installed == Some(target) || offered(name).contains(&target)
     };
     let without: Vec<_> = NAMES.into_iter().filter(|name| !has(name)).collect();
+    if without.is_empty() && !packages.unfitting.is_empty() {
+        let evidence = format!(
+            "{target} is there, but {} of the version of packages that the upgrade asks for is not",
+            few(&packages.unfitting)
+        );
+        let fix = "set kube_package_version to what the repository has, or to a pattern";
+        return Some(Finding::error(Id::PackageVersionMissing, host, evidence).fix(fix));
+    }
     if without.is_empty() {
         let why = packages.refused.as_ref()?;
         let (simulation, name) = match packages.manager {
@@ -143,6 +151,13 @@ mod tests {
     fn a_repository_without_the_minor_is_told_apart_from_one_without_the_patch() {
         assert_eq!(found(&packages(&["1.20.2-00"])), [Id::TargetRepositoryMissing]);
         assert_eq!(found(&packages(&["1.21.1-00"])), [Id::PackageVersionMissing]);
+    }
+
+    #[test]
+    fn a_target_in_another_build_than_the_upgrade_asks_for_is_told() {
+        let mut packages = packages(&["1.21.2-00"]);
+        packages.unfitting = vec!["kubelet".to_owned()];
+        assert_eq!(found(&packages), [Id::PackageVersionMissing]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::kubernetes::export::Cluster;
 use crate::modules::Version;
 use crate::modules::host_state::Record;
 
+/// Between the first host's state and the snapshot of one backup.
+const LAG: SignedDuration = SignedDuration::from_hours(1);
 const COMPONENTS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
 /// How far the upgrade had come.
@@ -46,6 +49,8 @@ pub struct Plan {
     pub backup: Option<PathBuf>,
     pub resources: Option<PathBuf>,
     pub snapshot: Option<PathBuf>,
+    /// When that backup was made; RFC 3339.
+    pub taken: String,
 }
 
 /// What a host gets back.
@@ -100,6 +105,7 @@ impl Plan {
             plan.backup = Some(backup.folder.clone());
             plan.resources = Some(backup.folder.join("resources"));
             plan.snapshot = backup.snapshot.clone();
+            plan.taken.clone_from(&backup.cluster.at);
         }
         if plan.case == Case::C && plan.snapshot.is_none() {
             problems.push(format!(
@@ -109,6 +115,7 @@ impl Plan {
             ));
         }
         if plan.case == Case::C {
+            problems.extend(older_than_states(world, &plan));
             problems.extend(cannot_be_told_apart(world, version));
         }
         if !problems.is_empty() {
@@ -223,6 +230,24 @@ fn fitting(world: &World, version: Version) -> impl Iterator<Item = &Backup> {
     world.backups.iter().filter(move |backup| {
         let Cluster { version, apiservers, .. } = &backup.cluster;
         is_version(version) && apiservers.iter().all(is_version) && is_of_cluster(backup)
+    })
+}
+
+/// The hosts' states are saved just before the snapshot is, and those of upgraded hosts not
+/// again: where they are newer, the backup that belongs to them is elsewhere, and this one
+/// loses more than the operator thinks.
+fn older_than_states(world: &World, plan: &Plan) -> Option<String> {
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    let upgraded = plan.hosts.values().filter(|back| !back.pods.is_empty());
+    let states = upgraded.filter_map(|back| time(&back.saved_at)).max()?;
+    let taken = time(&plan.taken)?;
+    let lag = states.duration_since(taken);
+    (!world.named && lag > LAG).then(|| {
+        format!(
+            "the newest backup that fits ({}) is of {taken}, and states of hosts were saved at \
+             {states}: a newer backup is elsewhere, or name this one with rollback_backup",
+            plan.backup.as_ref().map_or("none".to_owned(), |folder| folder.display().to_string())
+        )
     })
 }
 
@@ -353,6 +378,17 @@ mod tests {
         assert_eq!(plan(&world(&both)).case, Case::C);
         let one = [("cp1", upgraded("3.5.1-0")), ("cp2", host())];
         assert_eq!(plan(&world(&one)).case, Case::B);
+    }
+
+    #[test]
+    fn a_backup_that_is_older_than_the_states_of_hosts_is_restored_only_when_it_is_named() {
+        let mut late = upgraded("3.5.1-0");
+        late.saved[0].at = "2024-06-01T10:00:00Z".to_owned();
+        let mut world = world(&[("cp1", late)]);
+        let problems = Plan::of(&world).expect_err("a newer one is elsewhere");
+        assert!(problems[0].contains("a newer backup is elsewhere"), "{problems:?}");
+        world.named = true;
+        assert_eq!(plan(&world).case, Case::C);
     }
 
     #[test]

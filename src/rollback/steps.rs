@@ -22,17 +22,16 @@ pub fn of(world: &World, plan: &Plan) -> Vec<String> {
             steps.push(packages(host, back, plan.api));
         }
     }
+    if matches!(plan.case, Case::A | Case::B) {
+        for host in planes() {
+            if let Some(back) = back(host).filter(|back| !back.pods.is_empty()) {
+                let pods = changes(&back.pods);
+                steps.push(format!("{host}: {pods}, certificates and kubeconfigs of {}", back.state));
+            }
+        }
+    }
     match plan.case {
         Case::B => {
-            for host in planes() {
-                if let Some(back) = back(host).filter(|back| !back.pods.is_empty()) {
-                    let pods = changes(&back.pods);
-                    steps.push(format!(
-                        "{host}: {pods}, certificates and kubeconfigs of {}",
-                        back.state
-                    ));
-                }
-            }
             steps.push(match &plan.resources {
                 Some(folder) => format!(
                     "the ConfigMaps of kubeadm, kubelet, kube-proxy and CoreDNS, and the objects \
@@ -56,7 +55,7 @@ pub fn of(world: &World, plan: &Plan) -> Vec<String> {
 fn restore(world: &World, plan: &Plan) -> Vec<String> {
     let all = world.control_planes.join(", ");
     let snapshot = plan.snapshot.as_ref().map(|path| path.display().to_string());
-    let taken = plan.hosts.values().map(|back| back.saved_at.as_str()).max().unwrap_or_default();
+    let taken = &plan.taken;
     vec![
         format!("{all}: apiservers, controller managers and schedulers stopped, then etcd"),
         format!("{all}: manifests, certificates and kubeconfigs of the saved states"),
@@ -94,7 +93,7 @@ fn changes(changes: &BTreeMap<String, (String, String)>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{upgraded, world};
+    use super::super::testing::{host, upgraded, world};
     use super::*;
 
     #[test]
@@ -117,10 +116,22 @@ mod tests {
     }
 
     #[test]
+    fn etcd_that_alone_was_upgraded_goes_back_and_is_told() {
+        let mut half = upgraded("3.5.1-0");
+        let etcd = half.now.components["etcd"].clone();
+        half.now.components = host().now.components;
+        half.now.components.insert("etcd".to_owned(), etcd);
+        let plan = Plan::of(&world(&[("cp1", half), ("cp2", host())])).expect("a plan");
+        assert_eq!(plan.case, Case::A);
+        let told = |text: &str| plan.steps.iter().any(|step| step.starts_with(text));
+        assert!(told("cp1: etcd 3.5.1-0 -> 3.4.13-0, certificates"), "{:#?}", plan.steps);
+    }
+
+    #[test]
     fn a_restore_stops_everything_first_and_says_what_is_lost() {
         let plan = Plan::of(&world(&[("cp1", upgraded("3.5.1-0"))])).expect("a plan");
         assert!(
-            plan.steps.iter().any(|step| step.contains("written since 2024")),
+            plan.steps.iter().any(|step| step.contains("written since 2024-05-01T10:05")),
             "{:#?}",
             plan.steps
         );

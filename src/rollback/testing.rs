@@ -52,7 +52,7 @@ pub fn world(hosts: &[(&str, Host)]) -> World {
     };
     let cluster = |version: &str| Cluster {
         apiservers: vec![version.to_owned()],
-        at: "2024-05-01T10:00:00Z".to_owned(),
+        at: "2024-05-01T10:05:00Z".to_owned(),
         uid: "the cluster".to_owned(),
         version: format!("v{version}"),
         nodes: hosts.iter().map(|(name, _)| (*name).to_owned()).collect(),
@@ -68,6 +68,7 @@ pub fn world(hosts: &[(&str, Host)]) -> World {
             cluster: cluster(OLD),
             snapshot: Some(PathBuf::from("/backups/1/etcd-snapshot.db")),
         }],
+        named: false,
         wanted: None,
         case: None,
     }

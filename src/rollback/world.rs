@@ -22,6 +22,8 @@ pub struct World {
     pub cluster: Result<Cluster, String>,
     /// Backups on the controller, the oldest first.
     pub backups: Vec<Backup>,
+    /// There is one only, which the operator names.
+    pub named: bool,
     /// The version to go back to, if the operator names one.
     pub wanted: Option<Version>,
     /// The case, if the operator names one.

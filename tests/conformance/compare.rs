@@ -1,6 +1,6 @@
 //! Our output against Ansible's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use similar::TextDiff;
@@ -48,6 +48,7 @@ pub fn outputs(
     if old.stderr.contains("ERROR") && ours.stderr.trim().is_empty() {
         complaints += "no error is printed\n";
     }
+    complaints += &unlike(&ours.stderr, &old.stderr, new.map(|new| new.stderr.as_str()));
     match mode {
         Mode::Exit => {}
         Mode::Text => {
@@ -71,6 +72,52 @@ pub fn outputs(
     } else {
         Err(format!("{complaints}\nstderr:\n{}\nAnsible's stderr:\n{}", ours.stderr, old.stderr))
     }
+}
+
+/// Warnings that are told in another way on purpose, without blanks: errors of inventories
+/// name the plugin that the file is for, what no limit selects is in the error's help, doubled
+/// keys and unknown handlers are told with their place, and words that are left out are told.
+const OWN: &[&str] = &[
+    "*Failedtoparse",
+    "Unabletoparse",
+    "Couldnotmatchsuppliedhostpattern,ignoring:nobody",
+    "Couldnotmatchsuppliedhostpattern,ignoring:is_we",
+    "Whileconstructingamapping",
+    "foundaduplicatedictkey",
+    "Therequestedhandler",
+    "--extra-vars",
+    "CouldnotsortJSONoutput",
+];
+
+/// So much of a warning has to be the same: ours go on with places and help.
+const BEGINNING: usize = 40;
+
+/// Warnings that both of the references give and we do not, and ours that neither gives.
+fn unlike(ours: &str, old: &str, new: Option<&str>) -> String {
+    let (mine, old) = (warnings(ours), warnings(old));
+    let new = new.map_or_else(|| old.clone(), warnings);
+    let missing = old.iter().filter(|text| new.contains(*text) && !mine.contains(*text));
+    let surplus = mine.iter().filter(|text| !new.contains(*text) && !old.contains(*text));
+    let missing = missing.map(|text| format!("no warning: {text}\n"));
+    missing.chain(surplus.map(|text| format!("a warning too much: {text}\n"))).collect()
+}
+
+/// The warnings of a run, each without blanks: Ansible breaks lines.
+fn warnings(stderr: &str) -> BTreeSet<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut within = false;
+    for line in stderr.lines() {
+        if let Some(text) = line.strip_prefix("[WARNING]: ") {
+            found.push(text.split_whitespace().collect());
+            within = true;
+        } else if line.starts_with('[') || line.starts_with("ERROR") || line.is_empty() {
+            within = false;
+        } else if within && let Some(last) = found.last_mut() {
+            last.extend(line.split_whitespace());
+        }
+    }
+    found.retain(|text| !OWN.iter().any(|own| text.starts_with(own)));
+    found.into_iter().map(|text| text.chars().take(BEGINNING).collect()).collect()
 }
 
 /// Empty when they agree, else the differences.

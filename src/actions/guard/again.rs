@@ -12,8 +12,15 @@ use crate::actions::{Context, Failure};
 use crate::journal::Access;
 
 /// Modules before whose tasks the lock is taken.
-const LOCKING: [&str; 5] =
-    ["etcd_snapshot", "k8s_restore", "kubeadm", "kubectl_drain", "static_pods"];
+const LOCKING: [&str; 7] = [
+    "etcd_snapshot",
+    "host_state",
+    "k8s_restore",
+    "kubeadm",
+    "kubectl_drain",
+    "static_pods",
+    "upgrade_guard",
+];
 
 /// Locks of the run before it was resumed.
 #[derive(Default)]

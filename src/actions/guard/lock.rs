@@ -23,6 +23,8 @@ pub const RELEASE: Duration = Duration::from_secs(10);
 
 /// A lock that this run holds.
 pub struct Held {
+    /// Who had it, and lost it to this run.
+    pub from: Option<Holder>,
     parts: Arc<Parts>,
     heartbeat: JoinHandle<()>,
 }
@@ -108,10 +110,11 @@ async fn try_to_take(
         BreakLock::Always => true,
     };
     let mut why_not = Vec::new();
+    let mut from = None;
     let mut file = LockFile::of(context);
     if let Some(there) = &file {
         match there.take(&identity, may_take).await {
-            Ok(taken) => settle(guard, &taken, events)?,
+            Ok(taken) => from = settle(guard, taken, events)?,
             Err(error) => {
                 why_not.push(error.message());
                 file = None;
@@ -120,8 +123,11 @@ async fn try_to_take(
     }
     let leased = match api {
         Ok(api) => match by_lease(guard, api, &identity, may_take, events).await {
-            Ok(None) => Some(api.clone()),
-            Ok(Some(why)) => {
+            Ok(Ok(holder)) => {
+                from = holder.or(from);
+                Some(api.clone())
+            }
+            Ok(Err(why)) => {
                 why_not.push(why);
                 None
             }
@@ -143,28 +149,28 @@ async fn try_to_take(
     }
     let parts = Arc::new(Parts { identity, api: leased, file });
     let heartbeat = tokio::spawn(beat(parts.clone(), guard.refused.clone()));
-    Ok(Some(Held { parts, heartbeat }))
+    Ok(Some(Held { from, parts, heartbeat }))
 }
 
-/// None if it was taken; or why it cannot be.
+/// Whom it was taken from, if from somebody; or why it cannot be had.
 async fn by_lease(
     guard: &Guard,
     api: &Api,
     identity: &str,
     may_take: impl Fn(&Holder) -> bool,
     events: &Events,
-) -> Result<Option<String>, Error> {
+) -> Result<Result<Option<Holder>, String>, Error> {
     match lease::take(api, identity, may_take).await {
-        Ok(taken) => settle(guard, &taken, events).map(|()| None),
-        Err(ApiError::Status { code: 403, message, .. }) => Ok(Some(message)),
+        Ok(taken) => settle(guard, taken, events).map(Ok),
+        Err(ApiError::Status { code: 403, message, .. }) => Ok(Err(message)),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What came of it is noted, or is the end of the run.
-fn settle(guard: &Guard, taken: &Taken, events: &Events) -> Result<(), Error> {
+/// What came of it is noted, or is the end of the run; whom it was taken from.
+fn settle(guard: &Guard, taken: Taken, events: &Events) -> Result<Option<Holder>, Error> {
     match taken {
-        Taken::Yes => {}
+        Taken::Yes => Ok(None),
         Taken::From(holder) => {
             let how = if holder.alive { "by force" } else { "as it gave no sign of life" };
             let text = format!(
@@ -172,14 +178,14 @@ fn settle(guard: &Guard, taken: &Taken, events: &Events) -> Result<(), Error> {
                 holder.identity, holder.since
             );
             guard.note(events, text);
+            Ok(Some(holder))
         }
         Taken::No(holder) => {
-            let text = refusal(holder);
+            let text = refusal(&holder);
             guard.refused.send_replace(Some(text.clone()));
-            return Err(Failure::new(text).into());
+            Err(Failure::new(text).into())
         }
     }
-    Ok(())
 }
 
 fn refusal(holder: &Holder) -> String {

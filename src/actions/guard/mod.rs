@@ -3,6 +3,7 @@
 
 mod again;
 mod file;
+mod left;
 mod lock;
 
 use std::collections::HashMap;
@@ -10,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use again::enter_again;
 use futures::FutureExt;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tokio::sync::watch;
 
 use super::{Context, Error, Failure, cluster};
 use crate::events::Event;
-use crate::journal::{self, Access, Journal, Record, State, Store};
-use crate::kubernetes::{Api, ApiError, node};
+use crate::journal::{self, Access, Journal, Record};
+use crate::kubernetes::{Api, node};
 use crate::report::Events;
 use again::Had;
 use lock::{Held, Parts};
@@ -25,8 +26,14 @@ const LOST: &str = "the lock of the cluster is not this run's any more: somebody
     may be changing the cluster (`kubectl -n kube-system get lease kup-play -o yaml` says who); \
     nodes that this run has cordoned are left to that one; when it has ended, resume this run";
 
-/// Host modules that change the cluster: the engine takes the lock before they run.
-pub const LOCKS: [&str; 2] = ["kubeadm", "static_pods"];
+/// Host modules that change the cluster.
+pub const LOCKS: [&str; 3] = ["host_state", "kubeadm", "static_pods"];
+
+/// Whether the engine takes the lock before one of them runs with these arguments.
+pub fn locks(module: &str, arguments: &Map<String, Json>) -> bool {
+    let restores = || arguments.get("state").and_then(Json::as_str) == Some("restored");
+    LOCKS.contains(&module) && (module != "host_state" || restores())
+}
 
 /// Whether a lock of somebody else's may be broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,55 +212,18 @@ pub async fn enter(
     let uid = namespace.pointer("/metadata/uid").and_then(Json::as_str).unwrap_or_default();
     if !entered.values().any(|known| known == uid) {
         // What was locked without the API is locked with it too from here on.
-        if let Some(held) = lock::take(guard, Ok(&api), context).await? {
+        let taken = lock::take(guard, Ok(&api), context).await?;
+        let from = taken.as_ref().and_then(|held| held.from.clone());
+        if let Some(held) = taken {
             guard.keep(held, access.clone());
         }
-        put_left_back(guard, &api, uid, context).await;
+        left::put_back(guard, &api, uid, context).await;
+        if let Some(holder) = from {
+            left::put_back_of(&holder, guard, &api, context).await;
+        }
     }
     entered.insert(access, uid.to_owned());
     Ok(uid.to_owned())
-}
-
-/// Nodes that runs have left cordoned which did not come to their end: journal and node
-/// agree, so they are put back to what they were.
-async fn put_left_back(guard: &Guard, api: &Api, uid: &str, context: &Context) {
-    for (_, node) in guard.run.left.iter().filter(|(cluster, _)| cluster == uid) {
-        // This run goes on with them; if it does not come to that they are put back.
-        guard.undo_cordon(api, uid, node, context);
-    }
-    let runs = Store::find().and_then(|store| Ok((store.runs()?, store)));
-    let Ok((runs, store)) = runs else { return };
-    for run in runs {
-        if !matches!(run.state, State::Dead | State::Failed | State::Interrupted) {
-            continue;
-        }
-        for (cluster, name) in run.history.cordons.keys().filter(|(cluster, _)| cluster == uid) {
-            let text = match left_by(api, name).await {
-                Ok(true) => format!(
-                    "run {} had left node {name} cordoned: it was put back to what it was",
-                    run.id
-                ),
-                Ok(false) => continue,
-                Err(error) => format!(
-                    "run {} had left node {name} cordoned, and it could not be put back: {error}",
-                    run.id
-                ),
-            };
-            guard.note(&context.session.events, text);
-            if let Ok(recording) = store.reopen(&run.id) {
-                put_back(Some(&recording.journal), cluster, name, true);
-            }
-        }
-    }
-}
-
-/// Puts a node back if its own memory says that it was cordoned by a run.
-async fn left_by(api: &Api, name: &str) -> Result<bool, ApiError> {
-    let node = node::get(api, name).await?;
-    if !node::is_remembered(&node) {
-        return Ok(false);
-    }
-    node::uncordon(api, name, false).await.map(|_| true)
 }
 
 /// As [`enter`], before a host module changes the cluster that the inventory names. Such

@@ -39,10 +39,12 @@ pub fn advance(member: &Member, revision: i64, context: &Context) -> Result<Outc
         return Ok(Outcome::default().with("revision", before));
     }
     if missing > MOST {
-        return Err(Failure::new(format!(
+        // The restore is done, and the control plane is down until somebody starts it.
+        let told = format!(
             "the store is at revision {before} and was at {revision}: that is too far to write; \
-             restart everything that watches the API instead"
-        )));
+             restart everything that watches the API, on all nodes, when the API is back"
+        );
+        return Ok(Outcome::default().with("revision", before).with("warnings", vec![told]));
     }
     if context.check {
         return Ok(Outcome::changed(true).with("revision", before).with("writes", missing));

@@ -38,6 +38,9 @@ pub struct EtcdSnapshot {
     state: State,
     /// The snapshot to check or to restore.
     path: Option<PathBuf>,
+    /// The tag of the image that etcd will have when the snapshot is restored, for state
+    /// checked; as its manifest says otherwise.
+    image_tag: Option<String>,
     /// The SHA-256 that the whole file must have.
     sha256: Option<String>,
     /// The folder for snapshots on the host.
@@ -103,7 +106,11 @@ impl EtcdSnapshot {
 
     /// Also where etcd does not run.
     fn check(&self, context: &Context) -> Result<Outcome, Failure> {
-        let (path, member) = (self.path()?, self.member());
+        let (path, mut member) = (self.path()?, self.member());
+        if let Some(tag) = self.image_tag.as_deref().filter(|tag| !tag.is_empty()) {
+            let name = member.image.rsplit_once(':').map_or(&*member.image, |(name, _)| name);
+            member.image = format!("{name}:{tag}");
+        }
         let (status, bumps) = match Tool::find(context, &member.image) {
             Ok(tool) => (tool.status(context, path)?, tool.bumps),
             Err(none) => {

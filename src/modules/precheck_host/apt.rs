@@ -5,7 +5,7 @@ use crate::modules::tools;
 use crate::modules::{Context, Failure};
 
 use super::facts::Packages;
-use super::packages::NAMES;
+use super::packages::{NAMES, unfitting};
 
 pub fn ask(context: &Context, version: &str) -> Result<Packages, Failure> {
     let names: Vec<_> = NAMES.map(str::to_owned).to_vec();
@@ -20,6 +20,7 @@ pub fn ask(context: &Context, version: &str) -> Result<Packages, Failure> {
     let audit = tools::command(context, "dpkg")?.arg("--audit").run()?;
     let complaint = audit.stdout.trim();
     packages.broken = (!complaint.is_empty()).then(|| first_line(complaint));
+    packages.unfitting = unfitting(&packages, version);
     packages.refused = refused(context, &packages, version)?;
     Ok(packages)
 }

@@ -8,7 +8,7 @@ use crate::modules::tools;
 use crate::modules::{Context, Failure};
 
 use super::facts::{Manager, Packages};
-use super::packages::NAMES;
+use super::packages::{NAMES, unfitting};
 
 /// The repository that Kubernetes' documentation makes; its `exclude=` is what `hold` is to apt.
 pub const REPOSITORY: &str = "kubernetes";
@@ -26,6 +26,7 @@ pub fn ask(context: &Context, version: &str) -> Result<Packages, Failure> {
     packages.refused = refused(context, &installed, &offered, version)?;
     packages.offered = offered;
     packages.installed = installed;
+    packages.unfitting = unfitting(&packages, version);
     Ok(packages)
 }
 

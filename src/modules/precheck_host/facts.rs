@@ -85,6 +85,9 @@ pub struct Packages {
     pub held: Vec<String>,
     /// The versions that repositories offer of each, newest first.
     pub offered: BTreeMap<String, Vec<String>>,
+    /// Packages of which neither what is installed nor any offered version is what the upgrade
+    /// asks for.
+    pub unfitting: Vec<String>,
     /// Why the target would not be installed; none: it would, or nobody was asked.
     pub refused: Option<String>,
     /// What `dpkg --audit` complains of; dnf has nothing that half did its work.
