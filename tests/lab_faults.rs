@@ -361,6 +361,17 @@ fn the_api_is_found_through_another_control_plane_when_the_first_is_lost() {
     assert!(said.contains("cp3 is not healthy"), "{said}");
     let (status, said) = look("120");
     assert!(status.success(), "{said}");
+
+    // Nor with the apiserver of another one gone.
+    lab.ssh("cp3", "mv /etc/kubernetes/manifests/kube-apiserver.yaml /root");
+    lab.wait_until("the end of its pod", |lab| {
+        let pod = ["-n", "kube-system", "get", "pod", "kube-apiserver-cp3", "--ignore-not-found"];
+        lab.kubectl(&pod).is_empty()
+    });
+    let (status, said) = look("5");
+    lab.ssh("cp3", "mv /root/kube-apiserver.yaml /etc/kubernetes/manifests");
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("no apiserver runs on cp3"), "{said}");
 }
 
 /// One pod whose successor has its name, and four that need fifteen seconds to end.

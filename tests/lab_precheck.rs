@@ -315,6 +315,13 @@ fn budgets_that_forbid_are_dealt_with_as_the_policy_says_and_the_guard_counts_wo
     let skip = lab.kup(&[&path, "-e", "{policy: skip, skipped: true}"]);
     assert!(skip.status.success(), "{}", support::text(&skip));
     assert!(!lab.is_cordoned("w1"), "a node that is skipped is put back");
+    // One that the operator had cordoned stays so, in the way that the playbooks put it back.
+    lab.kubectl(&["cordon", "w1"]);
+    let (_folder, restored) = playbook(&drain.replace("uncordoned", "restored"));
+    let skip = lab.kup(&[&restored, "-e", "{policy: skip, skipped: true}"]);
+    assert!(skip.status.success(), "{}", support::text(&skip));
+    assert_eq!((lab.cordoned(), lab.memories()), (vec!["w1".to_owned()], String::new()));
+    lab.kubectl(&["uncordon", "w1"]);
     let own = "{policy: wait, skipped: false, policies: {default: {policy: force}}}";
     let force = lab.kup(&[&path, "-v", "-e", own]);
     assert!(force.status.success(), "{}", support::text(&force));
@@ -328,7 +335,10 @@ fn budgets_that_forbid_are_dealt_with_as_the_policy_says_and_the_guard_counts_wo
   gather_facts: false
   become: true
   tasks:
-    - upgrade_guard: {max_unavailable: \"{{ limit | default('') }}\", timeout: 4}
+    - upgrade_guard:
+        max_unavailable: \"{{ limit | default('') }}\"
+        kubelet_version: \"{{ kubelet | default('') }}\"
+        timeout: 4
 ";
     let (_folder, path) = playbook(guard);
     // A node that a run has cordoned is away.
@@ -338,6 +348,10 @@ fn budgets_that_forbid_are_dealt_with_as_the_policy_says_and_the_guard_counts_wo
     let told = support::text(&without_limit);
     assert_eq!(without_limit.status.code(), Some(2), "{told}");
     assert!(told.contains("w2 away already"), "{told}");
+    let ahead = lab.kup(&[&path, "-e", "batch=w1", "-e", "kubelet=1.21.2"]);
+    let told = support::text(&ahead);
+    assert_eq!(ahead.status.code(), Some(2), "{told}");
+    assert!(told.contains("cp1 is 1.20.2, and no kubelet may be newer"), "{told}");
     let without_limit = lab.kup(&[&path, "-e", "batch=w1,w2"]);
     assert!(without_limit.status.success(), "{}", support::text(&without_limit));
 

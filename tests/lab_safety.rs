@@ -170,11 +170,11 @@ fn a_node_that_the_operator_had_cordoned_stays_cordoned() {
         assert_eq!(lab.memories(), "");
         lab.kubectl(&["uncordon", "w1"]);
     }
-    // Ctrl-C and SIGTERM in the middle.
+    // Ctrl-C, SIGTERM and a terminal that is gone, in the middle.
     lab.kubectl(&["rollout", "status", "deployment/app", "--timeout=120s"]);
     set_budget(&lab, 1);
     lab.kubectl(&["cordon", "w1"]);
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let mut run = runs.start(&[&playbook, "-i", &inventory]);
         run.wait_until("the node remembers", || lab.memories() == "true");
         run.signal(signal);
@@ -218,6 +218,8 @@ fn a_lock_is_broken_when_its_holder_is_silent_or_by_force_and_the_holder_stops()
     set_budget(&lab, 0);
     let said = second.must(&[&run[..], &["--break-lock"]].concat());
     assert!(words(&said).contains("as it gave no sign of life"), "{said}");
+    // What the other one had left is put back, whoever has its journal.
+    assert!(words(&said).contains("had left node w1 cordoned: it was put back"), "{said}");
     let shown = second.must(&["show"]);
     assert!(words(&shown).contains("the lock of the cluster was taken from"), "{shown}");
     holder.signal("CONT");

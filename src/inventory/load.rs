@@ -63,7 +63,8 @@ impl Inventory {
         Ok((inventory, warnings))
     }
 
-    fn odd_group_names(&self) -> Option<String> {
+    /// What is to be told of names of groups that are no names of variables.
+    pub fn odd_group_names(&self) -> Option<String> {
         let (names, what): (Vec<&str>, _) = match self.group_names {
             GroupNames::KeptSilently | GroupNames::ReplacedSilently => return None,
             GroupNames::Replaced => {
