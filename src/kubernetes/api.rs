@@ -125,6 +125,7 @@ impl Api {
     pub async fn list_at(&self, path: &str, query: &str) -> Result<(Vec<Json>, String), ApiError> {
         let mut items = Vec::new();
         let mut next = String::new();
+        let mut began_anew = false;
         loop {
             let mut address = format!("{path}?limit={PAGE}");
             if !query.is_empty() {
@@ -133,7 +134,17 @@ impl Api {
             if !next.is_empty() {
                 address += &format!("&continue={}", encode(&next));
             }
-            let mut page = self.get(&address).await?;
+            let mut page = match self.get(&address).await {
+                // The server has forgotten the state that the pages are of: it keeps one for
+                // minutes, or is another one after a restart.
+                Err(error) if error.code() == Some(410) && !next.is_empty() && !began_anew => {
+                    began_anew = true;
+                    items.clear();
+                    next.clear();
+                    continue;
+                }
+                page => page?,
+            };
             if let Some(Json::Array(found)) = page.get_mut("items").map(Json::take) {
                 items.extend(found);
             }
@@ -329,4 +340,39 @@ pub fn encode(text: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::json;
+
+    use super::super::testing::{Answer, api, refusal};
+    use super::*;
+
+    /// A list of two pages whose second one is refused so many times.
+    fn paged(refused: usize) -> Api {
+        let left = Mutex::new(refused);
+        api(move |what, _| -> Answer {
+            if !what.contains("continue=") {
+                let metadata = json!({"continue": "more", "resourceVersion": "7"});
+                return Some((200, json!({"metadata": metadata, "items": [1]})));
+            }
+            let mut left = left.lock().expect("not poisoned");
+            if *left > 0 {
+                *left -= 1;
+                return refusal(410, "The provided continue parameter is too old");
+            }
+            Some((200, json!({"metadata": {"resourceVersion": "7"}, "items": [2]})))
+        })
+    }
+
+    #[tokio::test]
+    async fn a_list_whose_pages_have_expired_is_begun_anew_once() {
+        let (items, version) = paged(1).list_at("/api/v1/pods", "").await.expect("a list");
+        assert_eq!((items, version.as_str()), (vec![json!(1), json!(2)], "7"));
+        let error = paged(2).list("/api/v1/pods", "").await.expect_err("expired again");
+        assert_eq!(error.code(), Some(410));
+    }
 }

@@ -14,6 +14,8 @@ pub mod objects;
 pub mod pod;
 pub mod policy;
 pub mod restore;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use serde_json::Value as Json;
