@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_secs(2);
 /// A server that wants to be left alone for longer is asked again all the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often a request is tried that a webhook keeps from being done, with longer and longer
+/// pauses: twenty seconds for one that restarts. One that is gone does not come back by waiting.
+const TRIES_OF_WEBHOOK: u32 = 5;
 /// Objects in one answer to a list.
 const PAGE: usize = 500;
 
@@ -73,6 +76,11 @@ impl ApiError {
             Self::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
             Self::Other(_) => false,
         }
+    }
+
+    /// Whether a webhook (of admission or conversion) that is asked first does not answer.
+    fn is_of_webhook(&self) -> bool {
+        matches!(self, Self::Status { code: 500, message, .. } if message.contains("webhook"))
     }
 }
 
@@ -212,16 +220,19 @@ impl Api {
         body: Option<(&str, &Json)>,
     ) -> Result<Json, ApiError> {
         let deadline = Instant::now() + self.patience;
+        let mut kept_by_webhook = 0;
         loop {
             let error = match self.once(&method, path, body).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            kept_by_webhook += u32::from(error.is_of_webhook());
             let pause = match &error {
                 ApiError::Status { retry_after: Some(pause), .. } => *pause,
-                _ => PAUSE,
+                _ => PAUSE * kept_by_webhook.max(1),
             };
-            if !error.is_passing() || Instant::now() + pause > deadline {
+            let is_passing = error.is_passing() && kept_by_webhook < TRIES_OF_WEBHOOK;
+            if !is_passing || Instant::now() + pause > deadline {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
@@ -345,6 +356,7 @@ pub fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use serde_json::json;
 
@@ -366,6 +378,20 @@ mod tests {
             }
             Some((200, json!({"metadata": {"resourceVersion": "7"}, "items": [2]})))
         })
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_fails_is_not_waited_for_as_an_apiserver_is() {
+        let tries = Arc::new(AtomicU32::new(0));
+        let counted = tries.clone();
+        let api = api(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let message = "Internal error occurred: failed calling webhook \"a.b\": no endpoints";
+            Some((500, json!({"message": message, "details": {"retryAfterSeconds": 1}})))
+        });
+        let error = api.create("/api/v1/namespaces", &json!({})).await.expect_err("refused");
+        assert!(error.to_string().contains("failed calling webhook"), "{error}");
+        assert_eq!(tries.load(Ordering::Relaxed), TRIES_OF_WEBHOOK);
     }
 
     #[tokio::test]
