@@ -13,6 +13,7 @@ use super::discovery::Resource;
 use super::leaving::{self, Leaving};
 use super::pod::{self, Kind, Rules};
 use super::policy::{self, Policies, Then};
+use super::refusals::Refusals;
 use super::{Api, ApiError};
 use crate::deadline;
 
@@ -107,13 +108,16 @@ pub async fn drain(
 ) -> Result<Drained, Undrained> {
     let pods = evictable(api, node, options).await?;
     let deadline = options.timeout.map(deadline::after);
-    let eviction = eviction_version(api).await?;
+    let version = eviction_version(api).await?;
+    let budgets = budget::all(api).await?;
+    let refusals = Refusals::default();
+    let asking = Asking { api, options, version, deadline, refusals: &refusals };
     let mut left: BTreeMap<String, String> =
         pods.iter().map(|pod| (pod::name(pod), ENDING.to_owned())).collect();
     let evicted: Vec<_> = left.keys().cloned().collect();
     progress(&left);
     let mut requests: FuturesUnordered<_> =
-        pods.iter().map(|pod| evict(api, pod, options, &eviction, deadline)).collect();
+        pods.iter().map(|pod| evict(&asking, pod, clock_of(&budgets, pod))).collect();
     let mut leaving = Leaving::of(api, node);
     // An eviction that nothing forbids is granted by then.
     let soon = Instant::now() + Duration::from_secs(1);
@@ -144,8 +148,9 @@ pub async fn drain(
             changed = leaving.change() => {
                 changed?;
                 let before = left.len();
-                for pod in pods.iter().filter(|pod| !leaving.holds(pod)) {
-                    left.remove(&pod::name(pod));
+                for name in pods.iter().filter(|pod| !leaving.holds(pod)).map(pod::name) {
+                    left.remove(&name);
+                    refusals.gone(&name);
                 }
                 if left.len() != before {
                     progress(&left);
@@ -218,18 +223,29 @@ enum Asked {
     GivenUp,
 }
 
-/// Asks until the pod may go, or its namespace's policy says what else is to be done.
-async fn evict(
-    api: &Api,
-    pod: &Json,
-    options: &Options,
-    version: &str,
+/// What the evictions of a drain have in common.
+struct Asking<'a> {
+    api: &'a Api,
+    options: &'a Options,
+    /// Of the API's evictions.
+    version: String,
     deadline: Option<Instant>,
-) -> Result<Asked, ApiError> {
+    refusals: &'a Refusals,
+}
+
+/// Whose refusals of a pod are counted together: its budget's. One that was made meanwhile is
+/// not known, and each of its pods counts for itself.
+fn clock_of(budgets: &[Budget], pod: &Json) -> String {
+    let budget = budgets.iter().find(|budget| budget.covers(pod));
+    budget.map_or_else(|| pod::uid(pod), |it| format!("{}/{}", it.namespace, it.name))
+}
+
+/// Asks until the pod may go, or its namespace's policy says what else is to be done.
+async fn evict(asking: &Asking<'_>, pod: &Json, budget: String) -> Result<Asked, ApiError> {
+    let Asking { api, options, version, deadline, refusals } = asking;
     let name = pod::name(pod);
     let (namespace, short) = name.split_once('/').unwrap_or(("", &name));
     let policy = options.policies.of(namespace);
-    let patience = deadline::after(policy.after);
     let mut delete = json!({"preconditions": {"uid": pod::uid(pod)}});
     if let Some(seconds) = options.grace_period {
         delete["gracePeriodSeconds"] = json!(seconds);
@@ -249,7 +265,10 @@ async fn evict(
         };
         let error = match answer {
             Ok(()) if forces => return Ok(Asked::Forced(name)),
-            Ok(()) => return Ok(Asked::Granted(name)),
+            Ok(()) => {
+                refusals.granted(&budget);
+                return Ok(Asked::Granted(name));
+            }
             Err(error) => error,
         };
         let is_budget = policy::is_of_budget(&error);
@@ -273,15 +292,16 @@ async fn evict(
             error => return Err(error),
         };
         if is_budget {
-            let left = patience.saturating_duration_since(Instant::now());
+            let left = refusals.left(&budget, policy.after);
             match policy.then {
                 Then::Wait => {}
-                Then::Skip if left.is_zero() => return Ok(Asked::GivenUp),
-                Then::Force if left.is_zero() => {
+                Then::Skip | Then::Force if !left.is_zero() => pause = pause.min(left),
+                Then::Skip => return Ok(Asked::GivenUp),
+                Then::Force if refusals.may_force(&budget, &name) => {
                     forces = true;
                     continue;
                 }
-                Then::Skip | Then::Force => pause = pause.min(left),
+                Then::Force => {}
             }
         }
         if deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
@@ -320,5 +340,148 @@ fn pods() -> Resource {
         plural: "pods".to_owned(),
         namespaced: true,
         verbs: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::policy::Policy;
+    use super::super::testing::{Answer, api, list, refusal};
+    use super::*;
+
+    /// How long a pod takes to end.
+    const GRACE: Duration = Duration::from_secs(1);
+
+    /// What was asked of the cluster, and the pods that were let go or deleted, with when.
+    #[derive(Default)]
+    struct Seen {
+        asked: Vec<String>,
+        gone: BTreeMap<String, Instant>,
+        deleted_side_by_side: usize,
+    }
+
+    /// The node n1 with these pods, which are under one budget. Evictions are answered by the
+    /// pod and how often its own was asked for.
+    fn cluster(
+        pods: Vec<Json>,
+        eviction: impl Fn(&str, usize) -> Answer + Send + Sync + 'static,
+    ) -> (Api, Arc<Mutex<Seen>>) {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen_here = seen.clone();
+        let api = api(move |what, _| {
+            let mut seen = seen_here.lock().expect("not poisoned");
+            seen.asked.push(what.to_owned());
+            let ends = |seen: &Seen, name: &str| {
+                seen.gone.get(name).is_some_and(|since| since.elapsed() > GRACE)
+            };
+            let (path, query) = what.split_once('?').unwrap_or((what, ""));
+            let short = path.trim_end_matches("/eviction").rsplit('/').next().unwrap_or_default();
+            let name = format!("a/{short}");
+            match path {
+                "GET /api/v1" => {
+                    let eviction = json!({"name": "pods/eviction", "version": "v1"});
+                    Some((200, json!({"resources": [eviction]})))
+                }
+                "GET /apis/policy/v1" => Some((200, json!({}))),
+                "GET /apis/policy/v1/poddisruptionbudgets" => list(&[json!({
+                    "metadata": {"namespace": "a", "name": "web"},
+                    "spec": {"selector": {"matchLabels": {"app": "web"}}},
+                })]),
+                // Watches are not offered: the pods are listed each second.
+                "GET /api/v1/pods" if query.contains("watch=1") => refusal(410, "no watch"),
+                "GET /api/v1/pods" => {
+                    let there = pods.iter().filter(|pod| !ends(&seen, &pod::name(pod)));
+                    list(&there.cloned().collect::<Vec<_>>())
+                }
+                path if path.starts_with("POST ") => {
+                    let times = seen.asked.iter().filter(|asked| *asked == what).count();
+                    let answer = eviction(short, times);
+                    if answer.as_ref().is_some_and(|(code, _)| *code == 201) {
+                        seen.gone.insert(name, Instant::now());
+                    }
+                    answer
+                }
+                _ => {
+                    let ending = seen.gone.keys().filter(|gone| !ends(&seen, gone)).count();
+                    seen.deleted_side_by_side = seen.deleted_side_by_side.max(ending + 1);
+                    seen.gone.insert(name, Instant::now());
+                    Some((200, json!({})))
+                }
+            }
+        });
+        (api, seen)
+    }
+
+    fn pod(name: &str) -> Json {
+        json!({
+            "metadata": {
+                "namespace": "a", "name": name, "uid": name, "labels": {"app": "web"},
+                "ownerReferences": [{"kind": "ReplicaSet", "controller": true}],
+            },
+            "status": {"phase": "Running"},
+        })
+    }
+
+    fn options(then: Then, after: u64, timeout: u64) -> Options {
+        let default = Policy { then, after: Duration::from_secs(after) };
+        Options {
+            ignore_daemonsets: true,
+            delete_emptydir_data: true,
+            force: false,
+            grace_period: None,
+            timeout: Some(Duration::from_secs(timeout)),
+            pod_selector: None,
+            disable_eviction: false,
+            policies: Policies { default, ..Policies::default() },
+        }
+    }
+
+    fn granted() -> Answer {
+        Some((201, json!({})))
+    }
+
+    /// As a budget refuses; to be asked again after a second.
+    fn refused() -> Answer {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        Some((429, json!({"message": message, "details": {"retryAfterSeconds": 1}})))
+    }
+
+    fn asked(seen: &Mutex<Seen>, part: &str) -> usize {
+        let seen = seen.lock().expect("not poisoned");
+        seen.asked.iter().filter(|asked| asked.contains(part)).count()
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_a_budget_does_not_run_while_the_api_is_away() {
+        // Away for longer than the budget is waited for.
+        let answer = |_: &str, times| if times == 1 { None } else { refused() };
+        let (api, seen) = cluster(vec![pod("p1")], answer);
+        let drained = drain(&api, "n1", &options(Then::Skip, 3, 60), &|_| {}).await;
+        assert!(matches!(drained, Err(Undrained::Skipped(_))), "{drained:?}");
+        // Once in vain, and then for three seconds.
+        assert!(asked(&seen, "eviction") > 3, "skipped at the first refusal");
+    }
+
+    #[tokio::test]
+    async fn a_budget_that_lets_pods_go_one_by_one_is_not_forced() {
+        // The next one may go when the one before has been replaced.
+        let answer = |pod: &str, times| match (pod, times) {
+            ("p1", _) | ("p2", 3..) | ("p3", 5..) => granted(),
+            _ => refused(),
+        };
+        let (api, _) = cluster(["p1", "p2", "p3"].map(pod).into(), answer);
+        let drained = drain(&api, "n1", &options(Then::Force, 3, 60), &|_| {}).await;
+        let drained = drained.expect("drained");
+        assert_eq!((drained.evicted.len(), drained.forced.len()), (3, 0), "{drained:?}");
+    }
+
+    #[tokio::test]
+    async fn pods_of_one_budget_are_forced_one_after_the_other() {
+        let (api, seen) = cluster(["p1", "p2", "p3"].map(pod).into(), |_, _| refused());
+        let drained = drain(&api, "n1", &options(Then::Force, 0, 60), &|_| {}).await;
+        assert_eq!(drained.expect("drained").forced.len(), 3);
+        assert_eq!(seen.lock().expect("not poisoned").deleted_side_by_side, 1);
     }
 }

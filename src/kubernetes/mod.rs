@@ -13,6 +13,7 @@ pub mod node;
 pub mod objects;
 pub mod pod;
 pub mod policy;
+mod refusals;
 pub mod restore;
 #[cfg(test)]
 mod testing;

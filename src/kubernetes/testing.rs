@@ -36,3 +36,8 @@ pub fn api(answer: impl Fn(&str, Json) -> Answer + Send + Sync + 'static) -> Api
 pub fn refusal(code: u16, message: &str) -> Answer {
     Some((code, json!({"kind": "Status", "code": code, "message": message})))
 }
+
+/// Objects as a list of them.
+pub fn list(items: &[Json]) -> Answer {
+    Some((200, json!({"metadata": {"resourceVersion": "1"}, "items": items})))
+}
