@@ -19,6 +19,8 @@ use crate::deadline;
 
 /// Between two tries of an eviction that a budget forbids, unless the server says.
 const RETRY: Duration = Duration::from_secs(5);
+/// Before the first look at the budgets: an eviction that nothing forbids is granted by then.
+const SOON: Duration = Duration::from_secs(1);
 /// Between two looks at the budgets while they forbid evictions.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -109,7 +111,7 @@ pub async fn drain(
     let pods = evictable(api, node, options).await?;
     let deadline = options.timeout.map(deadline::after);
     let version = eviction_version(api).await?;
-    let budgets = budget::all(api).await?;
+    let mut budgets = budget::all(api).await?;
     let refusals = Refusals::default();
     let asking = Asking { api, options, version, deadline, refusals: &refusals };
     let mut left: BTreeMap<String, String> =
@@ -119,18 +121,10 @@ pub async fn drain(
     let mut requests: FuturesUnordered<_> =
         pods.iter().map(|pod| evict(&asking, pod, clock_of(&budgets, pod))).collect();
     let mut leaving = Leaving::of(api, node);
-    // An eviction that nothing forbids is granted by then.
-    let soon = Instant::now() + Duration::from_secs(1);
-    let mut look = tokio::time::interval_at(soon.into(), LOOK);
+    let mut looking = std::pin::pin!(look(api, SOON));
     let mut sent: HashSet<String> = HashSet::new();
     let mut forced = Vec::new();
     while !left.is_empty() {
-        let timeout = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             Some(done) = requests.next() => match done? {
                 Asked::Granted(name) => { sent.insert(name); }
@@ -139,7 +133,12 @@ pub async fn drain(
                     sent.insert(name);
                 }
                 Asked::GivenUp => {
-                    explain(api, &pods, &sent, &mut left).await;
+                    // A node is not skipped without a word of what the budget says now.
+                    tokio::select! {
+                        now = look(api, Duration::ZERO) => budgets = now.unwrap_or(budgets),
+                        () = wait_for(deadline) => {}
+                    }
+                    explain(&pods, &sent, &budgets, &mut left);
                     let evicted: Vec<_> = sent.into_iter().collect();
                     left.retain(|name, _| !evicted.contains(name));
                     return Err(Undrained::Skipped(Drained { evicted, left, forced, ..Drained::default() }));
@@ -156,12 +155,14 @@ pub async fn drain(
                     progress(&left);
                 }
             }
-            _ = look.tick(), if sent.len() < pods.len() => {
-                explain(api, &pods, &sent, &mut left).await;
+            now = &mut looking, if sent.len() < pods.len() => {
+                budgets = now.unwrap_or(budgets);
+                explain(&pods, &sent, &budgets, &mut left);
                 progress(&left);
+                looking.set(look(api, LOOK));
             }
-            () = timeout => {
-                explain(api, &pods, &sent, &mut left).await;
+            () = wait_for(deadline) => {
+                explain(&pods, &sent, &budgets, &mut left);
                 let evicted = evicted.into_iter().filter(|name| !left.contains_key(name)).collect();
                 return Err(Undrained::Timeout(Drained {
                     evicted,
@@ -312,15 +313,27 @@ async fn evict(asking: &Asking<'_>, pod: &Json, budget: String) -> Result<Asked,
     }
 }
 
+async fn wait_for(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The budgets after a while; none when they are not to be had, for pods to be named without them.
+async fn look(api: &Api, after: Duration) -> Option<Vec<Budget>> {
+    tokio::time::sleep(after).await;
+    // Without patience, as it is looked again.
+    budget::all(&api.clone().with_patience(LOOK)).await.ok()
+}
+
 /// Says of each pod that is left what keeps it.
-async fn explain(
-    api: &Api,
+fn explain(
     pods: &[Json],
     sent: &HashSet<String>,
+    budgets: &[Budget],
     left: &mut BTreeMap<String, String>,
 ) {
-    // Without the budgets the pods are still named.
-    let budgets: Vec<Budget> = budget::all(api).await.unwrap_or_default();
     for pod in pods {
         let name = pod::name(pod);
         if let Some(why) = left.get_mut(&name) {
@@ -360,6 +373,8 @@ mod tests {
         asked: Vec<String>,
         gone: BTreeMap<String, Instant>,
         deleted_side_by_side: usize,
+        /// Budgets cannot be listed any more.
+        budgets_are_away: bool,
     }
 
     /// The node n1 with these pods, which are under one budget. Evictions are answered by the
@@ -385,6 +400,7 @@ mod tests {
                     Some((200, json!({"resources": [eviction]})))
                 }
                 "GET /apis/policy/v1" => Some((200, json!({}))),
+                "GET /apis/policy/v1/poddisruptionbudgets" if seen.budgets_are_away => None,
                 "GET /apis/policy/v1/poddisruptionbudgets" => list(&[json!({
                     "metadata": {"namespace": "a", "name": "web"},
                     "spec": {"selector": {"matchLabels": {"app": "web"}}},
@@ -483,5 +499,20 @@ mod tests {
         let drained = drain(&api, "n1", &options(Then::Force, 0, 60), &|_| {}).await;
         assert_eq!(drained.expect("drained").forced.len(), 3);
         assert_eq!(seen.lock().expect("not poisoned").deleted_side_by_side, 1);
+    }
+
+    #[tokio::test]
+    async fn a_drain_ends_in_time_although_its_budgets_cannot_be_looked_at() {
+        let (api, seen) = cluster(vec![pod("p1")], |_, _| refused());
+        let options = options(Then::Wait, 0, 3);
+        let away = |_: &BTreeMap<String, String>| {
+            seen.lock().expect("not poisoned").budgets_are_away = true
+        };
+        let began = Instant::now();
+        let drained = drain(&api, "n1", &options, &away).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let Err(Undrained::Timeout(drained)) = drained else { panic!("{drained:?}") };
+        let why = drained.left.get("a/p1").expect("it is left");
+        assert!(why.starts_with("PodDisruptionBudget a/web allows 0"), "{why}");
     }
 }
