@@ -19,9 +19,9 @@ use crate::deadline;
 
 /// Between two tries of an eviction that a budget forbids, unless the server says.
 const RETRY: Duration = Duration::from_secs(5);
-/// Before the first look at the budgets: an eviction that nothing forbids is granted by then.
+/// Before the first look at what keeps pods: an eviction that nothing forbids is granted by then.
 const SOON: Duration = Duration::from_secs(1);
-/// Between two looks at the budgets while they forbid evictions.
+/// Between two looks.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// What is said of a pod that nothing keeps.
@@ -121,7 +121,7 @@ pub async fn drain(
     let mut requests: FuturesUnordered<_> =
         pods.iter().map(|pod| evict(&asking, pod, clock_of(&budgets, pod))).collect();
     let mut leaving = Leaving::of(api, node);
-    let mut looking = std::pin::pin!(look(api, SOON));
+    let mut looking = std::pin::pin!(look(api, SOON, true));
     let mut sent: HashSet<String> = HashSet::new();
     let mut forced = Vec::new();
     while !left.is_empty() {
@@ -135,10 +135,10 @@ pub async fn drain(
                 Asked::GivenUp => {
                     // A node is not skipped without a word of what the budget says now.
                     tokio::select! {
-                        now = look(api, Duration::ZERO) => budgets = now.unwrap_or(budgets),
+                        now = look(api, Duration::ZERO, true) => budgets = now.unwrap_or(budgets),
                         () = wait_for(deadline) => {}
                     }
-                    explain(&pods, &sent, &budgets, &mut left);
+                    explain(&pods, &sent, &budgets, &refusals, &leaving, &mut left);
                     let evicted: Vec<_> = sent.into_iter().collect();
                     left.retain(|name, _| !evicted.contains(name));
                     return Err(Undrained::Skipped(Drained { evicted, left, forced, ..Drained::default() }));
@@ -155,14 +155,14 @@ pub async fn drain(
                     progress(&left);
                 }
             }
-            now = &mut looking, if sent.len() < pods.len() => {
+            now = &mut looking => {
                 budgets = now.unwrap_or(budgets);
-                explain(&pods, &sent, &budgets, &mut left);
+                explain(&pods, &sent, &budgets, &refusals, &leaving, &mut left);
                 progress(&left);
-                looking.set(look(api, LOOK));
+                looking.set(look(api, LOOK, sent.len() < pods.len()));
             }
             () = wait_for(deadline) => {
-                explain(&pods, &sent, &budgets, &mut left);
+                explain(&pods, &sent, &budgets, &refusals, &leaving, &mut left);
                 let evicted = evicted.into_iter().filter(|name| !left.contains_key(name)).collect();
                 return Err(Undrained::Timeout(Drained {
                     evicted,
@@ -272,6 +272,7 @@ async fn evict(asking: &Asking<'_>, pod: &Json, budget: String) -> Result<Asked,
             }
             Err(error) => error,
         };
+        refusals.note(&name, &error);
         let is_budget = policy::is_of_budget(&error);
         let mut pause = match error {
             ApiError::Status { code: 404, .. } => return Ok(Asked::Granted(name)),
@@ -320,10 +321,13 @@ async fn wait_for(deadline: Option<Instant>) {
     }
 }
 
-/// The budgets after a while; none when they are not to be had, for pods to be named without them.
-async fn look(api: &Api, after: Duration) -> Option<Vec<Budget>> {
+/// Waits until it is time to say what keeps the pods; the budgets if they are asked and answer.
+async fn look(api: &Api, after: Duration, asks: bool) -> Option<Vec<Budget>> {
     tokio::time::sleep(after).await;
-    // Without patience, as it is looked again.
+    if !asks {
+        return None;
+    }
+    // Without much patience, as it is looked again.
     budget::all(&api.clone().with_patience(LOOK)).await.ok()
 }
 
@@ -332,18 +336,55 @@ fn explain(
     pods: &[Json],
     sent: &HashSet<String>,
     budgets: &[Budget],
+    refusals: &Refusals,
+    leaving: &Leaving<'_>,
     left: &mut BTreeMap<String, String>,
 ) {
     for pod in pods {
         let name = pod::name(pod);
         if let Some(why) = left.get_mut(&name) {
-            let blocking = budgets.iter().find(|b| b.covers(pod) && b.disruptions_allowed <= 0);
-            *why = match blocking {
-                Some(budget) if !sent.contains(&name) => budget.describe(),
-                _ => ENDING.to_owned(),
+            let found = match sent.contains(&name) {
+                true => leaving.now(pod).and_then(overdue),
+                false => kept(pod, budgets, refusals.last(&name)),
             };
+            *why = found.unwrap_or_else(|| ENDING.to_owned());
         }
     }
+}
+
+/// Why a pod was not let go; `last` is what was said when its eviction was last asked for.
+fn kept(pod: &Json, budgets: &[Budget], last: Option<ApiError>) -> Option<String> {
+    if let Some(error) = last.as_ref().filter(|error| !policy::is_of_budget(error)) {
+        return Some(format!("is not evicted: {error}"));
+    }
+    let covering: Vec<_> = budgets.iter().filter(|budget| budget.covers(pod)).collect();
+    let forbidding = covering.iter().find(|budget| budget.disruptions_allowed <= 0);
+    match (covering.as_slice(), last) {
+        ([one, other, ..], Some(error)) => Some(format!(
+            "is covered by PodDisruptionBudget {} and {}, of which the selectors must not overlap: \
+             {error}",
+            one.name, other.name
+        )),
+        (_, last) => forbidding
+            .map(|budget| budget.describe())
+            .or_else(|| Some(format!("is kept by a PodDisruptionBudget: {}", last?))),
+    }
+}
+
+/// What is known of a pod that was let go and is there longer than it was given to end.
+fn overdue(pod: &Json) -> Option<String> {
+    let due = pod.pointer("/metadata/deletionTimestamp")?.as_str()?;
+    if due.parse::<jiff::Timestamp>().ok()? > jiff::Timestamp::now() {
+        return None;
+    }
+    let finalizers = pod.pointer("/metadata/finalizers").and_then(Json::as_array);
+    let finalizers = finalizers.into_iter().flatten().filter_map(Json::as_str);
+    let finalizers: Vec<_> = finalizers.collect();
+    let keeps = match finalizers.is_empty() {
+        true => "its node's kubelet does not say that it has".to_owned(),
+        false => format!("it has the finalizers {}", finalizers.join(", ")),
+    };
+    Some(format!("was to have ended by {due}: {keeps}"))
 }
 
 fn pods() -> Resource {
@@ -391,6 +432,12 @@ mod tests {
             let ends = |seen: &Seen, name: &str| {
                 seen.gone.get(name).is_some_and(|since| since.elapsed() > GRACE)
             };
+            let there = |seen: &Seen| -> Vec<Json> {
+                let is_there = |pod: &&Json| {
+                    !ends(seen, &pod::name(pod)) || pod.pointer("/metadata/finalizers").is_some()
+                };
+                pods.iter().filter(is_there).cloned().collect()
+            };
             let (path, query) = what.split_once('?').unwrap_or((what, ""));
             let short = path.trim_end_matches("/eviction").rsplit('/').next().unwrap_or_default();
             let name = format!("a/{short}");
@@ -401,15 +448,17 @@ mod tests {
                 }
                 "GET /apis/policy/v1" => Some((200, json!({}))),
                 "GET /apis/policy/v1/poddisruptionbudgets" if seen.budgets_are_away => None,
-                "GET /apis/policy/v1/poddisruptionbudgets" => list(&[json!({
-                    "metadata": {"namespace": "a", "name": "web"},
-                    "spec": {"selector": {"matchLabels": {"app": "web"}}},
-                })]),
+                "GET /apis/policy/v1/poddisruptionbudgets" => list(&["app", "two"].map(|label| {
+                    json!({
+                        "metadata": {"namespace": "a", "name": label},
+                        "spec": {"selector": {"matchLabels": {label: "web"}}},
+                    })
+                })),
                 // Watches are not offered: the pods are listed each second.
                 "GET /api/v1/pods" if query.contains("watch=1") => refusal(410, "no watch"),
-                "GET /api/v1/pods" => {
-                    let there = pods.iter().filter(|pod| !ends(&seen, &pod::name(pod)));
-                    list(&there.cloned().collect::<Vec<_>>())
+                "GET /api/v1/pods" => list(&there(&seen)),
+                path if path.starts_with("GET ") => {
+                    Some((200, there(&seen).into_iter().find(|pod| pod::name(pod) == name)?))
                 }
                 path if path.starts_with("POST ") => {
                     let times = seen.asked.iter().filter(|asked| *asked == what).count();
@@ -513,6 +562,46 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         let Err(Undrained::Timeout(drained)) = drained else { panic!("{drained:?}") };
         let why = drained.left.get("a/p1").expect("it is left");
-        assert!(why.starts_with("PodDisruptionBudget a/web allows 0"), "{why}");
+        assert!(why.starts_with("PodDisruptionBudget a/app allows 0"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn of_each_pod_that_is_left_is_said_what_keeps_it() {
+        let mut two_budgets = pod("two");
+        two_budgets["metadata"]["labels"]["two"] = json!("web");
+        let mut held = pod("held");
+        held["metadata"]["deletionTimestamp"] = json!("2020-01-01T00:00:00Z");
+        held["metadata"]["finalizers"] = json!(["example.com/keep"]);
+        let mut silent = held.clone();
+        silent["metadata"]["finalizers"] = json!([]);
+        silent["metadata"]["name"] = json!("silent");
+        silent["metadata"]["uid"] = json!("silent");
+        let pods = vec![two_budgets, held, silent, pod("webhook"), pod("conflict"), pod("away")];
+        let answer = |pod: &str, _| match pod {
+            "two" => refusal(500, "This pod has more than one PodDisruptionBudget"),
+            "webhook" => refusal(500, "failed calling webhook \"a.b\": no endpoints"),
+            "conflict" => refusal(409, "the object has been modified"),
+            "away" => None,
+            _ => granted(),
+        };
+        let (api, _) = cluster(pods, answer);
+        let drained = drain(&api, "n1", &options(Then::Wait, 0, 3), &|_| {}).await;
+        let Err(Undrained::Timeout(drained)) = drained else { panic!("{drained:?}") };
+        let expected = [
+            ("away", "is not evicted: the Kubernetes API cannot be reached"),
+            ("conflict", "is not evicted: the object has been modified (409)"),
+            (
+                "held",
+                "was to have ended by 2020-01-01T00:00:00Z: it has the finalizers example.com/keep",
+            ),
+            ("silent", "was to have ended by 2020-01-01T00:00:00Z: its node's kubelet"),
+            ("two", "is covered by PodDisruptionBudget app and two, of which the selectors must"),
+            ("webhook", "is not evicted: failed calling webhook \"a.b\": no endpoints (500)"),
+        ];
+        assert_eq!(drained.left.len(), expected.len(), "{:?}", drained.left);
+        for (pod, begins) in expected {
+            let why = &drained.left[&format!("a/{pod}")];
+            assert!(why.starts_with(begins), "{pod}: {why}");
+        }
     }
 }

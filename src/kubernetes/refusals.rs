@@ -1,8 +1,10 @@
-//! For how long budgets have refused the evictions of a drain.
+//! What refuses the evictions of a drain, and for how long budgets have.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::ApiError;
 
 /// The refusals of one drain, whose evictions are asked for side by side. Budgets are known by
 /// any text that is their own.
@@ -11,6 +13,8 @@ pub struct Refusals(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    /// The last one of each pod.
+    last: HashMap<String, ApiError>,
     /// Since when each budget has refused without granting anything.
     since: HashMap<String, Instant>,
     /// The pod of each budget that was forced and is still there.
@@ -18,6 +22,16 @@ struct State {
 }
 
 impl Refusals {
+    /// Remembers why a pod was not evicted.
+    pub fn note(&self, pod: &str, error: &ApiError) {
+        self.state().last.insert(pod.to_owned(), error.clone());
+    }
+
+    /// Why a pod was not evicted when that was last asked for.
+    pub fn last(&self, pod: &str) -> Option<ApiError> {
+        self.state().last.get(pod).cloned()
+    }
+
     /// How much of `patience` is left for a budget that has refused a pod just now.
     pub fn left(&self, budget: &str, patience: Duration) -> Duration {
         let mut state = self.state();
