@@ -1,5 +1,7 @@
 //! The cluster that Kubernetes actions talk to.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
@@ -14,6 +16,9 @@ use crate::template::Variable;
 /// Groups whose first host is asked, by the names that inventories give them.
 const CONTROL_PLANES: &[&str] =
     &["kube_control_plane", "kube-master", "control_plane", "control_planes", "masters", "master"];
+/// How long an attempt of a task that is retried waits for the API: with the patience of the
+/// others its retries would add up to hours.
+const PATIENCE_OF_ATTEMPT: Duration = Duration::from_secs(10);
 const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 
 impl From<ApiError> for Error {
@@ -26,6 +31,19 @@ impl From<ApiError> for Error {
 /// or else admin.conf of the first control plane that is reached, through an ssh tunnel.
 /// Connections are shared by all tasks of the run.
 pub async fn of(
+    context: &Context,
+    kubeconfig: Option<&str>,
+    kube_context: Option<&str>,
+) -> Result<Api, Error> {
+    let api = lasting(context, kubeconfig, kube_context).await?;
+    Ok(match context.is_retried {
+        true => api.with_patience(PATIENCE_OF_ATTEMPT),
+        false => api,
+    })
+}
+
+/// The same for what outlives an attempt: the lock, and what is undone at the end of the run.
+pub async fn lasting(
     context: &Context,
     kubeconfig: Option<&str>,
     kube_context: Option<&str>,

@@ -27,6 +27,8 @@ pub struct Context {
     pub verbosity: u8,
     /// Seconds the task may take; none: no limit.
     pub timeout: Option<u64>,
+    /// One that fails is tried again by the engine (`until`, `retries`).
+    pub is_retried: bool,
     pub environment: BTreeMap<String, String>,
     pub scope: Arc<dyn Scope>,
     pub templar: Templar,
@@ -81,7 +83,7 @@ impl Context {
         search: Vec<PathBuf>,
         session: Arc<Session>,
     ) -> Self {
-        let Flags { check, diff, verbosity, timeout } = flags;
+        let Flags { check, diff, verbosity, timeout, is_retried } = flags;
         let effects = Mutex::default();
         Self {
             host,
@@ -90,6 +92,7 @@ impl Context {
             diff,
             verbosity,
             timeout,
+            is_retried,
             environment,
             scope,
             templar,
@@ -200,6 +203,7 @@ pub struct Flags {
     pub diff: bool,
     pub verbosity: u8,
     pub timeout: Option<u64>,
+    pub is_retried: bool,
 }
 
 /// A host and the user to be on it.

@@ -113,7 +113,7 @@ impl Action for KubectlDrain {
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let (kubeconfig, kube_context) = (self.kubeconfig.as_deref(), self.context.as_deref());
-        let api = cluster::of(context, kubeconfig, kube_context).await?;
+        let api = cluster::lasting(context, kubeconfig, kube_context).await?;
         let cluster = match context.check {
             true => String::new(),
             false => guard::enter(context, kubeconfig, kube_context).await?,

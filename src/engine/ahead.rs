@@ -41,8 +41,7 @@ impl HostTask<'_> {
     pub fn goes_ahead(&self) -> bool {
         let task = self.task;
         let control = &task.loop_control;
-        task.until.is_empty()
-            && task.retries.is_none()
+        !task.is_retried()
             && task.async_.is_none()
             && control.pause.is_none()
             && control.break_when.is_empty()

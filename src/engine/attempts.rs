@@ -29,8 +29,7 @@ impl HostTask<'_> {
             Some(node) => number_of(templar, node, &context.scope, keyword),
             None => Ok(default),
         };
-        let retrying = !self.task.until.is_empty() || self.task.retries.is_some();
-        let retries = match retrying {
+        let retries = match self.task.is_retried() {
             true => number(&self.task.retries, 3.0, "retries")?.max(0.0) as u64,
             false => 0,
         };

@@ -414,6 +414,7 @@ impl HostTask<'_> {
             diff: diff.unwrap_or(self.run.settings.diff),
             verbosity: self.run.settings.verbosity,
             timeout: timeout.filter(|seconds| *seconds > 0),
+            is_retried: self.task.is_retried(),
         })
     }
 

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_secs(2);
 /// A server that wants to be left alone for longer is asked again all the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often a request is tried that a webhook keeps from being done, with longer and longer
+/// pauses: twenty seconds for one that restarts. One that is gone does not come back by waiting.
+const TRIES_OF_WEBHOOK: u32 = 5;
 /// Objects in one answer to a list.
 const PAGE: usize = 500;
 
@@ -74,6 +77,11 @@ impl ApiError {
             Self::Other(_) => false,
         }
     }
+
+    /// Whether a webhook (of admission or conversion) that is asked first does not answer.
+    fn is_of_webhook(&self) -> bool {
+        matches!(self, Self::Status { code: 500, message, .. } if message.contains("webhook"))
+    }
 }
 
 impl Api {
@@ -125,6 +133,7 @@ impl Api {
     pub async fn list_at(&self, path: &str, query: &str) -> Result<(Vec<Json>, String), ApiError> {
         let mut items = Vec::new();
         let mut next = String::new();
+        let mut began_anew = false;
         loop {
             let mut address = format!("{path}?limit={PAGE}");
             if !query.is_empty() {
@@ -133,7 +142,17 @@ impl Api {
             if !next.is_empty() {
                 address += &format!("&continue={}", encode(&next));
             }
-            let mut page = self.get(&address).await?;
+            let mut page = match self.get(&address).await {
+                // The server has forgotten the state that the pages are of: it keeps one for
+                // minutes, or is another one after a restart.
+                Err(error) if error.code() == Some(410) && !next.is_empty() && !began_anew => {
+                    began_anew = true;
+                    items.clear();
+                    next.clear();
+                    continue;
+                }
+                page => page?,
+            };
             if let Some(Json::Array(found)) = page.get_mut("items").map(Json::take) {
                 items.extend(found);
             }
@@ -201,16 +220,19 @@ impl Api {
         body: Option<(&str, &Json)>,
     ) -> Result<Json, ApiError> {
         let deadline = Instant::now() + self.patience;
+        let mut kept_by_webhook = 0;
         loop {
             let error = match self.once(&method, path, body).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            kept_by_webhook += u32::from(error.is_of_webhook());
             let pause = match &error {
                 ApiError::Status { retry_after: Some(pause), .. } => *pause,
-                _ => PAUSE,
+                _ => PAUSE * kept_by_webhook.max(1),
             };
-            if !error.is_passing() || Instant::now() + pause > deadline {
+            let is_passing = error.is_passing() && kept_by_webhook < TRIES_OF_WEBHOOK;
+            if !is_passing || Instant::now() + pause > deadline {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
@@ -329,4 +351,54 @@ pub fn encode(text: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+
+    use super::super::testing::{Answer, api, refusal};
+    use super::*;
+
+    /// A list of two pages whose second one is refused so many times.
+    fn paged(refused: usize) -> Api {
+        let left = Mutex::new(refused);
+        api(move |what, _| -> Answer {
+            if !what.contains("continue=") {
+                let metadata = json!({"continue": "more", "resourceVersion": "7"});
+                return Some((200, json!({"metadata": metadata, "items": [1]})));
+            }
+            let mut left = left.lock().expect("not poisoned");
+            if *left > 0 {
+                *left -= 1;
+                return refusal(410, "The provided continue parameter is too old");
+            }
+            Some((200, json!({"metadata": {"resourceVersion": "7"}, "items": [2]})))
+        })
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_fails_is_not_waited_for_as_an_apiserver_is() {
+        let tries = Arc::new(AtomicU32::new(0));
+        let counted = tries.clone();
+        let api = api(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let message = "Internal error occurred: failed calling webhook \"a.b\": no endpoints";
+            Some((500, json!({"message": message, "details": {"retryAfterSeconds": 1}})))
+        });
+        let error = api.create("/api/v1/namespaces", &json!({})).await.expect_err("refused");
+        assert!(error.to_string().contains("failed calling webhook"), "{error}");
+        assert_eq!(tries.load(Ordering::Relaxed), TRIES_OF_WEBHOOK);
+    }
+
+    #[tokio::test]
+    async fn a_list_whose_pages_have_expired_is_begun_anew_once() {
+        let (items, version) = paged(1).list_at("/api/v1/pods", "").await.expect("a list");
+        assert_eq!((items, version.as_str()), (vec![json!(1), json!(2)], "7"));
+        let error = paged(2).list("/api/v1/pods", "").await.expect_err("expired again");
+        assert_eq!(error.code(), Some(410));
+    }
 }

@@ -55,13 +55,13 @@ pub async fn client(source: &Source) -> Result<Client, ApiError> {
     // and the drain repeat requests by themselves.
     config.default_retry = false;
     if let Source::Tunnel { address: (host, port), .. } = source {
-        let server = config.cluster_url.host().unwrap_or_default().to_owned();
+        let server = host_of(&config.cluster_url).unwrap_or_default().to_owned();
         if config.tls_server_name.is_none() {
             config.tls_server_name = Some(server);
         }
-        config.cluster_url = format!("https://{host}:{port}")
-            .parse()
-            .map_err(|error| ApiError::Other(format!("{host}:{port}: {error}")))?;
+        let url = url(host, *port);
+        config.cluster_url =
+            url.parse().map_err(|error| ApiError::Other(format!("{url}: {error}")))?;
     }
     Client::try_from(config)
         .map_err(|error| ApiError::Other(format!("the kubeconfig cannot be used: {error}")))
@@ -77,7 +77,20 @@ pub fn server_of(kubeconfig: &Secret) -> Result<(String, u16), ApiError> {
         .and_then(|cluster| cluster.cluster.as_ref()?.server.clone())
         .ok_or_else(wrong)?;
     let uri: http::Uri = server.parse().map_err(|_| wrong())?;
-    Ok((uri.host().ok_or_else(wrong)?.to_owned(), uri.port_u16().unwrap_or(443)))
+    Ok((host_of(&uri).ok_or_else(wrong)?.to_owned(), uri.port_u16().unwrap_or(443)))
+}
+
+/// The host of a URL. An IPv6 address is in brackets there alone: neither TLS nor a tunnel knows
+/// it by them.
+fn host_of(uri: &http::Uri) -> Option<&str> {
+    Some(uri.host()?.trim_matches(['[', ']']))
+}
+
+fn url(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("https://[{host}]:{port}"),
+        false => format!("https://{host}:{port}"),
+    }
 }
 
 fn parse(text: &str, name: &str) -> Result<Kubeconfig, ApiError> {
@@ -102,4 +115,37 @@ fn has_context(kubeconfig: &Kubeconfig, wanted: &str) -> Result<(), ApiError> {
     }
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     Err(ApiError::Other(format!("the kubeconfig has no context '{wanted}': there are {known}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admin_conf(server: &str) -> Secret {
+        Secret::new(format!(
+            "{{apiVersion: v1, kind: Config, current-context: a,\n\
+             clusters: [{{name: a, cluster: {{server: \"{server}\"}}}}],\n\
+             users: [{{name: a, user: {{}}}}],\n\
+             contexts: [{{name: a, context: {{cluster: a, user: a}}}}]}}\n"
+        ))
+    }
+
+    #[test]
+    fn an_ipv6_address_has_brackets_in_urls_alone() {
+        let server = |url: &str| server_of(&admin_conf(url)).expect("a server");
+        assert_eq!(server("https://[fd00::1]:6443"), ("fd00::1".to_owned(), 6443));
+        assert_eq!(server("https://api.example"), ("api.example".to_owned(), 443));
+        assert_eq!(url("fd00::1", 6443), "https://[fd00::1]:6443");
+        assert_eq!(url("10.0.0.1", 6443), "https://10.0.0.1:6443");
+    }
+
+    #[tokio::test]
+    async fn a_server_with_an_ipv6_address_is_reached_through_a_tunnel_and_without_one() {
+        for host in ["127.0.0.1", "fd00::1"] {
+            let kubeconfig = admin_conf("https://[fd00::1]:6443");
+            let address = (host.to_owned(), 6443);
+            let made = client(&Source::Tunnel { kubeconfig, address }).await;
+            assert!(made.is_ok(), "through {host}: {:?}", made.err());
+        }
+    }
 }

@@ -1,12 +1,18 @@
 //! Which resources there are, and their paths.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{Api, ApiError};
+
+/// Versions asked for at the same time.
+const AT_ONCE: usize = 8;
+/// How long the server of an aggregated API is waited for.
+const OF_AGGREGATE: Duration = Duration::from_secs(10);
 
 /// A kind of object that the server offers.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +41,11 @@ impl Resource {
         kind: &str,
     ) -> Result<Option<Self>, ApiError> {
         let wanted = kind.to_lowercase();
-        let resources = match of_version(api, api_version).await {
-            Err(error) if error.is_not_found() => return Ok(None),
-            found => found?,
+        let Some(list) = api.get_opt(&root(api_version)).await? else {
+            return Ok(None);
         };
         let is_it = |one: &Self| one.kind.to_lowercase() == wanted || one.plural == wanted;
-        Ok(resources.into_iter().find(is_it))
+        Ok(resources_in(&list, api_version).into_iter().find(is_it))
     }
 
     /// The path of all objects, of those of a namespace, or of one.
@@ -87,26 +92,49 @@ impl Resource {
 /// Every resource of every group, in the group's preferred version or else in the first one that
 /// has it.
 pub async fn all(api: &Api) -> Result<Vec<Resource>, ApiError> {
-    let mut resources = of_version(api, "v1").await?;
-    let groups = api.get("/apis").await?;
-    for group in groups.get("groups").and_then(Json::as_array).into_iter().flatten() {
-        let preferred = group.pointer("/preferredVersion/groupVersion").and_then(Json::as_str);
-        let others = group.get("versions").and_then(Json::as_array).into_iter().flatten();
-        let others = others.filter_map(|version| version.get("groupVersion")?.as_str());
-        let others = others.filter(|version| Some(*version) != preferred);
-        let mut known = HashSet::new();
-        for version in preferred.into_iter().chain(others) {
-            match of_version(api, version).await {
-                Ok(found) => {
-                    let new = found.into_iter().filter(|one| known.insert(one.plural.clone()));
-                    resources.extend(new);
-                }
-                Err(error) if is_of_aggregate(api, &error, group_of(version)).await => {}
-                Err(error) => return Err(error),
-            }
-        }
+    let mut known = HashSet::new();
+    let mut resources = Vec::new();
+    for (version, list) in versions(api).await? {
+        let is_new = |one: &Resource| known.insert((one.group().to_owned(), one.plural.clone()));
+        resources.extend(resources_in(&list, &version).into_iter().filter(is_new));
     }
     Ok(resources)
+}
+
+/// What each version of each group has: the core group first, and of each group the version that
+/// is preferred.
+async fn versions(api: &Api) -> Result<Vec<(String, Json)>, ApiError> {
+    let groups = api.get("/apis").await?;
+    let mut names = vec!["v1".to_owned()];
+    for group in groups.get("groups").and_then(Json::as_array).into_iter().flatten() {
+        let preferred = group.pointer("/preferredVersion/groupVersion").and_then(Json::as_str);
+        let all = group.get("versions").and_then(Json::as_array).into_iter().flatten();
+        let all = all.filter_map(|version| version.get("groupVersion")?.as_str());
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|version| Some(*version) != preferred);
+        names.extend(all.into_iter().map(str::to_owned));
+    }
+    let found: Vec<Option<(String, Json)>> = stream::iter(names)
+        .map(|name| async move { Ok(offered(api, &name).await?.map(|list| (name, list))) })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What a version has; none if it is gone, or if an aggregated API has it whose server is down:
+/// that takes only its own group away.
+async fn offered(api: &Api, api_version: &str) -> Result<Option<Json>, ApiError> {
+    let path = root(api_version);
+    let error = match api.clone().with_patience(OF_AGGREGATE).get_opt(&path).await {
+        Ok(list) => return Ok(list),
+        Err(error) => error,
+    };
+    if is_of_aggregate(api, &error, group_of(api_version)).await {
+        return Ok(None);
+    }
+    // The apiserver itself, which is worth more patience.
+    api.get_opt(&path).await
 }
 
 fn group_of(version: &str) -> &str {
@@ -141,29 +169,10 @@ pub struct Served {
     pub storage: Option<String>,
 }
 
-/// Versions asked for at the same time.
-const AT_ONCE: usize = 8;
-
 /// Every kind in every version.
 pub async fn served(api: &Api) -> Result<Vec<Served>, ApiError> {
-    let groups = api.get("/apis").await?;
-    let groups = groups.get("groups").and_then(Json::as_array).cloned().unwrap_or_default();
-    let versions = groups.iter().filter_map(|group| group.get("versions")?.as_array()).flatten();
-    let versions = versions.filter_map(|version| version.get("groupVersion")?.as_str());
-    let versions: Vec<_> = ["v1"].into_iter().chain(versions).map(str::to_owned).collect();
-    let all: Vec<Vec<Served>> = stream::iter(versions)
-        .map(|version| async move {
-            match api.get(&root(&version)).await {
-                Ok(list) => Ok(in_version(&list, &version)),
-                // An aggregated API whose server is down takes only its own group away.
-                Err(ApiError::Status { .. }) => Ok(Vec::new()),
-                Err(error) => Err(error),
-            }
-        })
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await?;
-    Ok(all.into_iter().flatten().collect())
+    let versions = versions(api).await?;
+    Ok(versions.iter().flat_map(|(version, list)| in_version(list, version)).collect())
 }
 
 fn in_version(list: &Json, api_version: &str) -> Vec<Served> {
@@ -187,12 +196,9 @@ pub async fn has_version(api: &Api, api_version: &str) -> Result<bool, ApiError>
     Ok(api.get_opt(&root(api_version)).await?.is_some())
 }
 
-async fn of_version(api: &Api, api_version: &str) -> Result<Vec<Resource>, ApiError> {
-    let Some(list) = api.get_opt(&root(api_version)).await? else {
-        return Err(ApiError::Other(format!("the cluster has no API version {api_version}")));
-    };
+fn resources_in(list: &Json, api_version: &str) -> Vec<Resource> {
     let resources = list.get("resources").and_then(Json::as_array).into_iter().flatten();
-    Ok(resources.filter_map(|resource| read(resource, api_version)).collect())
+    resources.filter_map(|resource| read(resource, api_version)).collect()
 }
 
 fn read(resource: &Json, api_version: &str) -> Option<Resource> {
@@ -214,5 +220,63 @@ fn root(api_version: &str) -> String {
         format!("/apis/{api_version}")
     } else {
         format!("/api/{api_version}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::super::testing::{Answer, api, refusal};
+    use super::*;
+
+    /// Deployments in two versions, and three groups whose servers are down.
+    fn cluster() -> Api {
+        let kind = |name: &str, kind: &str| json!({"name": name, "kind": kind, "verbs": ["list"]});
+        let group = |name: &str, versions: &[&str], preferred: &str| {
+            let of = |version: &str| json!({"groupVersion": format!("{name}/{version}")});
+            let versions: Vec<_> = versions.iter().map(|version| of(version)).collect();
+            json!({"versions": versions, "preferredVersion": of(preferred)})
+        };
+        let down = ["a.example", "b.example", "c.example"];
+        api(move |what, _| -> Answer {
+            let object = match what.split('?').next()? {
+                "GET /apis" => {
+                    let mut groups = vec![group("apps", &["v1beta1", "v1"], "v1")];
+                    groups.extend(down.map(|name| group(name, &["v1"], "v1")));
+                    json!({"groups": groups})
+                }
+                "GET /api/v1" => json!({"resources": [kind("pods", "Pod")]}),
+                "GET /apis/apps/v1" => json!({"resources": [kind("deployments", "Deployment")]}),
+                "GET /apis/apps/v1beta1" => json!({"resources": [
+                    kind("deployments", "Deployment"), kind("scales", "Scale"),
+                ]}),
+                "GET /apis/apiregistration.k8s.io/v1/apiservices" => {
+                    let service = |group: &str| json!({"spec": {"group": group, "service": {}}});
+                    json!({"items": down.map(service)})
+                }
+                _ => return refusal(503, "service unavailable"),
+            };
+            Some((200, object))
+        })
+    }
+
+    #[tokio::test]
+    async fn aggregated_apis_that_are_down_are_waited_for_briefly_and_side_by_side() {
+        let began = Instant::now();
+        let found = all(&cluster()).await.expect("the others");
+        let name = |one: &Resource| format!("{}: {}", one.api_version, one.plural);
+        let found: Vec<_> = found.iter().map(name).collect();
+        assert_eq!(found, ["v1: pods", "apps/v1: deployments", "apps/v1beta1: scales"]);
+        assert!(began.elapsed() < OF_AGGREGATE * 2, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_version_that_the_cluster_does_not_have_has_no_kinds() {
+        let nothing = api(|_, _| refusal(404, "not found"));
+        let found = Resource::find_opt(&nothing, "a.example/v1", "App").await;
+        assert_eq!(found, Ok(None));
     }
 }

@@ -1,6 +1,6 @@
 //! Which of the pods that are to leave a node are still there.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -18,19 +18,24 @@ pub struct Leaving<'a> {
     api: &'a Api,
     query: String,
     watch: Option<Watch>,
-    /// Their UIDs: a pod of the same name under another one is a successor.
-    there: HashSet<String>,
+    /// By their UIDs: a pod of the same name under another one is a successor.
+    there: HashMap<String, Json>,
 }
 
 impl<'a> Leaving<'a> {
     pub fn of(api: &'a Api, node: &str) -> Self {
         let query = on(node);
-        Self { api, query, watch: None, there: HashSet::new() }
+        Self { api, query, watch: None, there: HashMap::new() }
     }
 
     /// Whether the pod was there when `change` last returned.
     pub fn holds(&self, pod: &Json) -> bool {
-        self.there.contains(&pod::uid(pod))
+        self.now(pod).is_some()
+    }
+
+    /// The pod as it is by now, if it is there.
+    pub fn now(&self, pod: &Json) -> Option<&Json> {
+        self.there.get(&pod::uid(pod))
     }
 
     /// Returns when it may be that others are there than before, at first at once.
@@ -44,7 +49,10 @@ impl<'a> Leaving<'a> {
                     self.there.remove(&pod::uid(&event["object"]));
                     return Ok(());
                 }
-                Some(event) if event["type"] != "ERROR" => {}
+                Some(mut event) if event["type"] != "ERROR" => {
+                    let pod = event["object"].take();
+                    self.there.insert(pod::uid(&pod), pod);
+                }
                 // At its end, or with a version that is too old (410).
                 _ => self.watch = None,
             }
@@ -53,7 +61,7 @@ impl<'a> Leaving<'a> {
 
     async fn look(&mut self) -> Result<(), ApiError> {
         let (pods, version) = self.api.list_at(PODS, &self.query).await?;
-        self.there = pods.iter().map(pod::uid).collect();
+        self.there = pods.into_iter().map(|pod| (pod::uid(&pod), pod)).collect();
         match self.api.watch(PODS, &self.query, &version).await {
             Ok(watch) => self.watch = Some(watch),
             // The list is asked for again, and is patient with a server that restarts.

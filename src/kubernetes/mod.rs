@@ -13,7 +13,10 @@ pub mod node;
 pub mod objects;
 pub mod pod;
 pub mod policy;
+mod refusals;
 pub mod restore;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use serde_json::Value as Json;

@@ -181,6 +181,11 @@ impl Play {
 }
 
 impl Task {
+    /// Whether it is tried more than once.
+    pub fn is_retried(&self) -> bool {
+        !self.until.is_empty() || self.retries.is_some()
+    }
+
     /// A task that does nothing but run `module`.
     pub fn new(module: &str, keywords: Arc<Keywords>, span: Span) -> Self {
         Self {

@@ -208,6 +208,24 @@ async fn a_tunnel_leads_to_an_address_as_the_host_sees_it() {
 }
 
 #[tokio::test]
+async fn a_tunnel_leads_to_an_ipv6_address_that_has_no_brackets() {
+    // Not every machine has IPv6.
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"hello").unwrap());
+    let sshd = Sshd::start();
+    let pool = sshd.pool();
+    let to = pool.forward(&sshd.endpoint(), "::1", port).await.unwrap();
+    let heard = tokio::task::spawn_blocking(move || {
+        let mut heard = String::new();
+        TcpStream::connect(to).unwrap().read_to_string(&mut heard).unwrap();
+        heard
+    });
+    assert_eq!(heard.await.unwrap(), "hello");
+    pool.close().await;
+}
+
+#[tokio::test]
 async fn requests_sent_in_order_run_one_after_the_other_and_answer_as_they_are_done() {
     let sshd = Sshd::start();
     let pool = sshd.pool();

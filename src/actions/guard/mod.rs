@@ -207,7 +207,7 @@ pub async fn enter(
     if let Some(uid) = entered.get(&access) {
         return Ok(uid.clone());
     }
-    let api = cluster::of(context, kubeconfig, kube_context).await?;
+    let api = cluster::lasting(context, kubeconfig, kube_context).await?;
     let namespace = api.get("/api/v1/namespaces/kube-system").await?;
     let uid = namespace.pointer("/metadata/uid").and_then(Json::as_str).unwrap_or_default();
     if !entered.values().any(|known| known == uid) {
