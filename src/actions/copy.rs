@@ -10,6 +10,7 @@ use sha1::{Digest, Sha1};
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::files::{checksum, hex};
 use crate::modules::folder::{self, Kind};
+use crate::template::{self, JsonStyle};
 use crate::transport::FileSource;
 use crate::vault;
 
@@ -117,7 +118,13 @@ impl Action for Copy {
             (None, Some(content)) => {
                 let text = match content {
                     Json::String(text) => text.clone(),
-                    other => other.to_string(),
+                    // As Python writes them: a switch from Ansible changes no file.
+                    Json::Array(_) | Json::Object(_) => {
+                        let style = JsonStyle { indent: None, sorted: false, ascii: true };
+                        template::write_json(&template::from_json(content), &style)
+                            .map_err(|error| Error::failed(error.to_string()))?
+                    }
+                    other => template::python_text(&template::from_json(other)),
                 };
                 let mut extra = Map::new();
                 self.add_common(&mut extra);

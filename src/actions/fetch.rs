@@ -93,7 +93,8 @@ impl Fetch {
 
     /// Its path as the host has it (`~` is that of whom the task becomes) and its checksum.
     async fn remote_file(&self, context: &Context) -> Result<Option<(String, String)>, Error> {
-        let arguments = Map::from_iter([("path".to_owned(), json!(self.src))]);
+        let arguments = [("path".to_owned(), json!(self.src)), ("follow".to_owned(), json!(true))];
+        let arguments = Map::from_iter(arguments);
         let outcome = context.module("stat", arguments, Vec::new()).await?;
         let stat = outcome.result.get("stat");
         let field = |name: &str| stat.and_then(|stat| stat.get(name));

@@ -248,9 +248,7 @@ async fn ready(context: &Context, node: &str, address: &str, port: u16) -> Resul
 fn address(pod: &Json) -> Option<(String, u16)> {
     let named = pod.pointer("/metadata/annotations").and_then(|all| all.get(ADDRESS)?.as_str());
     match named.and_then(|named| named.rsplit_once(':')) {
-        Some((host, port)) => {
-            Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
-        }
+        Some((host, port)) => Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?)),
         None => Some((pod.pointer("/status/hostIP")?.as_str()?.to_owned(), 6443)),
     }
 }

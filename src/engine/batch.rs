@@ -215,6 +215,11 @@ impl<'a> Batch<'a> {
             && self.end.get().is_none()
     }
 
+    /// `meta: end_host` took it out.
+    pub fn has_ended(&self, host: &str) -> bool {
+        self.ended.contains(host)
+    }
+
     pub fn lost(&self) -> impl Iterator<Item = (String, Lost)> {
         let failed = self.failed.iter().map(|host| (host.clone(), Lost::Failed));
         failed.chain(self.unreachable.iter().map(|host| (host.clone(), Lost::Unreachable)))
@@ -483,6 +488,11 @@ impl<'a> Batch<'a> {
                 task,
                 info: info.clone(),
                 scope: self.scope_with(host, task, place, &vars),
+                delegation: task
+                    .keywords
+                    .delegate_to
+                    .as_ref()
+                    .map(|_| (vars.clone(), self.task_layers(host, task, place))),
                 search: search.clone(),
                 apart: self.apart,
                 throttled: throttled.clone(),

@@ -20,7 +20,7 @@ use crate::journal::{Done, Key};
 use crate::playbook::Task;
 use crate::source::Node;
 use crate::template::{self, Scope};
-use crate::vars::{Layer, TaskScope};
+use crate::vars::{BatchVars, Layer, TaskLayers, TaskScope};
 
 /// What there is to do.
 pub struct HostTask<'a> {
@@ -28,6 +28,8 @@ pub struct HostTask<'a> {
     pub task: &'a Task,
     pub info: Arc<TaskInfo>,
     pub scope: TaskScope,
+    /// What the task brings to the variables of a host that it is delegated to.
+    pub delegation: Option<(Arc<BatchVars>, TaskLayers)>,
     /// Folders that the task's files are looked for in.
     pub search: Vec<std::path::PathBuf>,
     /// The host goes through the play by itself.
@@ -297,8 +299,16 @@ impl HostTask<'_> {
     /// The variables of the host that the task runs on.
     pub(super) fn there(&self, scope: &Arc<dyn Scope>, once: &Once) -> Arc<dyn Scope> {
         match &once.delegated_to {
-            Some(target) => Arc::new(self.run.scope_of(target)),
+            Some(target) => Arc::new(self.scope_of(target)),
             None => scope.clone(),
+        }
+    }
+
+    /// What the task sees on another host.
+    fn scope_of(&self, target: &str) -> TaskScope {
+        match &self.delegation {
+            Some((vars, layers)) => self.run.manager.task_scope(target, vars, layers),
+            None => self.run.scope_of(target),
         }
     }
 
@@ -324,7 +334,7 @@ impl HostTask<'_> {
     /// `ansible_delegated_vars`: the variables of the host that the task is delegated to.
     pub(super) fn with_delegate(&self, scope: &TaskScope, target: Option<&str>) -> TaskScope {
         match target {
-            Some(target) => scope.delegated(self.run.scope_of(target)),
+            Some(target) => scope.delegated(self.scope_of(target)),
             None => scope.clone(),
         }
     }
@@ -394,8 +404,10 @@ impl HostTask<'_> {
             return Resolver { settings, templar, scope, of_task: scope, keywords }
                 .remote(self.scope.host(), pool);
         };
-        let other: Arc<dyn Scope> = Arc::new(self.run.scope_of(&target));
-        once.address = text_variable(templar, &other, &["ansible_host"])?;
+        let other: Arc<dyn Scope> = Arc::new(self.scope_of(&target));
+        // Shown is what the inventory says.
+        let own: Arc<dyn Scope> = Arc::new(self.run.scope_of(&target));
+        once.address = text_variable(templar, &own, &["ansible_host"])?;
         Resolver { settings, templar, scope: &other, of_task: scope, keywords }
             .remote(&target, pool)
     }

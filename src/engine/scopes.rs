@@ -28,16 +28,25 @@ impl Batch<'_> {
         place: &Place,
         vars: &Arc<BatchVars>,
     ) -> TaskScope {
-        let layers = TaskLayers {
+        self.run.manager.task_scope(host, vars, &self.task_layers(host, task, place))
+    }
+
+    /// What a task brings to the variables of a host.
+    pub fn task_layers(&self, host: &str, task: &Task, place: &Place) -> TaskLayers {
+        // The variables of an include win over those of the include around it.
+        let own = match &*task.module {
+            "include_tasks" | "include_role" => task.keywords.own_vars.as_ref(),
+            _ => None,
+        };
+        TaskLayers {
             play: self.layers_of(host),
             task: task.keywords.vars.iter().rev().cloned().collect(),
-            include: place.includes.clone(),
+            include: own.into_iter().chain(&place.includes).cloned().collect(),
             role: task.role.clone(),
             roles: self.roles.clone(),
             search: self.search(task),
             keywords: Some(task.keywords.clone()),
-        };
-        self.run.manager.task_scope(host, vars, &layers)
+        }
     }
 
     pub fn layers_of(&self, host: &str) -> Vec<Arc<Layer>> {
@@ -48,6 +57,7 @@ impl Batch<'_> {
         let alive = |host: &&String| {
             !self.failed.contains(*host)
                 && !self.unreachable.contains(*host)
+                && !self.has_ended(host)
                 // Earlier plays have lost these.
                 && !self.run.is_lost(host)
         };

@@ -226,11 +226,17 @@ fn copy_xattrs(old: &Path, new: &fs::File) {
     }
 }
 
+/// How many backups of one file a second may see.
+const BACKUPS: u32 = 1000;
+
 /// Copies a file to a name with the time; returns the name.
 pub fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     let stamp = jiff::ZonedDateTime::now().strftime("%Y-%m-%d@%H:%M:%S").to_string();
-    let name = format!("{}.{}.{stamp}~", path.display(), std::process::id());
-    let copy = PathBuf::from(name);
+    let name = |number| PathBuf::from(format!("{}.{number}.{stamp}~", path.display()));
+    // One process serves many tasks, and some of them do so within a second.
+    let own = std::process::id();
+    let copy = (own..own.saturating_add(BACKUPS)).map(name).find(|copy| !copy.exists());
+    let copy = copy.unwrap_or_else(|| name(own));
     // Nothing that somebody has put there before is written to.
     let copied = fs::File::open(path).and_then(|mut from| {
         let old = from.metadata()?;
@@ -251,6 +257,10 @@ pub fn checksum(path: &Path) -> io::Result<String> {
 
 /// A digest of a file, read piece by piece, as hexadecimal text.
 pub fn digest_of<D: Digest>(path: &Path) -> io::Result<String> {
+    // A pipe would be waited for.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let mut file = fs::File::open(path)?;
     let mut digest = D::new();
     let mut buffer = vec![0; 128 * 1024];

@@ -14,6 +14,8 @@ pub struct Keywords {
     pub when: Vec<Node>,
     /// Of all levels together, sorted.
     pub tags: Vec<String>,
+    /// The last of `vars`, if it is this object's own.
+    pub own_vars: Option<Arc<Layer>>,
     /// Variables of blocks and the task, outer first; those of the play are kept by the play.
     pub vars: Vec<Arc<Layer>>,
     /// Outer first; inner ones win.
@@ -83,13 +85,17 @@ impl Keywords {
     /// them. `object` is what Ansible calls that level. The variables of a play are
     /// of another level and stay out.
     pub fn inherit(&self, own: &Node, object: &str) -> Result<Self, Error> {
-        let mut inner = self.clone();
+        let mut inner = Self { own_vars: None, ..self.clone() };
         for (key, value) in own.as_map().unwrap_or_default() {
             match key.as_str() {
                 Some("when") => inner.when.extend(list_of(value)),
                 Some("tags") => inner.tags.extend(tags_of(value)?),
                 Some("vars") if object == "Play" => {}
-                Some("vars") => inner.vars.push(Arc::new(vars_of(value, object)?)),
+                Some("vars") => {
+                    let own = Arc::new(vars_of(value, object)?);
+                    inner.own_vars = Some(own.clone()).filter(|layer| !layer.is_empty());
+                    inner.vars.push(own);
+                }
                 Some("environment") => inner.environment.extend(list_of(value)),
                 Some("module_defaults") => inner.module_defaults.extend(defaults_of(value)?),
                 Some("user") if object == "Play" => inner.remote_user = Some(value.clone()),

@@ -26,7 +26,10 @@ pub fn of(world: &World, plan: &Plan) -> Vec<String> {
         for host in planes() {
             if let Some(back) = back(host).filter(|back| !back.pods.is_empty()) {
                 let pods = changes(&back.pods);
-                steps.push(format!("{host}: {pods}, certificates and kubeconfigs of {}", back.state));
+                steps.push(format!(
+                    "{host}: {pods}, certificates and kubeconfigs of {}",
+                    back.state
+                ));
             }
         }
     }

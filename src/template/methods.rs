@@ -116,9 +116,13 @@ fn on_text(text: &str, method: &str, values: &[Value]) -> Result<Option<Value>, 
             partition(text, &arguments.text(0, "sep")?, method == "partition")
         }
         "startswith" => {
-            Value::from(prefixes("prefix")?.iter().any(|prefix| text.starts_with(prefix)))
+            let (_, part) = part_of(text, &arguments)?;
+            Value::from(prefixes("prefix")?.iter().any(|prefix| part.starts_with(prefix)))
         }
-        "endswith" => Value::from(prefixes("suffix")?.iter().any(|suffix| text.ends_with(suffix))),
+        "endswith" => {
+            let (_, part) = part_of(text, &arguments)?;
+            Value::from(prefixes("suffix")?.iter().any(|suffix| part.ends_with(suffix)))
+        }
         "replace" => {
             let (old, new) = (arguments.text(0, "old")?, arguments.text(1, "new")?);
             let limit = usize::try_from(arguments.number(2, "count", -1)?).ok();
@@ -133,9 +137,10 @@ fn on_text(text: &str, method: &str, values: &[Value]) -> Result<Option<Value>, 
             Value::from(text.strip_suffix(&suffix).unwrap_or(text))
         }
         "index" => {
-            let found = text.find(&arguments.text(0, "sub")?);
+            let (before, part) = part_of(text, &arguments)?;
+            let found = part.find(&arguments.text(0, "sub")?);
             let at = found.ok_or_else(|| TemplateError::new("substring not found"))?;
-            Value::from(text[..at].chars().count())
+            Value::from(before + part.get(..at).unwrap_or_default().chars().count())
         }
         "zfill" => {
             let width = usize::try_from(arguments.number(0, "width", 0)?).unwrap_or_default();
@@ -354,4 +359,17 @@ pub fn update_entries(values: &[Value]) -> Result<Vec<(Value, Value)>, TemplateE
     };
     entries.extend(arguments.named.into_iter().map(|(name, value)| (Value::from(name), value)));
     Ok(entries)
+}
+
+/// What the second and third argument of a method leave of a text, as Python's slices do, and
+/// how many characters are before it.
+fn part_of(text: &str, arguments: &Arguments) -> Result<(usize, String), TemplateError> {
+    let length = text.chars().count();
+    let at = |index, name, default: usize| {
+        let given = arguments.number(index, name, i64::try_from(default).unwrap_or(i64::MAX))?;
+        let from_end = usize::try_from(given.unsigned_abs()).unwrap_or(usize::MAX);
+        Ok(if given < 0 { length.saturating_sub(from_end) } else { from_end.min(length) })
+    };
+    let (start, end) = (at(1, "start", 0)?, at(2, "end", length)?);
+    Ok((start, text.chars().skip(start).take(end.saturating_sub(start)).collect()))
 }

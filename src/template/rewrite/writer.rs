@@ -93,6 +93,11 @@ impl<'a> Writer<'a> {
                     out.push(*quote);
                     characters.next();
                 }
+                // Two of them are one in the text, and do not escape what follows.
+                Some('\\') => {
+                    out.push_str(r"\\\");
+                    characters.next();
+                }
                 _ => out.push('\\'),
             }
         }
