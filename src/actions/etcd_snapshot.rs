@@ -21,6 +21,9 @@ pub struct EtcdSnapshot {
     dest: Option<String>,
     /// The snapshot on the host, for the states checked and restored.
     path: Option<String>,
+    /// The tag of the image that etcd will have when it is restored, for state checked; as its
+    /// manifest says otherwise.
+    image_tag: Option<String>,
     /// The SHA-256 that it must have, for the states checked and restored.
     sha256: Option<String>,
     /// The folder for snapshots on the host.
@@ -105,6 +108,7 @@ impl EtcdSnapshot {
         };
         let given = [
             ("path", self.path.clone().map(Json::from)),
+            ("image_tag", self.image_tag.clone().map(Json::from)),
             ("sha256", self.sha256.clone().map(Json::from)),
             ("folder", self.folder.clone().map(Json::from)),
             ("endpoint", self.endpoint.clone().map(Json::from)),
