@@ -10,6 +10,10 @@ use crate::kubernetes::{Api, ApiError, node};
 /// How far the clock that times cordons may be ahead of this machine's.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
 
+/// How long before its lock a holder's cordon may seem to be: times of taints are whole
+/// seconds, and of the cluster's own clock.
+const BEFORE: SignedDuration = SignedDuration::from_mins(1);
+
 /// What became of a node.
 enum Left {
     PutBack,
@@ -95,7 +99,9 @@ pub async fn put_back_of(holder: &Holder, guard: &Guard, api: &Api, context: &Co
     for node in nodes.iter().filter(|node| node::is_remembered(node)) {
         let Some(name) = name(node) else { continue };
         let own = guard.run.left.iter().any(|(_, left)| left == name);
-        let by_holder = node::cordoned_at(node).zip(since).is_some_and(|(at, since)| at >= since);
+        let by_holder = node::cordoned_at(node)
+            .zip(since)
+            .is_some_and(|(at, since)| since.duration_since(at) <= BEFORE);
         if own || !by_holder {
             continue;
         }
