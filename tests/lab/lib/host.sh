@@ -33,7 +33,9 @@ host_start() {
     dir=$(host_dir "$host")
     host_mount "$host"
     host_configure "$host" "$dir/root"
+    # What a start that was broken off has left.
     ip link del "$(host_link "$host")" 2>/dev/null || true
+    ip link del "ve-$(machine "$host")" 2>/dev/null || true
     (
         own_cgroup "$host"
         SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes exec setsid systemd-nspawn --quiet --boot --register=no \
