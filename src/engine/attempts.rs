@@ -90,9 +90,12 @@ impl HostTask<'_> {
     /// that changes it.
     fn changed_inventory(&self, context: &Context, mut result: TaskResult) -> TaskResult {
         let manager = &self.run.manager;
-        let odd = || manager.inventory().odd_group_names();
-        let odd_before = odd();
         for effect in context.take_effects() {
+            let odd = || manager.inventory().odd_group_names();
+            let odd_before = match &effect {
+                Effect::AddHost { .. } | Effect::GroupBy { .. } => odd(),
+                _ => None,
+            };
             let done = match &effect {
                 Effect::AddHost { name, groups, variables } => manager
                     .change_inventory(|hosts| hosts.add_host(name, groups, variables.clone())),
@@ -107,9 +110,9 @@ impl HostTask<'_> {
                 Ok(changed) => drop(result.insert("changed".to_owned(), json!(changed))),
                 Err(error) => return result::of_failure(Failure::new(error.to_string())),
             }
-        }
-        if let Some(text) = odd().filter(|text| odd_before.as_ref() != Some(text)) {
-            self.run.warn(text);
+            if let Some(text) = odd().filter(|text| odd_before.as_ref() != Some(text)) {
+                self.run.warn(text);
+            }
         }
         result
     }

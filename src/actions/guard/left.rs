@@ -38,28 +38,26 @@ pub async fn put_back(guard: &Guard, api: &Api, uid: &str, context: &Context) {
         }
         let cordons = run.history.cordons.iter().filter(|((cluster, _), _)| cluster == uid);
         for ((cluster, name), at) in cordons {
-            let text = match left_by(api, name, at).await {
-                Ok(Left::PutBack) => format!(
-                    "run {} had left node {name} cordoned: it was put back to what it was",
-                    run.id
-                ),
-                Ok(Left::Kept) => format!(
-                    "run {} had left node {name} cordoned, and somebody has cordoned it since \
-                     then: it stays cordoned",
-                    run.id
-                ),
-                Ok(Left::Alone) => continue,
-                Err(error) => format!(
-                    "run {} had left node {name} cordoned, and it could not be put back: {error}",
-                    run.id
-                ),
-            };
-            guard.note(&context.session.events, text);
+            let left = left_by(api, name, at).await;
+            if matches!(left, Ok(Left::Alone)) {
+                continue;
+            }
+            guard.note(&context.session.events, told(&format!("run {}", run.id), name, left));
             if let Ok(recording) = store.reopen(&run.id) {
                 note_put_back(Some(&recording.journal), cluster, name, true);
             }
         }
     }
+}
+
+/// What is said of a node that somebody has left cordoned.
+fn told(who: &str, node: &str, left: Result<Left, ApiError>) -> String {
+    let what = match left {
+        Ok(Left::PutBack | Left::Alone) => ": it was put back to what it was".to_owned(),
+        Ok(Left::Kept) => ", and somebody has cordoned it since then: it stays cordoned".to_owned(),
+        Err(error) => format!(", and it could not be put back: {error}"),
+    };
+    format!("{who} had left node {node} cordoned{what}")
 }
 
 /// Puts a node back if its own memory says that a run has cordoned it, unless it was cordoned
@@ -105,16 +103,7 @@ pub async fn put_back_of(holder: &Holder, guard: &Guard, api: &Api, context: &Co
         if own || !by_holder {
             continue;
         }
-        let text = match node::uncordon(api, name, false).await {
-            Ok(_) => format!(
-                "{} had left node {name} cordoned: it was put back to what it was",
-                holder.identity
-            ),
-            Err(error) => format!(
-                "{} had left node {name} cordoned, and it could not be put back: {error}",
-                holder.identity
-            ),
-        };
-        guard.note(events, text);
+        let left = node::uncordon(api, name, false).await.map(|_| Left::PutBack);
+        guard.note(events, told(&holder.identity, name, left));
     }
 }
