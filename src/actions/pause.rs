@@ -47,10 +47,12 @@ impl Action for Pause {
             Some(seconds) => {
                 let wait = Duration::try_from_secs_f64(seconds.max(1.0))
                     .map_err(|_| Error::failed(format!("{seconds} is not a time to wait")))?;
+                // Taken before anything is told: a key that answers at once is a key already,
+                // and Ctrl-C no signal.
+                let mut keyboard = Keyboard::take().await.map_err(unreadable)?;
                 let text = format!("Pausing for {} seconds{}", wait.as_secs(), self.hidden());
                 context.message(text);
                 context.message(EARLY.to_owned());
-                let mut keyboard = Keyboard::take().await.map_err(unreadable)?;
                 if self.prompt.is_some() && keyboard.is_some() {
                     context.ask(self.question(context));
                 }
