@@ -31,7 +31,7 @@ test: deps
 chaos: export KUP_CHAOS_KILLS ?= 40
 chaos: deps
 	tests/run --profile chaos --run-ignored all \
-		-E 'binary(lab_chaos) | binary(lab_faults) | test(some_control_planes)'
+		-E 'binary(lab_chaos) | binary(lab_faults) | (binary(lab_rollback) & test(/some_control_planes|send_an_upgrade_back/))'
 
 demo: deps build
 	tests/demo

@@ -13,6 +13,13 @@ use support::runs::{Run, Runs};
 const OLD: &str = "v1.20.2";
 const NEW: &str = "v1.21.2";
 
+/// The certificate that the apiserver shows to kubelets, valid for another day only.
+const NEARLY_OVER: &str = "cd /etc/kubernetes/pki && \
+     openssl req -new -key apiserver-kubelet-client.key \
+         -subj /O=system:masters/CN=kube-apiserver-kubelet-client \
+     | openssl x509 -req -CA ca.crt -CAkey ca.key -set_serial 77 -days 1 \
+         -out apiserver-kubelet-client.crt";
+
 /// A cluster with objects in it, and runs whose backups are with their journals.
 struct Cluster {
     lab: Lab,
@@ -95,7 +102,8 @@ fn the_way_back_is_found_and_gone_from_every_case() {
     cluster.is_old();
     lab.assert_objects(&before);
 
-    // B: everything is upgraded, and etcd is the same.
+    // B: everything is upgraded, and etcd is the same. One saved certificate is nearly over.
+    lab.ssh("cp1", NEARLY_OVER);
     cluster.must("upgrade", &[]);
     assert_eq!(lab.versions(), vec![NEW; 2]);
     lab.kubectl(&["-n", "shop", "create", "configmap", "later", "--from-literal=a=b"]);
@@ -104,6 +112,7 @@ fn the_way_back_is_found_and_gone_from_every_case() {
     );
     let checked = cluster.must("rollback", &["--check"]);
     assert!(checked.contains("case B, back to 1.20.2"), "{checked}");
+    assert!(checked.contains("cp1: the renewed /etc/kubernetes/pki/apiserver-kubelet-client.crt, /etc/kubernetes/pki/apiserver-kubelet-client.key stay"), "{checked}");
     assert_eq!(
         lab.state(
             "find /etc/kubernetes /var/lib/kubelet/config.yaml -type f | sort | xargs sha256sum"
@@ -112,6 +121,8 @@ fn the_way_back_is_found_and_gone_from_every_case() {
     );
     cluster.must("rollback", &yes);
     cluster.is_old();
+    lab.ssh("cp1", "cd /etc/kubernetes/pki && openssl x509 -noout -checkend 5184000 -in apiserver-kubelet-client.crt && openssl verify -CAfile ca.crt apiserver-kubelet-client.crt");
+    lab.kubectl(&["-n", "shop", "logs", "deployment/web", "--tail=1"]);
     // What was written meanwhile stays.
     lab.kubectl(&["-n", "shop", "delete", "configmap", "later"]);
     lab.assert_objects(&before);
@@ -145,6 +156,73 @@ fn an_upgrade_that_its_rules_do_not_like_goes_back_by_itself() {
     );
     cluster.is_old();
     cluster.lab.assert_objects(&before);
+}
+
+#[test]
+#[ignore = "takes long: make chaos"]
+fn a_worker_that_failed_and_time_that_is_over_send_an_upgrade_back() {
+    let cluster = Cluster::fresh("back", 1, 1);
+    let lab = &cluster.lab;
+    lab.kubectl(&[
+        "-n",
+        "shop",
+        "create",
+        "pdb",
+        "all",
+        "--selector=app=web",
+        "--min-available=100%",
+    ]);
+    let before = lab.objects();
+    let rules = |rules: &str| {
+        let rules = format!("{{\"rollback_on\": {rules}}}");
+        let ignored = "{\"precheck_ignore\": [\"budget-blocks-drain\"]}";
+        let times = ["-e", "drain_timeout=20", "-e", "drain_budget_timeout=5"];
+        let (status, text) = cluster
+            .play("upgrade-or-rollback", &[&["-e", &rules, "-e", ignored], &times[..]].concat());
+        assert_eq!(status.code(), Some(2), "{text}");
+        text
+    };
+
+    // The worker's drain never comes to its end, and one is not enough.
+    let stays = rules("{\"nodes_failed\": 2, \"verify_failed\": false}");
+    assert!(stays.contains("no rule of rollback_on sends the cluster back"), "{stays}");
+    assert!(stays.contains("Drain the node: "), "{stays}");
+    assert_eq!(lab.versions(), [NEW, OLD]);
+    assert_eq!(lab.cordoned(), Vec::<String>::new());
+
+    let back = rules("{\"nodes_failed\": 1, \"verify_failed\": false}");
+    assert!(back.contains("the cluster went back to 1.20.2: Drain the node: "), "{back}");
+    cluster.is_old();
+    lab.assert_objects(&before);
+
+    // The control plane alone takes longer.
+    let late = rules("{\"minutes\": 1}");
+    assert!(late.contains("the cluster went back to 1.20.2: 1 minutes have passed"), "{late}");
+    cluster.is_old();
+    lab.assert_objects(&before);
+}
+
+#[test]
+#[ignore = "takes long: make chaos"]
+fn a_way_back_that_was_killed_while_some_control_planes_were_restored_is_gone_to_its_end() {
+    let cluster = Cluster::fresh("quorum", 3, 1);
+    let lab = &cluster.lab;
+    let before = lab.objects();
+    cluster.must("upgrade", &[]);
+    lab.kubectl(&["-n", "shop", "create", "configmap", "later", "--from-literal=a=b"]);
+    let yes = ["-e", "rollback_confirm=true"];
+    let mut run = cluster.start("rollback", &[&yes[..], &["-e", "rollback_case=C"]].concat());
+    let begun = || cluster.runs.begun("Restore the snapshot", "cp2") > 0;
+    run.wait_until("the second member", begun);
+    assert!(run.kill().is_none());
+
+    // Nobody asks for C now: what is there says it.
+    let back = cluster.must("rollback", &yes);
+    assert!(back.contains("case C, back to 1.20.2: a restore has not come to its end"), "{back}");
+    cluster.is_old();
+    lab.assert_objects(&before);
+    assert_eq!(lab.memories(), "");
+    assert_eq!(lab.lease(), "", "the lock is given up");
 }
 
 #[test]
@@ -206,6 +284,17 @@ fn three_members_are_restored_to_one_snapshot() {
     // One of three alone would be a cluster of its own.
     let (_, alone) = cluster.play("restore-etcd", &[&yes[..], &["-l", "cp1"]].concat());
     assert!(alone.contains("leave --limit away"));
+    // Nor are two, behind an inventory that does not know of the third.
+    let listed = std::fs::read_to_string(lab.inventory()).expect("the inventory");
+    let without: Vec<_> = listed.lines().filter(|line| !line.contains("cp3")).collect();
+    let inventory = cluster.runs.folder().join("two.yml");
+    std::fs::write(&inventory, without.join("\n")).expect("written");
+    let two = inventory.display().to_string();
+    let two =
+        ["playbooks/restore-etcd.yml", "-i", &two, "-e", &snapshot, "-e", "restore_confirm=true"];
+    let (status, unlisted) = cluster.runs.start(&two).end();
+    assert_eq!(status.code(), Some(2), "{unlisted}");
+    assert!(unlisted.contains("no control plane of the inventory is: cp3"), "{unlisted}");
     let restored = cluster.must("restore-etcd", &yes);
     assert!(restored.contains("writes since the snapshot are lost"), "{restored}");
     lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/web", "--timeout=180s"]);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -94,6 +95,7 @@ impl Action for RollbackPlan {
             named: self.named().is_some(),
             wanted: wanted.transpose()?,
             case: self.case,
+            time: Timestamp::now(),
         };
         outcome(Plan::of(&world), &world)
     }
@@ -126,6 +128,7 @@ impl RollbackPlan {
         let unread = |error: serde_json::Error| Error::failed(format!("its answer: {error}"));
         Ok(Host {
             now: serde_json::from_value(part("now")).map_err(unread)?,
+            certificates: serde_json::from_value(part("certificates")).map_err(unread)?,
             saved: serde_json::from_value(part("saved")).map_err(unread)?,
             etcd: etcd.and_then(|etcd| serde_json::from_value::<Option<Etcd>>(etcd).ok()?),
         })

@@ -3,6 +3,7 @@
 
 mod api;
 pub mod budget;
+pub mod certificate;
 mod connect;
 pub mod discovery;
 pub mod drain;

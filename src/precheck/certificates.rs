@@ -1,10 +1,8 @@
 //! Certificates: none is over, or will be soon.
 
-use jiff::Timestamp;
-use x509_parser::pem::parse_x509_pem;
-
 use super::finding::{Finding, Id};
 use super::world::World;
+use crate::kubernetes::certificate::{Validity, minute};
 use crate::modules::precheck_host::Certificate;
 
 pub fn check(world: &World) -> Vec<Finding> {
@@ -12,7 +10,7 @@ pub fn check(world: &World) -> Vec<Finding> {
     for (host, facts) in world.facts() {
         for file in &facts.certificates {
             match validities(file) {
-                Ok(all) => found.extend(all.iter().filter_map(|one| one.check(world, host, file))),
+                Ok(all) => found.extend(all.iter().filter_map(|one| look(one, world, host, file))),
                 Err(why) => found.push(
                     Finding::warning(Id::CertificateUnreadable, object(host, file), why)
                         .fix("look at the file: what needs it will not start either"),
@@ -27,82 +25,59 @@ fn object(host: &str, file: &Certificate) -> String {
     format!("{host}:{}", file.path)
 }
 
-/// From when to when a certificate is valid.
-struct Validity {
-    from: Timestamp,
-    to: Timestamp,
-    subject: String,
-    authority: bool,
-}
-
 fn validities(file: &Certificate) -> Result<Vec<Validity>, String> {
     if let Some(error) = &file.error {
         return Err(error.clone());
     }
-    file.pem.iter().map(|pem| validity(pem)).collect()
+    file.pem.iter().map(|pem| Validity::of(pem)).collect()
 }
 
-fn validity(pem: &str) -> Result<Validity, String> {
-    let wrong = |what: &str| format!("there is no certificate that can be read in it: {what}");
-    let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(|error| wrong(&error.to_string()))?;
-    let certificate = pem.parse_x509().map_err(|error| wrong(&error.to_string()))?;
-    let time = |seconds: i64| Timestamp::from_second(seconds).map_err(|e| wrong(&e.to_string()));
-    let validity = certificate.validity();
-    Ok(Validity {
-        from: time(validity.not_before.timestamp())?,
-        to: time(validity.not_after.timestamp())?,
-        subject: certificate.subject().to_string(),
-        authority: certificate.is_ca(),
+fn look(one: &Validity, world: &World, host: &str, file: &Certificate) -> Option<Finding> {
+    let now = world.now;
+    let object = object(host, file);
+    if one.from > now {
+        let evidence = format!("{} is valid from {} on", one.subject, minute(one.from));
+        return Some(
+            Finding::error(Id::CertificateNotYetValid, object, evidence)
+                .fix("look at the clocks of this host and of the one that signed it"),
+        );
+    }
+    let days = (one.to.as_second() - now.as_second()).div_euclid(86_400);
+    if one.to <= now {
+        // The kubelet's own serving certificate is checked by nobody.
+        let matters = !file.path.ends_with("/kubelet.crt");
+        let evidence = format!("{} expired on {}", one.subject, minute(one.to));
+        return Some(
+            Finding::error(Id::CertificateExpired, object, evidence)
+                .error_if(matters)
+                .fix(remedy(one, file)),
+        );
+    }
+    (days < world.plan.certificate_days).then(|| {
+        let evidence = format!("{} expires on {}, in {days} days", one.subject, minute(one.to));
+        Finding::warning(Id::CertificateExpiresSoon, object, evidence).fix(remedy(one, file))
     })
 }
 
-impl Validity {
-    fn check(&self, world: &World, host: &str, file: &Certificate) -> Option<Finding> {
-        let now = world.now;
-        let object = object(host, file);
-        let day = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
-        if self.from > now {
-            let evidence = format!("{} is valid from {} on", self.subject, day(self.from));
-            return Some(
-                Finding::error(Id::CertificateNotYetValid, object, evidence)
-                    .fix("look at the clocks of this host and of the one that signed it"),
-            );
-        }
-        let days = (self.to.as_second() - now.as_second()).div_euclid(86_400);
-        if self.to <= now {
-            // The kubelet's own serving certificate is checked by nobody.
-            let matters = !file.path.ends_with("/kubelet.crt");
-            let evidence = format!("{} expired on {}", self.subject, day(self.to));
-            return Some(
-                Finding::error(Id::CertificateExpired, object, evidence)
-                    .error_if(matters)
-                    .fix(self.remedy(file)),
-            );
-        }
-        (days < world.plan.certificate_days).then(|| {
-            let evidence = format!("{} expires on {}, in {days} days", self.subject, day(self.to));
-            Finding::warning(Id::CertificateExpiresSoon, object, evidence).fix(self.remedy(file))
-        })
-    }
-
-    fn remedy(&self, file: &Certificate) -> &'static str {
-        let path = file.path.as_str();
-        if self.authority {
-            "the authority has to be replaced by hand: all that it signed with it"
-        } else if path.contains("kubelet-client") || path.ends_with("kubelet.conf") {
-            "the kubelet renews it by itself: see why it does not (rotateCertificates, kubectl get \
-             csr), or join the node again"
-        } else if path.contains("/kubelet/") {
-            "remove it and its key and restart the kubelet: it makes a new one"
-        } else {
-            "kubeadm certs renew all (alpha certs before 1.20), then restart the static pods; \
-             kubeadm upgrade renews it too, if it gets that far"
-        }
+fn remedy(one: &Validity, file: &Certificate) -> &'static str {
+    let path = file.path.as_str();
+    if one.authority {
+        "the authority has to be replaced by hand: all that it signed with it"
+    } else if path.contains("kubelet-client") || path.ends_with("kubelet.conf") {
+        "the kubelet renews it by itself: see why it does not (rotateCertificates, kubectl get \
+         csr), or join the node again"
+    } else if path.contains("/kubelet/") {
+        "remove it and its key and restart the kubelet: it makes a new one"
+    } else {
+        "kubeadm certs renew all (alpha certs before 1.20), then restart the static pods; \
+         kubeadm upgrade renews it too, if it gets that far"
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::modules::precheck_host::Facts;
     use crate::precheck::testing::{asked, ids};
@@ -125,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_told_before_it_is_over_and_after() {
-        let (_, to) = times();
+        let to = Validity::of(APISERVER).expect("a certificate").to;
         let at = |days: i64| {
             let second = to.as_second() + days * 86_400;
             let now = Timestamp::from_second(second).expect("a time").to_string();
@@ -135,12 +110,6 @@ mod tests {
         assert_eq!(at(-10), [Id::CertificateExpiresSoon]);
         assert_eq!(at(1), [Id::CertificateExpired]);
         assert_eq!(at(-800), [Id::CertificateNotYetValid]);
-    }
-
-    fn times() -> (Timestamp, Timestamp) {
-        let validity = validity(APISERVER).expect("a certificate");
-        assert!(validity.subject.contains("kube-apiserver") && !validity.authority);
-        (validity.from, validity.to)
     }
 
     #[test]

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::certificates;
 use super::storage;
 use super::world::{Backup, Host, World};
 use crate::kubernetes::export::Cluster;
@@ -70,6 +71,8 @@ pub struct Back {
     pub components: BTreeMap<String, String>,
     /// Static pods that run another one now: what they run, and what they get.
     pub pods: BTreeMap<String, (String, String)>,
+    /// Files that are not put back, as the saved certificates in them are over.
+    pub keep: Vec<String>,
 }
 
 impl Plan {
@@ -117,6 +120,18 @@ impl Plan {
         if plan.case == Case::C {
             problems.extend(older_than_states(world, &plan));
             problems.extend(cannot_be_told_apart(world, version));
+        }
+        let case = plan.case;
+        for (name, host) in world.planes() {
+            let back = plan.hosts.get_mut(name);
+            if let Some(back) = back.filter(|back| case == Case::C || !back.pods.is_empty())
+                && let Some(saved) = host.saved.iter().find(|saved| saved.path == back.state)
+            {
+                match certificates::kept(host, saved, world.time) {
+                    Ok(keep) => back.keep = keep,
+                    Err(why) => problems.extend(why.iter().map(|why| format!("{name}: {why}"))),
+                }
+            }
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -210,6 +225,7 @@ fn back(host: &Host, version: Version) -> Result<Back, String> {
         pods: differ(&host.now.components, &record.host.components),
         components: record.host.components.clone(),
         changes,
+        keep: Vec::new(),
     })
 }
 

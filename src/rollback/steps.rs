@@ -26,10 +26,9 @@ pub fn of(world: &World, plan: &Plan) -> Vec<String> {
         for host in planes() {
             if let Some(back) = back(host).filter(|back| !back.pods.is_empty()) {
                 let pods = changes(&back.pods);
-                steps.push(format!(
-                    "{host}: {pods}, certificates and kubeconfigs of {}",
-                    back.state
-                ));
+                let state = &back.state;
+                steps.push(format!("{host}: {pods}, certificates and kubeconfigs of {state}"));
+                steps.extend(kept(host, back));
             }
         }
     }
@@ -59,9 +58,12 @@ fn restore(world: &World, plan: &Plan) -> Vec<String> {
     let all = world.control_planes.join(", ");
     let snapshot = plan.snapshot.as_ref().map(|path| path.display().to_string());
     let taken = &plan.taken;
-    vec![
+    let kept = plan.hosts.iter().filter_map(|(host, back)| kept(host, back));
+    let begin = [
         format!("{all}: apiservers, controller managers and schedulers stopped, then etcd"),
         format!("{all}: manifests, certificates and kubeconfigs of the saved states"),
+    ];
+    let end = [
         format!(
             "{all}: {} restored on every member, the data of now kept beside; what was written \
              since {taken} is lost",
@@ -69,7 +71,18 @@ fn restore(world: &World, plan: &Plan) -> Vec<String> {
         ),
         format!("{all}: etcd started, all members at one revision; then the rest"),
         "every kubelet restarted; a write proved".to_owned(),
-    ]
+    ];
+    begin.into_iter().chain(kept).chain(end).collect()
+}
+
+/// What stays as it is, because the saved one would not be accepted for long.
+fn kept(host: &str, back: &Back) -> Option<String> {
+    (!back.keep.is_empty()).then(|| {
+        format!(
+            "{host}: the renewed {} stay, as the saved ones are over or soon are",
+            back.keep.join(", ")
+        )
+    })
 }
 
 fn packages(host: &str, back: &Back, api: bool) -> String {

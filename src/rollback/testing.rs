@@ -36,7 +36,7 @@ pub fn host() -> Host {
         path: format!("/var/lib/kup-play/backup/{OLD}"),
         ..Record::default()
     };
-    Host { now: now(OLD, "3.4.13-0"), saved: vec![saved], etcd: None }
+    Host { now: now(OLD, "3.4.13-0"), saved: vec![saved], ..Host::default() }
 }
 
 /// The same after an upgrade.
@@ -71,5 +71,6 @@ pub fn world(hosts: &[(&str, Host)]) -> World {
         named: false,
         wanted: None,
         case: None,
+        time: "2024-05-02T00:00:00Z".parse().expect("a time"),
     }
 }

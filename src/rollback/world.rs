@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use crate::kubernetes::export::Cluster;
 use crate::modules::Version;
 use crate::modules::host_state::{Now, Record};
-use crate::modules::precheck_host::Etcd;
+use crate::modules::precheck_host::{Certificate, Etcd};
 
 use super::Case;
 
@@ -28,12 +30,16 @@ pub struct World {
     pub wanted: Option<Version>,
     /// The case, if the operator names one.
     pub case: Option<Case>,
+    /// The time of the controller.
+    pub time: Timestamp,
 }
 
 /// A host as its agent sees it.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
     pub now: Now,
+    /// Its certificates below /etc/kubernetes.
+    pub certificates: Vec<Certificate>,
     /// The oldest first.
     pub saved: Vec<Record>,
     /// The members of etcd, as this host's own sees them.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Part;
 use crate::modules::files::{digest_of, failed, hex};
+use crate::modules::precheck_host::{Certificate, certificates};
 use crate::modules::process::Process;
 use crate::modules::static_pods::STOPPED;
 use crate::modules::{Context, Failure};
@@ -49,6 +50,13 @@ pub fn all(root: &Path, sources: &[PathBuf]) -> Vec<PathBuf> {
     found.sort();
     found.dedup();
     found
+}
+
+/// The certificates among what is saved.
+pub fn certificates(root: &Path) -> Vec<Certificate> {
+    let mut all = certificates::all(root);
+    all.retain(|certificate| Path::new(&certificate.path).starts_with(root.join(KUBERNETES)));
+    all
 }
 
 /// The files below a folder; links are left out.

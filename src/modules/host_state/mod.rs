@@ -41,13 +41,16 @@ pub struct HostState {
     /// What of it is put back.
     #[serde(default = "all_parts")]
     parts: Vec<Part>,
+    /// Files that stay as they are, for state restored.
+    #[serde(default)]
+    keep: Vec<HostPath>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum State {
     Saved,
-    /// Changes nothing: what the host is now, and the states that it has.
+    /// Changes nothing: what the host is now, its certificates, and the states that it has.
     Listed,
     Restored,
 }
@@ -89,13 +92,17 @@ impl Module for HostState {
             State::Listed => {
                 let now = Now::of(context)?;
                 let saved = saved(&self.folder);
-                Ok(Outcome::default().with("now", json!(now)).with("saved", json!(saved)))
+                let certificates = files::certificates(Path::new("/"));
+                Ok(Outcome::default()
+                    .with("now", json!(now))
+                    .with("saved", json!(saved))
+                    .with("certificates", json!(certificates)))
             }
             State::Restored => {
                 let path = self.path.as_ref().ok_or_else(|| {
                     Failure::new("state restored needs path, the folder of a saved state")
                 })?;
-                restore::restore(path, &self.parts, context)
+                restore::restore(path, &self.parts, &self.keep, context)
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::modules::kubeadm::{self, Version};
+use crate::modules::precheck_host::Certificate;
 use crate::modules::{Context, Failure, dpkg, static_pods, tools};
 
 /// Kubernetes' packages.
@@ -39,6 +40,8 @@ pub struct Record {
     pub digest: String,
     #[serde(flatten)]
     pub host: Now,
+    /// The certificates among the files; states that were saved by older programs have none.
+    pub certificates: Vec<Certificate>,
     /// The folder that it is in.
     pub path: String,
 }

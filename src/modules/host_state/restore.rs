@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use super::{Part, archive, files, read_record};
+use crate::modules::args::HostPath;
 use crate::modules::files::{failed, write_private};
 use crate::modules::static_pods::STOPPED;
 use crate::modules::{Context, Diff, Failure, Outcome, dpkg, tools};
@@ -14,7 +15,12 @@ const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// The order: what a pod needs is there before the pod is.
 const ORDER: [Part; 5] = [Part::Sources, Part::Pki, Part::Config, Part::Kubelet, Part::Manifests];
 
-pub fn restore(state: &Path, parts: &[Part], context: &Context) -> Result<Outcome, Failure> {
+pub fn restore(
+    state: &Path,
+    parts: &[Part],
+    keep: &[HostPath],
+    context: &Context,
+) -> Result<Outcome, Failure> {
     let record = read_record(state)?;
     let packed = archive(state);
     if !packed.exists() {
@@ -23,7 +29,7 @@ pub fn restore(state: &Path, parts: &[Part], context: &Context) -> Result<Outcom
     let from = context.scratch.join("state");
     let _ = fs::remove_dir_all(&from);
     files::unpack(context, &packed, &from)?;
-    let restored = Restore { from: &from, to: Path::new("/"), context }.run(&record, parts);
+    let restored = Restore { from: &from, to: Path::new("/"), keep, context }.run(&record, parts);
     // Private keys are in it.
     let _ = fs::remove_dir_all(&from);
     restored
@@ -32,6 +38,7 @@ pub fn restore(state: &Path, parts: &[Part], context: &Context) -> Result<Outcom
 struct Restore<'a> {
     from: &'a Path,
     to: &'a Path,
+    keep: &'a [HostPath],
     context: &'a Context,
 }
 
@@ -50,7 +57,8 @@ impl Restore<'_> {
             if *part == Part::Sources && self.offered(record) {
                 continue;
             }
-            for path in paths.iter().filter(|path| files::part_of(path) == Some(*part)) {
+            let of_part = paths.iter().filter(|path| files::part_of(path) == Some(*part));
+            for path in of_part.filter(|path| !self.kept(path)) {
                 if let Some(diff) = self.put(path, *part)? {
                     changed.push(format!("/{}", path.display()));
                     outcome = if self.context.diff { outcome.with_diff(diff) } else { outcome };
@@ -62,6 +70,10 @@ impl Restore<'_> {
             .with("files", changed)
             .with("version", record.version.clone())
             .with("path", record.path.clone()))
+    }
+
+    fn kept(&self, path: &Path) -> bool {
+        self.keep.iter().any(|kept| kept.strip_prefix("/").is_ok_and(|kept| kept == path))
     }
 
     /// Whether the saved versions can be installed from what the host has now.
@@ -165,7 +177,9 @@ mod tests {
             let (from, to) = (self.from.path(), self.to.path());
             let digest = files::digest(from, &files::unpacked(from))?;
             let record = Record { digest, ..Record::default() };
-            let outcome = Restore { from, to, context: &self.context }.run(&record, parts)?;
+            let keep = [HostPath("/etc/kubernetes/pki/kept.crt".into())];
+            let restore = Restore { from, to, keep: &keep, context: &self.context };
+            let outcome = restore.run(&record, parts)?;
             let files = outcome.result.get("files").cloned().unwrap_or_default();
             Ok(serde_json::from_value(files).expect("files"))
         }
@@ -178,6 +192,7 @@ mod tests {
         for (path, saved, now) in [
             ("etc/kubernetes/admin.conf", "old", "new"),
             ("etc/kubernetes/pki/ca.crt", "same", "same"),
+            ("etc/kubernetes/pki/kept.crt", "over", "renewed"),
             ("etc/kubernetes/manifests/etcd.yaml", "old", "new"),
         ] {
             host.write(from, path, saved);
@@ -187,6 +202,7 @@ mod tests {
         assert_eq!(files, ["/etc/kubernetes/admin.conf"]);
         assert_eq!(host.read("etc/kubernetes/admin.conf"), "old");
         assert_eq!(host.read("etc/kubernetes/manifests/etcd.yaml"), "new");
+        assert_eq!(host.read("etc/kubernetes/pki/kept.crt"), "renewed");
         assert!(host.restore(&[Part::Config]).expect("restored").is_empty());
     }
 
@@ -206,7 +222,7 @@ mod tests {
         host.write(host.from.path(), "etc/kubernetes/admin.conf", "old");
         let record = Record { digest: "another".to_owned(), ..Record::default() };
         let (from, to) = (host.from.path(), host.to.path());
-        let restore = Restore { from, to, context: &host.context };
+        let restore = Restore { from, to, keep: &[], context: &host.context };
         assert!(restore.run(&record, &[Part::Config]).is_err());
         assert!(!to.join("etc").exists());
     }

@@ -24,11 +24,13 @@ pub fn save(folder: &Path, context: &Context) -> Result<Outcome, Failure> {
         version: version.to_string(),
         digest: files::digest(root, &paths)?,
         host: now,
+        certificates: files::certificates(root),
         path: folder.join(version.to_string()).display().to_string(),
     };
     let state = Path::new(&record.path);
     if let Ok(before) = read_record(state)
-        && (&before.digest, &before.host) == (&record.digest, &record.host)
+        && (&before.digest, &before.host, &before.certificates)
+            == (&record.digest, &record.host, &record.certificates)
         && archive(state).exists()
     {
         return Ok(told(false, &before));

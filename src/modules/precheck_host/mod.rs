@@ -2,7 +2,7 @@
 //! It changes nothing.
 
 mod apt;
-mod certificates;
+pub mod certificates;
 mod dnf;
 mod drift;
 pub mod etcd;
