@@ -15,10 +15,11 @@ const NEW: &str = "v1.21.2";
 
 /// The certificate that the apiserver shows to kubelets, valid for another day only.
 const NEARLY_OVER: &str = "cd /etc/kubernetes/pki && \
+     echo extendedKeyUsage=clientAuth > /tmp/usage && \
      openssl req -new -key apiserver-kubelet-client.key \
          -subj /O=system:masters/CN=kube-apiserver-kubelet-client \
      | openssl x509 -req -CA ca.crt -CAkey ca.key -set_serial 77 -days 1 \
-         -out apiserver-kubelet-client.crt";
+         -extfile /tmp/usage -out apiserver-kubelet-client.crt";
 
 /// A cluster with objects in it, and runs whose backups are with their journals.
 struct Cluster {
@@ -163,15 +164,8 @@ fn an_upgrade_that_its_rules_do_not_like_goes_back_by_itself() {
 fn a_worker_that_failed_and_time_that_is_over_send_an_upgrade_back() {
     let cluster = Cluster::fresh("back", 1, 1);
     let lab = &cluster.lab;
-    lab.kubectl(&[
-        "-n",
-        "shop",
-        "create",
-        "pdb",
-        "all",
-        "--selector=app=web",
-        "--min-available=100%",
-    ]);
+    let never = "{\"spec\":{\"maxUnavailable\":0}}";
+    lab.kubectl(&["-n", "shop", "patch", "pdb", "web", "--type=merge", "-p", never]);
     let before = lab.objects();
     let rules = |rules: &str| {
         let rules = format!("{{\"rollback_on\": {rules}}}");

@@ -11,6 +11,8 @@ pub struct Validity {
     pub subject: String,
     /// Whether it signs others.
     pub authority: bool,
+    /// Whether it says what it is for: for servers, for clients.
+    pub has_usages: bool,
 }
 
 impl Validity {
@@ -27,6 +29,7 @@ impl Validity {
             to: time(validity.not_after.timestamp())?,
             subject: certificate.subject().to_string(),
             authority: certificate.is_ca(),
+            has_usages: certificate.extended_key_usage().is_ok_and(|usages| usages.is_some()),
         })
     }
 }
@@ -44,7 +47,11 @@ mod tests {
     fn a_certificate_says_whose_it_is_and_from_when_to_when_it_is_valid() {
         let pem = include_str!("../../tests/data/kubeadm/apiserver.crt");
         let validity = Validity::of(pem).expect("a certificate");
-        assert!(validity.subject.contains("kube-apiserver") && !validity.authority);
+        assert!(
+            validity.subject.contains("kube-apiserver")
+                && !validity.authority
+                && validity.has_usages
+        );
         assert!(validity.from < validity.to);
         assert!(
             Validity::of("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").is_err()

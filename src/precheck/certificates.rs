@@ -5,12 +5,30 @@ use super::world::World;
 use crate::kubernetes::certificate::{Validity, minute};
 use crate::modules::precheck_host::Certificate;
 
+/// What `kubeadm upgrade` renews, below /etc/kubernetes.
+const RENEWED: [&str; 11] = [
+    "admin.conf",
+    "super-admin.conf",
+    "controller-manager.conf",
+    "scheduler.conf",
+    "pki/apiserver.crt",
+    "pki/apiserver-kubelet-client.crt",
+    "pki/apiserver-etcd-client.crt",
+    "pki/front-proxy-client.crt",
+    "pki/etcd/server.crt",
+    "pki/etcd/peer.crt",
+    "pki/etcd/healthcheck-client.crt",
+];
+
 pub fn check(world: &World) -> Vec<Finding> {
     let mut found = Vec::new();
     for (host, facts) in world.facts() {
         for file in &facts.certificates {
             match validities(file) {
-                Ok(all) => found.extend(all.iter().filter_map(|one| look(one, world, host, file))),
+                Ok(all) => {
+                    found.extend(all.iter().filter_map(|one| look(one, world, host, file)));
+                    found.extend(all.iter().filter_map(|one| renewable(one, host, file)));
+                }
                 Err(why) => found.push(
                     Finding::warning(Id::CertificateUnreadable, object(host, file), why)
                         .fix("look at the file: what needs it will not start either"),
@@ -57,6 +75,21 @@ fn look(one: &Validity, world: &World, host: &str, file: &Certificate) -> Option
         let evidence = format!("{} expires on {}, in {days} days", one.subject, minute(one.to));
         Finding::warning(Id::CertificateExpiresSoon, object, evidence).fix(remedy(one, file))
     })
+}
+
+/// `kubeadm upgrade` renews its certificates after it has begun with a component, takes their
+/// usages from those that are there, and gives up where one has none.
+fn renewable(one: &Validity, host: &str, file: &Certificate) -> Option<Finding> {
+    let name = file.path.strip_prefix("/etc/kubernetes/")?;
+    if one.has_usages || one.authority || !RENEWED.contains(&name) {
+        return None;
+    }
+    let evidence = format!("{} has no extended key usage: kubeadm cannot renew it", one.subject);
+    Some(Finding::error(Id::CertificateNotRenewable, object(host, file), evidence).fix(
+        "sign it anew with extendedKeyUsage clientAuth (serverAuth for apiserver.crt, both for \
+         etcd's server.crt and peer.crt), or move it and its key away and let kubeadm init phase \
+         certs make it (init phase kubeconfig for a .conf)",
+    ))
 }
 
 fn remedy(one: &Validity, file: &Certificate) -> &'static str {
@@ -110,6 +143,19 @@ mod tests {
         assert_eq!(at(-10), [Id::CertificateExpiresSoon]);
         assert_eq!(at(1), [Id::CertificateExpired]);
         assert_eq!(at(-800), [Id::CertificateNotYetValid]);
+    }
+
+    #[test]
+    fn a_certificate_without_usages_is_told_for_kubeadm_cannot_renew_it() {
+        let without = include_str!("../../tests/data/certificates/renewed.crt");
+        let at = |path: &str| {
+            let path = format!("/etc/kubernetes/{path}");
+            let file = Certificate { path, pem: vec![without.to_owned()], error: None };
+            ids(&found("2024-07-01T00:00:00Z", 30, file))
+        };
+        assert_eq!(at("pki/apiserver.crt"), [Id::CertificateNotRenewable]);
+        assert_eq!(at("admin.conf"), [Id::CertificateNotRenewable]);
+        assert_eq!(at("pki/of-our-own.crt"), []);
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub enum Id {
     CertificateExpiresSoon,
     CertificateNotYetValid,
     CertificateUnreadable,
+    CertificateNotRenewable,
     DiskSpace,
     KubeadmTmpElsewhere,
     SwapActive,

@@ -69,6 +69,10 @@ fn pod_waited_for(output: &Output) -> Option<String> {
         "couldn't upgrade control plane",
         "fatal error when trying to upgrade the etcd cluster",
     ];
+    // It did not come as far as to wait.
+    if output.stderr.contains("failed to renew certificate") {
+        return None;
+    }
     if !output.timed_out && !SIGNS.iter().any(|text| output.stderr.contains(text)) {
         return None;
     }
@@ -105,6 +109,20 @@ mod tests {
         let failure = explained("upgrade apply", &output(stdout, stderr), 9);
         assert!(failure.msg.contains("the static pod kube-apiserver did not come up"));
         assert_eq!((&failure.result["pod"], failure.changed), (&json!("kube-apiserver"), true));
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_renewed_is_told_and_no_pod() {
+        let stdout = "[upgrade/staticpods] Preparing for \"kube-apiserver\" upgrade\n\
+                      [upgrade/staticpods] Renewing apiserver certificate\n";
+        let stderr = "[upgrade/apply] FATAL: couldn't upgrade control plane. kubeadm has tried to \
+                      recover everything into the earlier state. Errors faced: [failed to renew \
+                      certificates for component \"kube-apiserver\": failed to renew certificate \
+                      apiserver-kubelet-client: unable to sign certificate: must specify at least \
+                      one ExtKeyUsage]";
+        let failure = explained("upgrade apply", &output(stdout, stderr), 9);
+        assert!(failure.msg.contains("failed to renew certificate apiserver-kubelet-client"));
+        assert!(!failure.result.contains_key("pod"));
     }
 
     #[test]
