@@ -9,6 +9,7 @@ mod connection;
 mod custom_stats;
 mod debugger;
 mod fact_modules;
+mod failed_task;
 mod failures;
 mod foreseen;
 mod gather;
