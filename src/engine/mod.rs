@@ -210,6 +210,12 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// A keyword of a play that cannot be filled in.
+    fn of_keyword(name: &str, node: &Node, failure: Failure) -> Self {
+        let text = format!("Error processing keyword '{name}': {}", failure.msg);
+        Self::Parse(node.span.error(text).to_string())
+    }
+
     fn of_failure(failure: Failure) -> Self {
         Self::Error(failure.msg)
     }

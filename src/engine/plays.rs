@@ -218,9 +218,8 @@ impl Run {
             self.warn(text);
         }
         let order = match &play.order {
-            Some(node) => {
-                keywords::text_of(self.templar(), node, scope).map_err(Stop::of_failure)?
-            }
+            Some(node) => keywords::text_of(self.templar(), node, scope)
+                .map_err(|failure| Stop::of_keyword("order", node, failure))?,
             None => None,
         };
         ordered(hosts, order.as_deref(), play)
@@ -234,8 +233,8 @@ impl Run {
     ) -> Result<Vec<usize>, Stop> {
         let mut sizes = Vec::new();
         for node in &play.serial {
-            let value =
-                keywords::value_of(self.templar(), node, scope).map_err(Stop::of_failure)?;
+            let value = keywords::value_of(self.templar(), node, scope)
+                .map_err(|failure| Stop::of_keyword("serial", node, failure))?;
             let values: Vec<_> = match value.as_str() {
                 None if value.kind() == minijinja::value::ValueKind::Seq => {
                     value.try_iter().map(Iterator::collect).unwrap_or_default()
@@ -256,7 +255,8 @@ impl Run {
     }
 }
 
-/// The variables of a play itself: extra ones, what was asked for, and its own.
+/// The variables of a play itself: extra ones, what was asked for, and its own. What all hosts
+/// have is seen too, unlike in Ansible: the inventory may say how large batches are.
 pub(super) fn scope_of(
     manager: &Arc<Manager>,
     play: &Play,
@@ -270,7 +270,7 @@ pub(super) fn scope_of(
         playbook_dir: play.directory().display().to_string(),
         ..BatchVars::default()
     };
-    Arc::new(manager.play_scope(&Arc::new(batch), &layers))
+    Arc::new(manager.task_scope("localhost", &Arc::new(batch), &layers))
 }
 
 /// What a play is called; a name that cannot be filled in stays as it is written.
@@ -307,7 +307,8 @@ fn select(
     limit: &Option<String>,
     scope: &Arc<dyn Scope>,
 ) -> Result<(Vec<String>, Vec<String>), Stop> {
-    let parts = keywords::texts_of(manager.templar(), pattern, scope).map_err(Stop::of_failure)?;
+    let parts = keywords::texts_of(manager.templar(), pattern, scope)
+        .map_err(|failure| Stop::of_keyword("hosts", pattern, failure))?;
     let pattern_text = parts.join(",");
     let wrong = |error: crate::source::Error| {
         Stop::Error(crate::source::Error { span: Some(pattern.span.clone()), ..error }.to_string())

@@ -123,7 +123,7 @@ impl Loader<'_> {
                 if let Some(other) = looping.replace(found) {
                     let error =
                         format!("duplicate loop in task: {} and {name}", written(&other.kind));
-                    return Err(key.span.error(error));
+                    return Err(key.span.error(error).refused());
                 }
             } else if !is_task_keyword(name) {
                 return Err(unknown(key, "Task", task_keywords()));
