@@ -163,6 +163,7 @@ impl Copy {
         if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
             extra.insert("original_basename".to_owned(), json!(name));
         }
+        extra.insert("diff_header".to_owned(), json!(path.display().to_string()));
         place(context, &placement.with_mode_of(path)?, self.source(path)?, extra).await
     }
 

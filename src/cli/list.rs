@@ -8,7 +8,7 @@ use indexmap::IndexSet;
 
 use super::exit;
 use super::playbook::Options;
-use crate::engine::{Prepared, play_hosts};
+use crate::engine::{Prepared, play_hosts, play_title};
 use crate::playbook::{Play, Task, Tasks};
 use crate::report;
 use crate::source::Node;
@@ -48,8 +48,7 @@ fn list_play(
     index: usize,
     play: &Play,
 ) -> Result<(), String> {
-    let pattern = pattern_of(play);
-    let name = &play.name;
+    let (name, pattern) = play_title(prepared, play);
     let _ = writeln!(
         out,
         "\n  play #{} ({}): {name}\tTAGS: [{}]",
@@ -85,14 +84,6 @@ fn list_play(
         let _ = writeln!(out, "      TASK TAGS: [{}]", tags.join(", "));
     }
     Ok(())
-}
-
-fn pattern_of(play: &Play) -> Vec<String> {
-    let parts = match play.hosts.as_seq() {
-        Some(items) => items.to_vec(),
-        None => vec![play.hosts.clone()],
-    };
-    parts.iter().filter_map(Node::as_str).map(str::to_owned).collect()
 }
 
 /// The selected tasks of a play with their tags; what rescues and handlers do is not listed.

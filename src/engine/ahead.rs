@@ -58,9 +58,10 @@ impl HostTask<'_> {
         let Some(name) = &self.task.register else { return false };
         let task = self.task;
         let keywords = &task.keywords;
-        let nodes = [&task.arguments, &task.free_form, &task.loop_control.label];
-        let nodes = nodes.into_iter().chain([&keywords.delegate_to, &keywords.become_user]);
-        let mut nodes = nodes.flatten().chain(&keywords.when).chain(&keywords.environment);
+        let nodes =
+            [&task.arguments, &task.free_form, &keywords.delegate_to, &keywords.become_user];
+        let lists = [&keywords.when, &keywords.environment, &task.notify];
+        let mut nodes = nodes.into_iter().flatten().chain(lists.into_iter().flatten());
         let of_layer = |layer: &Layer| {
             layer.values().any(|variable| match variable {
                 Variable::Source(node) => mentions(node, name),
@@ -140,6 +141,7 @@ impl HostTask<'_> {
             return Ok(None);
         }
         self.delegate(scope, once)?;
+        once.notices = self.notices(scope)?;
         let there = self.there(scope, once);
         let templar = self.run.templar();
         let invocation = Invocation::of(self.run, self.task, templar, scope, &there)?;

@@ -25,6 +25,8 @@ use crate::vars::Layer;
 pub struct Batch<'a> {
     pub run: &'a Run,
     pub play: &'a Play,
+    /// What the play is called, filled in.
+    pub name: String,
     /// All hosts of the batch, in order.
     pub hosts: Vec<String>,
     /// Hosts that it would have had if plays before had lost none.
@@ -111,6 +113,7 @@ impl<'a> Batch<'a> {
     pub fn new(
         run: &'a Run,
         play: &'a Play,
+        name: String,
         hosts: Vec<String>,
         play_hosts_all: Vec<String>,
         prompted: Arc<Layer>,
@@ -118,6 +121,7 @@ impl<'a> Batch<'a> {
         let mut batch = Self {
             run,
             play,
+            name,
             handlers: Handlers::of(play),
             roles: play.roles.clone(),
             named_roles: play.roles.clone(),
@@ -158,6 +162,7 @@ impl<'a> Batch<'a> {
         Self {
             run: self.run,
             play: self.play,
+            name: self.name.clone(),
             hosts: vec![host.to_owned()],
             size: 1,
             handlers: Handlers::of(self.play),
@@ -404,6 +409,7 @@ impl<'a> Batch<'a> {
         };
         let scope: Arc<dyn Scope> = Arc::new(self.scope(&first, task, place));
         let info = Arc::new(self.info(task, &scope));
+        self.warn_of_vars(task);
         if task.module == "meta" {
             return meta::run(self, task, &hosts, place).await;
         }

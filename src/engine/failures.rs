@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value as Json, json};
-
 use super::Stop;
 use super::batch::{Batch, Place};
+use super::failed_task::FailedTask;
 use super::host_task::Finished;
 use super::keywords::number_of;
 use super::result;
 use crate::events::{Event, Status};
 use crate::playbook::Task;
-use crate::source::Node;
-use crate::template::{self, Scope, Variable};
+use crate::template::{Scope, Variable};
 
 /// The hosts on which a task failed, and those that it could not reach.
 #[derive(Default)]
@@ -68,37 +66,18 @@ impl Batch<'_> {
 
     /// What a rescue can ask about: ansible_failed_task and ansible_failed_result.
     fn remember_failure(&self, task: &Task, done: &Finished, place: &Place) {
-        let scope: Arc<dyn Scope> = Arc::new(self.scope(&done.host, task, place));
-        let name = task.name.as_ref().map(|node| match self.run.templar().render(node, &scope) {
-            Ok(name) => template::python_text(&name),
-            Err(_) => node.as_str().unwrap_or_default().to_owned(),
-        });
         let result = result::registered(&done.result);
-        let written = |node: &Option<Node>| node.as_ref().map(Node::to_json).unwrap_or_default();
-        let all = |nodes: &[Node]| nodes.iter().map(Node::to_json).collect::<Json>();
-        let mut arguments = written(&task.arguments);
-        if let Some(text) = &task.free_form {
-            if !arguments.is_object() {
-                arguments = json!({});
-            }
-            arguments["_raw_params"] = text.to_json();
-        }
-        let task = template::from_json(&json!({
-            "name": name,
-            "action": task.module,
-            "args": arguments,
-            "tags": task.keywords.tags,
-            "when": all(&task.keywords.when),
-            "register": task.register,
-            "loop": task.loop_.as_ref().map(|looping| looping.node.to_json()),
-            "notify": all(&task.notify),
-            "delegate_to": written(&task.keywords.delegate_to),
-        }));
+        let failed = FailedTask {
+            task,
+            templar: self.run.templar().without_lookups(),
+            scope: Arc::new(self.scope(&done.host, task, place)),
+            no_log: done.no_log,
+        };
         self.run.manager.set(
             &done.host,
             [
                 ("ansible_failed_result".to_owned(), Variable::Data(result)),
-                ("ansible_failed_task".to_owned(), Variable::Data(task)),
+                ("ansible_failed_task".to_owned(), Variable::Data(failed.value())),
             ],
         );
     }

@@ -64,7 +64,7 @@ impl Handlers {
 
     /// Notes that `host` wants what has this name or listens to it; false when nothing does.
     /// While handlers run it is for this time, else for the next. `titles` are the names of
-    /// the handlers as the host sees them.
+    /// the handlers.
     pub fn notify(&mut self, name: &str, host: &str, running: bool, titles: &Titles) -> bool {
         let wanted = self.resolve(name, titles);
         if running {
@@ -73,6 +73,11 @@ impl Handlers {
             self.notifications.entry(host.to_owned()).or_default().insert(name.to_owned());
         }
         !wanted.is_empty()
+    }
+
+    /// Whether the host has notified anything since its handlers ran last.
+    pub fn has_notices(&self, host: &str) -> bool {
+        self.notifications.contains_key(host)
     }
 
     /// The handlers are about to run for this host: what it has notified is settled.

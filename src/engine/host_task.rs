@@ -11,6 +11,7 @@ use super::Run;
 use super::connection::{Resolver, text_variable};
 use super::invoke::{Invocation, Target};
 use super::keywords::{flag_of, keyword_flag, number_of, text_of, value_of};
+use super::notifying::Notice;
 use super::recorder::{self, Subject};
 use super::result::{self, Result as TaskResult};
 use crate::actions::guard;
@@ -55,8 +56,8 @@ pub struct Finished {
     pub effects: Vec<(Option<String>, Effect)>,
     /// Files that include_tasks asks for, one per item that was not skipped.
     pub includes: Vec<Include>,
-    /// The loop's variables of the items that changed something.
-    pub changed_items: Vec<Layer>,
+    /// What the task, or each of its items that changed something, notifies.
+    pub notices: Vec<Notice>,
     pub no_log: bool,
     pub turn: Option<Key>,
     /// All of it was done before the run was resumed.
@@ -75,11 +76,10 @@ pub struct Include {
     pub no_log: bool,
 }
 
-/// An item of a loop, and what it is called.
+/// An item of a loop.
 pub(super) struct Item<'a> {
     pub(super) index: usize,
     pub(super) locals: &'a Layer,
-    pub(super) label: &'a str,
 }
 
 /// One item's run, or the task's own when it has no loop.
@@ -91,6 +91,7 @@ pub(super) struct Once {
     /// The delegate's `ansible_host`, for what has run there.
     pub address: Option<String>,
     pub(super) include: Option<Include>,
+    pub(super) notices: Vec<Notice>,
     /// Done before the run was resumed.
     pub(super) resumed: bool,
 }
@@ -133,7 +134,7 @@ impl HostTask<'_> {
             address: None,
             effects: Vec::new(),
             includes: Vec::new(),
-            changed_items: Vec::new(),
+            notices: Vec::new(),
             no_log,
             turn: self.turn.clone(),
             resumed: false,
@@ -148,6 +149,7 @@ impl HostTask<'_> {
                 finished.delegated_to = once.delegated_to;
                 finished.address = once.address;
                 finished.includes.extend(once.include);
+                finished.notices = once.notices;
             }
             Ok(Some(items)) => self.run_loop(items, &mut finished).await,
             Err(failure) => finished.result = result::of_failure(failure),
@@ -232,6 +234,7 @@ impl HostTask<'_> {
                 delegated_to: done.delegated_to.clone(),
                 address: None,
                 include: None,
+                notices: self.notices(&(Arc::new(scope.clone()) as _)).unwrap_or_default(),
                 resumed: true,
             };
             return self.relocked(scope, once).await;
@@ -350,6 +353,7 @@ impl HostTask<'_> {
     ) -> Result<(), Failure> {
         let templar = self.run.templar();
         self.delegate(dynamic, once)?;
+        once.notices = self.notices(dynamic)?;
         let there = self.there(dynamic, once);
         let invocation = Invocation::of(self.run, self.task, templar, dynamic, &there)?;
         if let Invocation::Include(target) = &invocation {
@@ -357,7 +361,7 @@ impl HostTask<'_> {
             once.include = Some(Include {
                 target: target.clone(),
                 locals: item.as_ref().map(|item| item.locals.clone()).unwrap_or_default(),
-                item: item.map(|item| item.label.to_owned()),
+                item: None,
                 no_log: self.no_log(dynamic),
             });
             once.result = result::of_include(target, is_item);

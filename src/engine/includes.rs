@@ -201,7 +201,7 @@ impl Finished {
             address: None,
             effects: Vec::new(),
             includes: Vec::new(),
-            changed_items: Vec::new(),
+            notices: Vec::new(),
             no_log: false,
             turn: None,
             resumed: false,

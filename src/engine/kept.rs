@@ -41,8 +41,8 @@ impl Batch<'_> {
         for (delegated, effect) in effects {
             self.apply(effect, &learning(delegated));
         }
-        if done.status == Status::Changed && !task.notify.is_empty() {
-            self.notify(task, done, place)?;
+        if done.status == Status::Changed && !done.notices.is_empty() {
+            self.notify(done, place)?;
         }
         self.run.count_own(done);
         for text in self.run.templar().take_warnings() {

@@ -309,7 +309,7 @@ pub struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn take_warnings(&self) -> Vec<String> {
+    pub(super) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -61,13 +61,8 @@ impl HostTask<'_> {
             let locals = loops::locals(control, &items, index);
             let scope = self.scope.with_locals(learned.clone()).with_locals(locals.clone());
             let dynamic: Arc<dyn Scope> = Arc::new(scope.clone());
-            let label = loops::label(self.run.templar(), control, item, &dynamic);
-            let (label, unlabelled) = match label {
-                Ok(label) => (label, None),
-                Err(failure) => ("None".to_owned(), Some(failure)),
-            };
             let started = Instant::now();
-            let item_of = Item { index, locals: &locals, label: &label };
+            let item_of = Item { index, locals: &locals };
             if goes_ahead && ahead.is_empty() && !self.is_done(index) {
                 (ahead, goes_ahead) =
                     self.send_ahead(control, &items, index, finished.no_log).await;
@@ -76,18 +71,18 @@ impl HostTask<'_> {
                 Some(sent) => self.arrived(sent, &scope, finished.no_log).await,
                 None => self.recorded(&scope, Some(item_of), finished.no_log).await,
             };
-            if let Some(failure) = unlabelled.filter(|_| !once.resumed) {
-                once.result = result::of_failure(failure);
-            }
-            finished.resumed &= once.resumed;
-            self.name_item(&mut once.result, control, index, item);
-            if once.include.is_none() && !once.resumed {
-                self.emit_item(finished, &once, label, &dynamic, started.elapsed());
-            }
+            self.name_item(&mut once.result, control, index, item, &locals);
             learned.extend(once.effects.iter().flat_map(Effect::variables));
             if let Some(name) = &self.task.register {
                 let value = result::registered(&once.result);
                 learned.insert(name.clone(), Variable::Data(value));
+            }
+            let label = self.label(control, item, &scope.with_locals(learned.clone()), &mut once);
+            finished.resumed &= once.resumed;
+            match &mut once.include {
+                Some(include) => include.item = Some(label),
+                None if once.resumed => {}
+                None => self.emit_item(finished, &once, label, &dynamic, started.elapsed()),
             }
             let mut effects = std::mem::take(&mut once.effects);
             effects.extend(self.facts_of(&once.result, effects.is_empty()));
@@ -95,7 +90,7 @@ impl HostTask<'_> {
             finished.includes.extend(once.include);
             let result = once.result;
             if result::flag(&result, "changed") {
-                finished.changed_items.push(locals);
+                finished.notices.append(&mut once.notices);
             }
             let over = self.breaks(&result, &scope);
             results.push(result);
@@ -117,6 +112,34 @@ impl HostTask<'_> {
         finished.result = result::of_loop(results);
         // Its items had hosts of their own: of the whole Ansible knows what is written alone.
         finished.delegated_to = self.task.keywords.delegate_to.as_ref().map(written);
+    }
+
+    /// What an item is called in the output. The label may name what came of the item; one
+    /// that cannot be told is a failure of what has run by then.
+    fn label(
+        &self,
+        control: &LoopControl,
+        item: &Value,
+        scope: &TaskScope,
+        once: &mut Once,
+    ) -> String {
+        let Some(node) = &control.label else { return template::python_text(item) };
+        let scope: Arc<dyn Scope> = Arc::new(scope.clone());
+        match self.run.templar().render(node, &scope) {
+            Ok(label) => template::python_text(&label),
+            Err(error) => {
+                let text = format!("Failed to template loop_control.label: {}", error.message);
+                once.result.insert("failed".to_owned(), json!(true));
+                once.result.insert("msg".to_owned(), json!(text));
+                once.resumed = false;
+                once.include = None;
+                // Of debug Ansible shows the message alone, and so does not know the item.
+                match self.task.module.as_str() {
+                    "debug" => "None".to_owned(),
+                    _ => template::python_text(item),
+                }
+            }
+        }
     }
 
     /// Facts that an item's module has found; what tells of variables by its effects finds none.
@@ -146,6 +169,7 @@ impl HostTask<'_> {
         control: &LoopControl,
         index: usize,
         item: &Value,
+        locals: &Layer,
     ) {
         let name = loops::variable(control);
         result.insert(name.to_owned(), template::to_json(item).unwrap_or(Json::Null));
@@ -153,6 +177,10 @@ impl HostTask<'_> {
         if let Some(index_var) = &control.index_var {
             result.insert(index_var.clone(), json!(index));
             result.insert("ansible_index_var".to_owned(), json!(index_var));
+        }
+        if let Some(Variable::Data(value)) = locals.get(loops::EXTENDED) {
+            let value = template::to_json(value).unwrap_or(Json::Null);
+            result.insert(loops::EXTENDED.to_owned(), value);
         }
     }
 

@@ -8,6 +8,9 @@ use crate::playbook::{Loop, LoopControl};
 use crate::template::{Scope, Templar, TemplateError, Value, Variable, python_text};
 use crate::vars::Layer;
 
+/// What tells of the loop where it is extended.
+pub const EXTENDED: &str = "ansible_loop";
+
 /// Where Ansible looks for files of a task beside the plain place, by the module's name.
 fn folder_of(module: &str) -> &'static str {
     match module {
@@ -102,7 +105,7 @@ pub fn locals(control: &LoopControl, items: &[Value], index: usize) -> Layer {
         set("ansible_index_var", Value::from(name.as_str()));
     }
     if control.extended {
-        set("ansible_loop", extended(control, items, index));
+        set(EXTENDED, extended(control, items, index));
     }
     layer
 }
@@ -128,18 +131,4 @@ fn extended(control: &LoopControl, items: &[Value], index: usize) -> Value {
         entries.push(("previtem".to_owned(), previous.clone()));
     }
     Value::from_pairs(entries)
-}
-
-/// What an item is called in the output: `loop_control.label`, else the item itself.
-pub fn label(
-    templar: &Templar,
-    control: &LoopControl,
-    item: &Value,
-    scope: &Arc<dyn Scope>,
-) -> Result<String, Failure> {
-    let Some(node) = &control.label else { return Ok(python_text(item)) };
-    let labelled = templar.render(node, scope).map_err(|error| {
-        Failure::new(format!("Failed to template loop_control.label: {}", error.message))
-    });
-    labelled.map(|value| python_text(&value))
 }

@@ -9,6 +9,7 @@ mod connection;
 mod custom_stats;
 mod debugger;
 mod fact_modules;
+mod failed_task;
 mod failures;
 mod foreseen;
 mod gather;
@@ -65,7 +66,7 @@ use recorder::Recorder;
 use stepping::Stepping;
 
 pub use load::{LoadError, Prepared};
-pub use plays::play_hosts;
+pub use plays::{play_hosts, play_title};
 pub use tags::Selection;
 
 /// What the command line says of a run.
@@ -209,6 +210,12 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// A keyword of a play that cannot be filled in.
+    fn of_keyword(name: &str, node: &Node, failure: Failure) -> Self {
+        let text = format!("Error processing keyword '{name}': {}", failure.msg);
+        Self::Parse(node.span.error(text).to_string())
+    }
+
     fn of_failure(failure: Failure) -> Self {
         Self::Error(failure.msg)
     }
@@ -286,7 +293,7 @@ impl Run {
     }
 
     fn load_tasks(&self, path: &Path, task: &Task, play: &Play) -> Result<Brought, source::Error> {
-        Loader::new(&self.checker()).tasks_file(path, task, &play.directory())
+        self.loading(|loader| loader.tasks_file(path, task, &play.directory()))
     }
 
     fn load_role(
@@ -296,7 +303,15 @@ impl Run {
         play: &Play,
     ) -> Result<Brought, source::Error> {
         let arguments = Node::from_json(&Json::Object(arguments.clone()), &task.span);
-        Loader::new(&self.checker()).included_role(task, &arguments, &play.directory())
+        self.loading(|loader| loader.included_role(task, &arguments, &play.directory()))
+    }
+
+    /// Reads what is included while the playbook runs.
+    fn loading<T>(&self, load: impl FnOnce(&Loader<'_>) -> T) -> T {
+        let checker = self.checker();
+        let loaded = load(&Loader::new(&checker));
+        checker.take_warnings().into_iter().for_each(|text| self.warn(text));
+        loaded
     }
 
     /// The variables of a host outside of any task; a name that the inventory does
@@ -444,12 +459,16 @@ impl Run {
         self.events.emit(event);
     }
 
-    /// Prints the recap; the exit code is the worst of what happened.
+    /// What became of the hosts so far, at the end of each playbook.
+    fn recap(&self) {
+        let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats = stats.iter().map(|(host, stats)| (host.clone(), *stats)).collect();
+        let custom = self.custom_stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.events.emit(Event::Recap { stats, custom });
+    }
+
+    /// Prints the last recap; the exit code is the worst of what happened.
     fn finish(&self, ended: Result<(), Stop>) -> u8 {
-        let stats: Vec<_> = {
-            let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-            stats.iter().map(|(host, stats)| (host.clone(), *stats)).collect()
-        };
         self.write_retry_file();
         let code = match &ended {
             Err(Stop::Error(text) | Stop::Parse(text)) => {
@@ -466,9 +485,7 @@ impl Run {
             Ok(()) if self.lost_any() => exit::FAILED,
             Ok(()) => 0,
         };
-        let custom =
-            std::mem::take(&mut *self.custom_stats.lock().unwrap_or_else(PoisonError::into_inner));
-        self.events.emit(Event::Recap { stats, custom });
+        self.recap();
         code
     }
 }

@@ -4,57 +4,52 @@ use std::sync::Arc;
 
 use super::Stop;
 use super::batch::{Batch, Place};
-use super::host_task::Finished;
+use super::handlers::Titles;
+use super::host_task::{Finished, HostTask};
 use super::keywords::texts_of;
+use crate::actions::Failure;
 use crate::playbook::Task;
-use crate::source::Node;
+use crate::source::{Node, Span};
 use crate::template::{self, Scope, TemplateError};
 use crate::vars::{Layer, TaskLayers};
 
-impl Batch<'_> {
-    /// Of a loop each item that changed something notifies.
-    pub(super) fn notify(
-        &mut self,
-        task: &Task,
-        done: &Finished,
-        place: &Place,
-    ) -> Result<(), Stop> {
-        let titles = self.titles(&done.host);
-        let plain = |node: &Node| node.as_str().is_some_and(|text| !text.contains('{'));
-        if task.notify.iter().all(plain) {
-            // No scope is needed, which knows all hosts of the play.
-            for node in &task.notify {
-                let name = node.as_str().unwrap_or_default();
-                if !self.handlers.notify(name, &done.host, place.of_handlers, &titles) {
-                    self.no_handler(node, name)?;
-                }
-            }
-            return Ok(());
+/// A name that a task notifies, and where it is written.
+pub struct Notice {
+    name: String,
+    span: Span,
+}
+
+impl HostTask<'_> {
+    /// What the task notifies when it changes something. That is settled before it runs.
+    pub(super) fn notices(&self, scope: &Arc<dyn Scope>) -> Result<Vec<Notice>, Failure> {
+        let mut notices = Vec::new();
+        for node in &self.task.notify {
+            let names = texts_of(self.run.templar(), node, scope).map_err(|failure| {
+                Failure::new(format!("Error processing keyword 'notify': {}", failure.msg))
+            })?;
+            let notice = |name| Notice { name, span: node.span.clone() };
+            notices.extend(names.into_iter().map(notice));
         }
-        let scope = self.scope(&done.host, task, place);
-        let scopes: Vec<Arc<dyn Scope>> = match done.changed_items.as_slice() {
-            [] => vec![Arc::new(scope)],
-            items => {
-                let each = items.iter().map(|locals| scope.with_locals(locals.clone()));
-                each.map(|scope| Arc::new(scope) as Arc<dyn Scope>).collect()
-            }
-        };
-        for scope in scopes {
-            for node in &task.notify {
-                for name in texts_of(self.run.templar(), node, &scope).map_err(Stop::of_failure)? {
-                    if !self.handlers.notify(&name, &done.host, place.of_handlers, &titles) {
-                        self.no_handler(node, &name)?;
-                    }
-                }
+        Ok(notices)
+    }
+}
+
+impl Batch<'_> {
+    pub(super) fn notify(&mut self, done: &Finished, place: &Place) -> Result<(), Stop> {
+        let titles = self.titles();
+        for notice in &done.notices {
+            if !self.handlers.notify(&notice.name, &done.host, place.of_handlers, &titles) {
+                self.no_handler(notice)?;
             }
         }
         Ok(())
     }
 
-    fn no_handler(&self, node: &Node, name: &str) -> Result<(), Stop> {
-        let error = node.span.error(format!(
-            "The requested handler '{name}' was not found in either the main handlers list nor in \
-             the listening handlers list"
+    fn no_handler(&self, notice: &Notice) -> Result<(), Stop> {
+        let error = notice.span.error(format!(
+            "The requested handler '{}' was not found in either the main handlers list nor in the \
+             listening handlers list",
+            notice.name
         ));
         if self.run.settings.error_on_missing_handler {
             return Err(Stop::Error(error.to_string()));
@@ -63,14 +58,18 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The names of the handlers as a host sees them.
-    fn titles(&self, host: &str) -> Vec<Option<String>> {
+    /// The names of the handlers, which hold for all hosts: no variables of hosts are seen.
+    fn titles(&self) -> Box<Titles> {
+        // Whose files of variables count where their names depend on the host.
+        let first = self.hosts.first().map_or("", String::as_str);
         let title = |(task, includes): (&Task, &[Arc<Layer>])| {
             let node = task.name.as_ref()?;
             let text = node.as_str().filter(|text| !text.contains('{'));
             text.map(str::to_owned).or_else(|| {
                 let place = Place { includes: includes.to_vec(), ..Place::default() };
-                let scope: Arc<dyn Scope> = Arc::new(self.scope(host, task, &place));
+                let layers = self.task_layers(first, task, &place);
+                let scope: Arc<dyn Scope> =
+                    Arc::new(self.run.manager.play_scope(&self.vars(), &layers));
                 match self.run.templar().render(node, &scope) {
                     Ok(title) => Some(template::python_text(&title)),
                     Err(error) => {
@@ -82,7 +81,6 @@ impl Batch<'_> {
         };
         self.handlers.all().map(title).collect()
     }
-
     /// A handler without a name that can be told, nor topics, is one that nobody can notify.
     fn unusable(&self, handler: &Task, name: &Node, error: &TemplateError) {
         if handler.listen.is_empty() {
@@ -109,10 +107,13 @@ impl Batch<'_> {
             false => Vec::new(),
         };
         self.excused.extend(forced.iter().cloned());
-        let now: Vec<&String> = hosts.iter().filter(|host| self.is_alive(host)).collect();
-        for host in now {
-            let titles = self.titles(host);
-            self.handlers.settle(host, &titles);
+        let now: Vec<&String> = hosts
+            .iter()
+            .filter(|host| self.is_alive(host) && self.handlers.has_notices(host))
+            .collect();
+        if !now.is_empty() {
+            let titles = self.titles();
+            now.into_iter().for_each(|host| self.handlers.settle(host, &titles));
         }
         let mut index = 0;
         while let Some((handler, includes)) = self.handlers.get(index) {

@@ -17,10 +17,10 @@ use super::{Prepared, Run, Stop, gather, keywords};
 use crate::actions::Session;
 use crate::events::Event;
 use crate::journal::{self, Record};
-use crate::playbook::{Play, serial};
+use crate::playbook::{Play, list_of, serial};
 use crate::report::Events;
 use crate::source::Node;
-use crate::template::Scope;
+use crate::template::{Scope, Templar};
 use crate::transport::{Pool, Settings as PoolSettings};
 use crate::vars::{BatchVars, Layer, Manager, TaskLayers, reserved};
 
@@ -85,7 +85,10 @@ impl Run {
                 self.manager.clear_facts(&host);
             }
         }
-        for (path, plays) in playbooks {
+        for (index, (path, plays)) in playbooks.iter().enumerate() {
+            if index > 0 {
+                self.recap();
+            }
             *self.playbook.lock().unwrap_or_else(PoisonError::into_inner) =
                 std::path::absolute(path).ok();
             let path = path.display().to_string();
@@ -111,7 +114,7 @@ impl Run {
         // Its hosts may be what is asked for.
         let prompted = Arc::new(self.prompts(play, &self.play_scope(play)).await?);
         let scope = scope_of(&self.manager, play, Some(prompted.clone()));
-        let name = self.play_name(play, &scope);
+        let name = play_name(self.templar(), play, &scope);
         let hosts = self.play_hosts(play, &scope)?;
         let started = |hosts: Vec<String>| Event::PlayStarted {
             name: name.clone(),
@@ -150,7 +153,7 @@ impl Run {
             let connections = self.settings.forks.max(batch.len().min(CONNECTIONS));
             self.session.pool.keep_at_most(connections);
             let all = everyone.clone();
-            let mut batch = Batch::new(self, play, batch, all, prompted.clone())?;
+            let mut batch = Batch::new(self, play, name.clone(), batch, all, prompted.clone())?;
             batch.size = size;
             self.events.emit(started(batch.hosts.clone()));
             self.recorder.put(|| Record::Play {
@@ -200,10 +203,6 @@ impl Run {
     pub(super) fn play_scope(&self, play: &Play) -> Arc<dyn Scope> {
         scope_of(&self.manager, play, None)
     }
-    fn play_name(&self, play: &Play, scope: &Arc<dyn Scope>) -> String {
-        let rendered = self.templar().render_text(&play.name, None, scope);
-        rendered.map_or_else(|_| play.name.clone(), |value| value.to_string())
-    }
 
     /// Names that keywords have already.
     pub(super) fn warn_of_names<T: AsRef<str>>(&self, names: &[T]) {
@@ -219,9 +218,8 @@ impl Run {
             self.warn(text);
         }
         let order = match &play.order {
-            Some(node) => {
-                keywords::text_of(self.templar(), node, scope).map_err(Stop::of_failure)?
-            }
+            Some(node) => keywords::text_of(self.templar(), node, scope)
+                .map_err(|failure| Stop::of_keyword("order", node, failure))?,
             None => None,
         };
         ordered(hosts, order.as_deref(), play)
@@ -235,8 +233,8 @@ impl Run {
     ) -> Result<Vec<usize>, Stop> {
         let mut sizes = Vec::new();
         for node in &play.serial {
-            let value =
-                keywords::value_of(self.templar(), node, scope).map_err(Stop::of_failure)?;
+            let value = keywords::value_of(self.templar(), node, scope)
+                .map_err(|failure| Stop::of_keyword("serial", node, failure))?;
             let values: Vec<_> = match value.as_str() {
                 None if value.kind() == minijinja::value::ValueKind::Seq => {
                     value.try_iter().map(Iterator::collect).unwrap_or_default()
@@ -257,7 +255,8 @@ impl Run {
     }
 }
 
-/// The variables of a play itself: extra ones, what was asked for, and its own.
+/// The variables of a play itself: extra ones, what was asked for, and its own. What all hosts
+/// have is seen too, unlike in Ansible: the inventory may say how large batches are.
 pub(super) fn scope_of(
     manager: &Arc<Manager>,
     play: &Play,
@@ -272,6 +271,22 @@ pub(super) fn scope_of(
         ..BatchVars::default()
     };
     Arc::new(manager.task_scope("localhost", &Arc::new(batch), &layers))
+}
+
+/// What a play is called; a name that cannot be filled in stays as it is written.
+fn play_name(templar: &Templar, play: &Play, scope: &Arc<dyn Scope>) -> String {
+    let rendered = templar.render_text(&play.name, None, scope);
+    rendered.map_or_else(|_| play.name.clone(), |value| value.to_string())
+}
+
+/// What a play is called, and the parts of its pattern, without running it.
+pub fn play_title(prepared: &Prepared, play: &Play) -> (String, Vec<String>) {
+    let templar = prepared.manager.templar();
+    let scope = scope_of(&prepared.manager, play, None);
+    let written =
+        || list_of(&play.hosts).iter().filter_map(Node::as_str).map(str::to_owned).collect();
+    let pattern = keywords::texts_of(templar, &play.hosts, &scope);
+    (play_name(templar, play, &scope), pattern.unwrap_or_else(|_| written()))
 }
 
 /// The hosts that a play would run on, without running it, and what is to be warned of.
@@ -292,14 +307,9 @@ fn select(
     limit: &Option<String>,
     scope: &Arc<dyn Scope>,
 ) -> Result<(Vec<String>, Vec<String>), Stop> {
-    let value = keywords::value_of(manager.templar(), pattern, scope).map_err(Stop::of_failure)?;
-    let pattern_text = match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => value
-            .try_iter()
-            .map(|items| items.map(|item| item.to_string()).collect::<Vec<_>>().join(","))
-            .unwrap_or_else(|_| value.to_string()),
-    };
+    let parts = keywords::texts_of(manager.templar(), pattern, scope)
+        .map_err(|failure| Stop::of_keyword("hosts", pattern, failure))?;
+    let pattern_text = parts.join(",");
     let wrong = |error: crate::source::Error| {
         Stop::Error(crate::source::Error { span: Some(pattern.span.clone()), ..error }.to_string())
     };

@@ -91,9 +91,10 @@ pub fn of_loop(results: Vec<Result>) -> Result {
     let changed = any("changed");
     let secret = any(SECRET);
     let (failed, unreachable) = (any("failed"), any("unreachable"));
-    let msg = match (failed, all_skipped) {
-        (true, _) => "One or more items failed",
-        (false, true) => "All items skipped",
+    // One that was skipped fails where its label cannot be told.
+    let msg = match (all_skipped, failed) {
+        (true, _) => "All items skipped",
+        (false, true) => "One or more items failed",
         (false, false) => "All items completed",
     };
     let mut whole = Map::from_iter([

@@ -63,7 +63,7 @@ impl Batch<'_> {
         };
         Arc::new(BatchVars {
             of_play: true,
-            play_name: self.play.name.clone(),
+            play_name: self.name.clone(),
             playbook_dir: self.play.directory().display().to_string(),
             play_hosts: self.play_hosts_all.iter().filter(alive).cloned().collect(),
             play_hosts_all: self.play_hosts_all.clone(),
@@ -90,6 +90,16 @@ impl Batch<'_> {
             }
         }
         Ok(layers)
+    }
+
+    /// Names that keywords have already, among the variables of a task and of the blocks around
+    /// it. What `tags` and `when` say there is no variable to Ansible.
+    pub fn warn_of_vars(&self, task: &Task) {
+        let of_role = task.role.iter().flat_map(|role| [&role.body.given, &role.body.params]);
+        let names = task.keywords.vars.iter().chain(of_role).flat_map(|layer| layer.keys());
+        let names: Vec<&String> =
+            names.filter(|name| !matches!(name.as_str(), "tags" | "when")).collect();
+        self.run.warn_of_names(&names);
     }
 
     pub fn info(&self, task: &Task, scope: &Arc<dyn Scope>) -> TaskInfo {

@@ -45,9 +45,8 @@ const APART: &str = "Using {} with the free strategy is not supported, \
 impl Run {
     pub(super) fn strategy(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Strategy, Stop> {
         let name = match &play.strategy {
-            Some(node) => {
-                keywords::text_of(self.templar(), node, scope).map_err(Stop::of_failure)?
-            }
+            Some(node) => keywords::text_of(self.templar(), node, scope)
+                .map_err(|failure| Stop::of_keyword("strategy", node, failure))?,
             None => self.settings.strategy.clone(),
         };
         let name = name.as_deref().unwrap_or("linear");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::template::{Scope, Templar, python_text};
 
-/// Tags may be templates of a list or of words with commas, that the play's variables
-/// fill in. One that cannot be filled in stays as it is written.
+/// Tags may be templates of a tag or of a list, that the play's variables fill in. One that
+/// cannot be filled in stays as it is written.
 pub fn templated<'a>(
     tags: &'a [String],
     templar: &Templar,
@@ -22,13 +22,12 @@ pub fn templated<'a>(
             Ok(value) if value.as_str().is_none() && value.try_iter().is_ok() => {
                 all.extend(value.try_iter().into_iter().flatten().map(|tag| python_text(&tag)));
             }
-            Ok(value) => {
-                let text = python_text(&value);
-                all.extend(text.split(',').map(|tag| tag.trim().to_owned()));
-            }
+            Ok(value) => all.push(python_text(&value)),
             Err(_) => all.push(tag.clone()),
         }
     }
+    all.sort();
+    all.dedup();
     Cow::Owned(all)
 }
 

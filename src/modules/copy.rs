@@ -254,7 +254,7 @@ impl Copy {
     }
 
     fn diff(&self, src: &Path, dest: &Path) -> Diff {
-        let after = self.diff_header.clone().or_else(|| self.original_basename.clone());
+        let after = self.diff_header.clone();
         let mut diff = Diff {
             before_header: if dest.exists() { dest.display().to_string() } else { String::new() },
             after_header: after.unwrap_or_else(|| dest.display().to_string()),

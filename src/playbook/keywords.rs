@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::groups;
-use super::values::{is_template, is_variable_name};
+use super::values::is_variable_name;
 use crate::source::{Error, Node, Yaml, suggest};
 use crate::template::{Layer, Variable};
 
@@ -166,25 +166,25 @@ pub fn list_of(node: &Node) -> Vec<Node> {
     }
 }
 
-/// Tags as a list or as one text with commas.
+/// Tags as a list, whose items are taken as they are, or as one text with commas.
 pub fn tags_of(node: &Node) -> Result<Vec<String>, Error> {
-    let mut tags = Vec::new();
-    for item in list_of(node) {
-        match &item.value {
-            Yaml::Str(text) if is_template(&item) => tags.push(text.clone()),
-            Yaml::Str(text) => {
-                let split = text.split(',').map(|tag| tag.trim().to_owned());
-                tags.extend(split.filter(|tag| !tag.is_empty()));
-            }
-            Yaml::Int(number) => tags.push(number.to_string()),
-            _ => {
-                return Err(item
-                    .span
-                    .error(format!("tags must be specified as a list, not {}", item.kind())));
-            }
-        }
+    if let Yaml::Str(text) = &node.value {
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        // A comma within a template parts nothing.
+        let whole =
+            parts.iter().any(|part| part.matches("{{").count() != part.matches("}}").count());
+        let tags = if whole { vec![text.as_str()] } else { parts };
+        return Ok(tags.into_iter().map(str::to_owned).collect());
     }
-    Ok(tags)
+    let tag = |item: &Node| match &item.value {
+        Yaml::Str(text) => Ok(text.clone()),
+        Yaml::Int(number) => Ok(number.to_string()),
+        _ => {
+            let kind = item.kind();
+            Err(item.span.error(format!("tags must be specified as a list, not {kind}")))
+        }
+    };
+    list_of(node).iter().map(tag).collect()
 }
 
 /// The mapping under `vars`.

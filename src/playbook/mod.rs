@@ -25,7 +25,7 @@ mod values;
 
 pub use action::normalise;
 pub use key_value::split as split_pairs;
-pub use keywords::Keywords;
+pub use keywords::{Keywords, list_of};
 pub use load::Loader;
 pub use model::{Block, Item, Loop, LoopControl, Play, Prompt, Task, Tasks};
 pub use names::{Module, Names};

@@ -160,7 +160,7 @@ pub struct Loop {
     pub node: Node,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoopControl {
     pub loop_var: Option<String>,
     pub index_var: Option<String>,
@@ -171,6 +171,20 @@ pub struct LoopControl {
     pub extended_allitems: bool,
     /// Conditions after which no further item is taken.
     pub break_when: Vec<Node>,
+}
+
+impl Default for LoopControl {
+    fn default() -> Self {
+        Self {
+            loop_var: None,
+            index_var: None,
+            label: None,
+            pause: None,
+            extended: false,
+            extended_allitems: true,
+            break_when: Vec::new(),
+        }
+    }
 }
 
 impl Play {

@@ -72,7 +72,7 @@ impl Loader<'_> {
         handlers.extend(of_imports);
         let keyword = |name: &str| node.get(name).filter(|node| node.value != Yaml::Null).cloned();
         let play = Play {
-            name: match node.get("name").and_then(Node::as_str) {
+            name: match node.get("name").and_then(Node::as_str).filter(|name| !name.is_empty()) {
                 Some(name) => name.to_owned(),
                 None => pattern_text(hosts),
             },

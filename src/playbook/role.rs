@@ -13,6 +13,7 @@ use super::values::{is_template, is_variable_name};
 use super::{Item, Keywords};
 use crate::source::{Error, Node, Yaml};
 use crate::template::{Layer, Variable, layer_of};
+use crate::vars::reserved;
 
 /// A role as one play uses it.
 #[derive(Debug)]
@@ -311,6 +312,9 @@ impl Loader<'_> {
                     )));
                 }
             }
+        }
+        for text in reserved::warnings(layer.keys().map(String::as_str)) {
+            self.names.warn(Error::new(text));
         }
         Ok(layer)
     }

@@ -62,7 +62,7 @@ impl Loader<'_> {
         }
         let many = |name: &str| node.get(name).map(list_of).unwrap_or_default();
         Ok(Task {
-            name: node.get("name").filter(|name| name.value != Yaml::Null).cloned(),
+            name: node.get("name").filter(|name| !is_empty(name)).cloned(),
             written_module: action.written,
             arguments: action.arguments,
             free_form: action.free_form,
@@ -123,7 +123,7 @@ impl Loader<'_> {
                 if let Some(other) = looping.replace(found) {
                     let error =
                         format!("duplicate loop in task: {} and {name}", written(&other.kind));
-                    return Err(key.span.error(error));
+                    return Err(key.span.error(error).refused());
                 }
             } else if !is_task_keyword(name) {
                 return Err(unknown(key, "Task", task_keywords()));
@@ -182,9 +182,14 @@ impl Loader<'_> {
             Some(Yaml::Bool(value)) => *value,
             _ => default,
         };
+        // Unlike other names of variables these are filled in.
+        let name = |name: &str| match node.get(name).filter(|node| is_template(node)) {
+            Some(template) => Ok(template.as_str().map(str::to_owned)),
+            None => variable_name(name, node.get(name)),
+        };
         Ok(LoopControl {
-            loop_var: variable_name("loop_var", node.get("loop_var"))?,
-            index_var: variable_name("index_var", node.get("index_var"))?,
+            loop_var: name("loop_var")?,
+            index_var: name("index_var")?,
             label: node.get("label").cloned(),
             pause: node.get("pause").cloned(),
             extended: on("extended", false),
@@ -192,6 +197,11 @@ impl Loader<'_> {
             break_when: node.get("break_when").map(list_of).unwrap_or_default(),
         })
     }
+}
+
+/// What Ansible takes for no name at all.
+fn is_empty(name: &Node) -> bool {
+    name.value == Yaml::Null || name.as_str() == Some("")
 }
 
 /// Some actions make sense in some places alone.

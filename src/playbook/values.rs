@@ -179,7 +179,7 @@ pub fn variable_name(keyword: &str, node: Option<&Node>) -> Result<Option<String
         return Ok(None);
     };
     match node.as_str() {
-        Some(name) if is_template(node) || is_variable_name(name) => Ok(Some(name.to_owned())),
+        Some(name) if is_variable_name(name) => Ok(Some(name.to_owned())),
         Some(name) => Err(node
             .span
             .error(format!("Invalid variable name in '{keyword}' specified: '{name}'"))

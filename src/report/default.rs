@@ -47,7 +47,7 @@ impl DefaultReporter {
         let arguments = task.arguments.as_ref().filter(|_| !task.no_log);
         let arguments = arguments.map(|text| format!(" {text}")).unwrap_or_default();
         let marker = self.marker(task.check);
-        self.screen.banner(&format!("{kind} [{}{arguments}]{marker}", task.name));
+        self.screen.banner(&format!("{kind} [{}{arguments}]{marker}", task.name.trim()));
         if self.settings.verbosity >= 2 {
             self.screen.line(Colour::Debug, &format!("task path: {}", task.path));
         }
@@ -253,7 +253,7 @@ impl DefaultReporter {
     }
 
     fn play_started(&self, name: &str, check: bool) {
-        let name = if name.is_empty() { String::new() } else { format!(" [{name}]") };
+        let name = if name.is_empty() { String::new() } else { format!(" [{}]", name.trim()) };
         self.screen.banner(&format!("PLAY{name}{}", self.marker(check)));
     }
 

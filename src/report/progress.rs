@@ -48,7 +48,8 @@ impl Progress {
                 self.hosts = *hosts;
                 self.done = 0;
                 self.note.clear();
-                self.bar.reset_elapsed();
+                // It has been over since the recap of a playbook before.
+                self.bar.reset();
             }
             Event::HostFinished(_) => self.done += 1,
             Event::Asked { .. } | Event::Question { .. } => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
+use super::manager::NOBODY;
 use super::scope::TaskScope;
 use super::{ConnectionVars, Manager};
 use crate::inventory::short_name;
@@ -98,6 +99,16 @@ pub fn lookup(scope: &TaskScope, name: &str) -> Option<Value> {
     let batch = scope.batch();
     let host = scope.host();
     Some(match name {
+        "inventory_hostname"
+        | "inventory_hostname_short"
+        | "group_names"
+        | "ansible_facts"
+        | "inventory_dir"
+        | "inventory_file"
+            if host == NOBODY =>
+        {
+            return None;
+        }
         "inventory_hostname" => Value::from(host),
         "inventory_hostname_short" => Value::from(short_name(host)),
         "group_names" => list(&manager.inventory().group_names(host)),

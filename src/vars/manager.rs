@@ -10,6 +10,9 @@ use crate::inventory::Inventory;
 use crate::playbook::{Keywords, Role};
 use crate::template::{Templar, Value, Variable};
 
+/// No host at all; no host has this name.
+pub(super) const NOBODY: &str = "";
+
 /// The inventory as it is now; tasks may change it.
 pub type SharedInventory = Arc<RwLock<Arc<Inventory>>>;
 
@@ -170,13 +173,28 @@ impl Manager {
         batch: &Arc<BatchVars>,
         layers: &TaskLayers,
     ) -> TaskScope {
-        let variables = self.host(host);
+        self.scope(host, self.host(host), &self.inventory_layers(host), batch, layers)
+    }
+
+    /// What is seen where no host has been chosen.
+    pub fn play_scope(self: &Arc<Self>, batch: &Arc<BatchVars>, layers: &TaskLayers) -> TaskScope {
+        self.scope(NOBODY, HostVariables::default(), &[], batch, layers)
+    }
+
+    fn scope(
+        self: &Arc<Self>,
+        host: &str,
+        variables: HostVariables,
+        inventory: &[Arc<Layer>],
+        batch: &Arc<BatchVars>,
+        layers: &TaskLayers,
+    ) -> TaskScope {
         let role = layers.role.as_ref();
         let mut stack = vec![self.extra.clone()];
         stack.extend(layers.include.iter().cloned());
         stack.extend(role.iter().flat_map(|role| role.parameter_layers()));
-        stack.push(variables.set.clone());
-        stack.push(variables.included.clone());
+        stack.push(variables.set);
+        stack.push(variables.included);
         stack.extend(layers.task.iter().cloned());
         stack.extend(role.iter().flat_map(|role| role.variable_layers()));
         stack.extend(layers.roles.iter().rev().flat_map(|role| role.exported_layers()));
@@ -184,7 +202,7 @@ impl Manager {
         if self.run.inject_facts {
             stack.push(variables.facts);
         }
-        stack.extend(self.inventory_layers(host).iter().cloned());
+        stack.extend(inventory.iter().cloned());
         stack.extend(role.iter().flat_map(|role| role.default_layers()));
         stack.extend(layers.roles.iter().rev().flat_map(|role| role.default_layers()));
         stack.retain(|layer| !layer.is_empty());
