@@ -14,6 +14,7 @@ pub mod modules;
 pub mod playbook;
 pub mod precheck;
 mod python_regex;
+mod real_path;
 pub mod report;
 pub mod rollback;
 pub mod secret;

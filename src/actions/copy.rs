@@ -120,7 +120,12 @@ impl Action for Copy {
                     Json::String(text) => text.clone(),
                     // As Python writes them: a switch from Ansible changes no file.
                     Json::Array(_) | Json::Object(_) => {
-                        let style = JsonStyle { indent: None, sorted: false, ascii: true };
+                        let style = JsonStyle {
+                            indent: None,
+                            sorted: false,
+                            ascii: true,
+                            separators: None,
+                        };
                         template::write_json(&template::from_json(content), &style)
                             .map_err(|error| Error::failed(error.to_string()))?
                     }

@@ -1,5 +1,6 @@
 //! `fetch`: a file of the host's to the controller.
 
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -39,25 +40,29 @@ impl Action for Fetch {
     const NAME: &'static str = "fetch";
 
     async fn run(mut self, context: &Context) -> Result<Outcome, Error> {
-        let Some((src, remote_checksum)) = self.remote_file(context).await? else {
-            return self.missing();
+        if context.check {
+            let msg = "check mode not (yet) supported for this module";
+            return Ok(Outcome::default().with("skipped", true).with("msg", msg));
+        }
+        let (src, remote_checksum) = match self.remote_file(context).await? {
+            Remote::File { path, checksum } => (path, checksum),
+            Remote::Missing => return self.missing(),
+            Remote::Unfit(why) => return self.unfit(why),
         };
         self.src = src;
-        let dest = self.destination(context);
-        let local = checksum(&dest).ok();
-        let outcome = |changed: bool| {
-            Outcome::changed(changed)
-                .with("dest", dest.display().to_string())
-                .with("checksum", remote_checksum.clone())
-                .with("remote_checksum", remote_checksum.clone())
+        let dest = self.destination(context)?;
+        let fetched = |changed: bool, checksum: String| {
+            let outcome = Outcome::changed(changed).with("dest", dest.display().to_string());
+            let outcome = outcome.with("checksum", checksum);
+            match digest_of::<md5::Md5>(&dest) {
+                Ok(digest) => outcome.with("md5sum", digest),
+                Err(_) => outcome,
+            }
         };
-        if local.as_deref() == Some(remote_checksum.as_str()) {
-            return Ok(outcome(false).with("file", self.src.clone()));
+        if checksum(&dest).is_ok_and(|local| local == remote_checksum) {
+            return Ok(fetched(false, remote_checksum).with("file", self.src));
         }
-        if context.check {
-            return Ok(outcome(true));
-        }
-        let download = download(context, Path::new(&self.src), &dest);
+        let download = replace(context, Path::new(&self.src), &dest);
         let got = context.in_time("fetch", download).await??;
         if self.validate_checksum.0 && got != remote_checksum {
             return Err(Failure::new("checksum mismatch")
@@ -66,16 +71,26 @@ impl Action for Fetch {
                 .with("checksum", got)
                 .into());
         }
-        let mut fetched = outcome(true).with("remote_md5sum", Json::Null);
-        if let Ok(digest) = digest_of::<md5::Md5>(&dest) {
-            fetched = fetched.with("md5sum", digest);
-        }
-        Ok(fetched)
+        Ok(fetched(true, got)
+            .with("remote_checksum", remote_checksum)
+            .with("remote_md5sum", Json::Null))
     }
 }
 
+/// What is on the host.
+enum Remote {
+    /// Its path as the host has it (`~` is that of whom the task becomes) and its checksum.
+    File {
+        path: String,
+        checksum: String,
+    },
+    Missing,
+    /// Why what is there cannot be fetched.
+    Unfit(&'static str),
+}
+
 impl Fetch {
-    fn destination(&self, context: &Context) -> PathBuf {
+    fn destination(&self, context: &Context) -> Result<PathBuf, Error> {
         let mut dest = files::expand_home(&self.dest);
         if dest.is_relative()
             && let Some(base) = context.search.last()
@@ -83,32 +98,36 @@ impl Fetch {
             dest = base.join(dest);
         }
         if !self.flat.0 {
-            dest.join(&context.host).join(below(&self.src))
+            Ok(dest.join(&context.host).join(below(&self.src)))
         } else if self.dest.ends_with('/') {
-            dest.join(Path::new(&self.src).file_name().unwrap_or_default())
+            Ok(dest.join(Path::new(&self.src).file_name().unwrap_or_default()))
+        } else if dest.is_dir() {
+            Err(Error::failed(
+                "dest is an existing directory, use a trailing slash if you want to fetch src \
+                 into that directory",
+            ))
         } else {
-            dest
+            Ok(dest)
         }
     }
 
-    /// Its path as the host has it (`~` is that of whom the task becomes) and its checksum.
-    async fn remote_file(&self, context: &Context) -> Result<Option<(String, String)>, Error> {
+    async fn remote_file(&self, context: &Context) -> Result<Remote, Error> {
         let arguments = [("path".to_owned(), json!(self.src)), ("follow".to_owned(), json!(true))];
         let arguments = Map::from_iter(arguments);
         let outcome = context.module("stat", arguments, Vec::new()).await?;
         let stat = outcome.result.get("stat");
         let field = |name: &str| stat.and_then(|stat| stat.get(name));
         if field("exists").and_then(Json::as_bool) != Some(true) {
-            return Ok(None);
+            return Ok(Remote::Missing);
         }
-        let path = field("path").and_then(Json::as_str).unwrap_or(&self.src);
-        match field("checksum").and_then(Json::as_str) {
-            Some(checksum) => Ok(Some((path.to_owned(), checksum.to_owned()))),
+        let path = field("path").and_then(Json::as_str).unwrap_or(&self.src).to_owned();
+        Ok(match field("checksum").and_then(Json::as_str) {
+            Some(checksum) => Remote::File { path, checksum: checksum.to_owned() },
             None if field("isdir").and_then(Json::as_bool) == Some(true) => {
-                Err(Error::failed("remote file is a directory, fetch cannot work on directories"))
+                Remote::Unfit("remote file is a directory, fetch cannot work on directories")
             }
-            None => Err(Error::failed("remote file cannot be read (permissions?)")),
-        }
+            None => Remote::Unfit("remote file cannot be read (permissions?)"),
+        })
     }
 
     fn missing(self) -> Result<Outcome, Error> {
@@ -117,6 +136,13 @@ impl Fetch {
             return Err(Failure::new(msg).into());
         }
         Ok(Outcome::default().with("file", self.src).with("msg", msg))
+    }
+
+    fn unfit(self, why: &str) -> Result<Outcome, Error> {
+        if self.fail_on_missing.0 {
+            return Err(Error::failed(why));
+        }
+        Ok(Outcome::default().with("msg", format!("{why}, not transferring, ignored")))
     }
 }
 
@@ -133,16 +159,27 @@ fn below(path: &str) -> PathBuf {
     kept
 }
 
+/// Brings a file of the host's to `dest` as if that were written to in place: what a link leads
+/// to is replaced, with the mode that it has. A new one is for the operator alone, whatever the
+/// umask: it may be a key or a snapshot.
+async fn replace(context: &Context, src: &Path, dest: &Path) -> Result<String, Error> {
+    let dest = fs::canonicalize(dest).unwrap_or_else(|_| dest.to_owned());
+    let old = fs::metadata(&dest).map(|old| old.permissions());
+    let checksum = download(context, src, &dest).await?;
+    if let Ok(mode) = old {
+        fs::set_permissions(&dest, mode).map_err(|error| unwritable(&dest, &error))?;
+    }
+    Ok(checksum)
+}
+
 /// Brings a file of the host's to `dest`, whole or not at all, readable by the
 /// operator alone; returns its SHA-1.
 pub async fn download(context: &Context, src: &Path, dest: &Path) -> Result<String, Error> {
-    let failed = |error: std::io::Error| {
-        Error::failed(format!("{} cannot be written on the controller: {error}", dest.display()))
-    };
+    let failed = |error: std::io::Error| unwritable(dest, &error);
     let folder = dest.parent().filter(|path| !path.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    // A temporary file is made with mode 0600, and what is fetched may be secret.
+    fs::create_dir_all(folder).map_err(failed)?;
+    // A temporary file is made with mode 0600, and what is brought may be secret.
     let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let remote = &context.remote;
     let agent = remote.pool.agent(&remote.endpoint, remote.become_.as_ref()).await?;
@@ -159,6 +196,10 @@ pub async fn download(context: &Context, src: &Path, dest: &Path) -> Result<Stri
     let checksum = checksum(file.path()).map_err(failed)?;
     file.persist(dest).map_err(|error| failed(error.error))?;
     Ok(checksum)
+}
+
+fn unwritable(dest: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("{} cannot be written on the controller: {error}", dest.display()))
 }
 
 #[cfg(test)]

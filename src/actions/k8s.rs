@@ -149,8 +149,8 @@ impl K8s {
             *whole = std::mem::take(whole).with_diff(Diff {
                 before_header: name.clone(),
                 after_header: name,
-                before: before.as_ref().map(essence).as_ref().map(yaml).unwrap_or_default(),
-                after: yaml(&essence(&after)),
+                before: before.as_ref().map(essence).as_ref().map(yaml).unwrap_or_default().into(),
+                after: yaml(&essence(&after)).into(),
                 ..Diff::default()
             });
         }

@@ -88,8 +88,8 @@ fn outcome(put: &[Put], shows: bool) -> Result<Outcome, Error> {
                     outcome = outcome.with_diff(Diff {
                         before_header: name.clone(),
                         after_header: name.clone(),
-                        before: text(before),
-                        after: text(after),
+                        before: text(before).into(),
+                        after: text(after).into(),
                         ..Diff::default()
                     });
                 }
@@ -135,7 +135,7 @@ mod tests {
             json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"key": "aHVudGVy"}});
         let put = |done: Done| Put { name: "a/secrets/s".to_owned(), done };
         let shown = outcome(&[put(Done::Changed(None, Some(secret)))], true).expect("an outcome");
-        assert!(shown.changed && !shown.diff[0].after.contains("aHVudGVy"));
+        assert!(shown.changed && !shown.diff[0].after.to_string().contains("aHVudGVy"));
         let failed = outcome(&[put(Done::Failed("no".to_owned()))], true).expect_err("failed");
         let Error::Failed(failure) = failed else { panic!("{failed:?}") };
         assert!(failure.msg.contains("a/secrets/s: no"), "{}", failure.msg);

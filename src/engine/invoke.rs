@@ -334,8 +334,8 @@ pub fn result_of(
         Err(error) => result::of_error(error),
     };
     if let Some(Json::Array(diffs)) = result.get_mut("diff")
-        && !SEVERAL_DIFFS.contains(&name_of(invocation))
-        && diffs.len() == 1
+        && let [diff] = diffs.as_slice()
+        && (!SEVERAL_DIFFS.contains(&name_of(invocation)) || diff.get("after_header").is_none())
         && let Some(only) = diffs.pop()
     {
         result.insert("diff".to_owned(), only);
@@ -370,7 +370,8 @@ fn as_of_command(arguments: &mut Map<String, Json>, uses_shell: bool) {
     }
 }
 
-/// Modules that give a list of changes even where there is one.
+/// Modules that give a list of changes even where there is one; that of a file's attributes
+/// alone, which has no header, is in none.
 const SEVERAL_DIFFS: &[&str] = &["blockinfile", "copy", "lineinfile", "template"];
 
 fn name_of(invocation: &Invocation) -> &str {

@@ -324,8 +324,8 @@ fn diff(foreseen: &[Foreseen]) -> Diff {
             .collect()
     };
     Diff {
-        before: side(|change| &change.from),
-        after: side(|change| &change.to),
+        before: side(|change| &change.from).into(),
+        after: side(|change| &change.to).into(),
         ..Diff::default()
     }
 }
@@ -368,6 +368,6 @@ mod tests {
     fn a_diff_shows_versions() {
         let foreseen = dpkg::foreseen("Inst a [1] (2 x [all])\nInst b (3 x [all])\nRemv c [4]\n");
         let diff = diff(&foreseen);
-        assert_eq!((diff.before.as_str(), diff.after.as_str()), ("a 1\nc 4\n", "a 2\nb 3\n"));
+        assert_eq!((diff.before, diff.after), ("a 1\nc 4\n".into(), "a 2\nb 3\n".into()));
     }
 }

@@ -14,8 +14,7 @@ use sha1::Sha1;
 use super::args::{Flag, HostPath, Text};
 use super::files::{self, Attributes};
 use super::mode::Mode;
-use super::process::Process;
-use super::{Context, Failure, Module, Outcome, pattern, words};
+use super::{Context, Failure, Module, Outcome, pattern, validation};
 
 /// Puts the files of a folder together, in the order of their names.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -94,17 +93,11 @@ impl Assemble {
         path: &Path,
         context: &Context,
     ) -> Result<Outcome, Failure> {
-        let Some(command) = &self.validate else { return Ok(outcome) };
-        if !command.0.contains("%s") {
-            return Err(Failure::new(format!("validate must contain %s: {}", command.0)));
-        }
-        let line = command.0.replace("%s", &path.to_string_lossy());
-        let split = words::split(&line).map_err(Failure::new)?;
-        let program = split.first().cloned().unwrap_or_default();
-        let output = Process::new(program).args(split.iter().skip(1)).in_context(context).run()?;
+        let Some(output) = validation::judged(self.validate.as_ref(), path, context)? else {
+            return Ok(outcome);
+        };
         if !output.success() {
-            let msg = format!("failed to validate: rc:{} error:{}", output.rc, output.stderr);
-            return Err(Failure::new(msg));
+            return Err(validation::refused(&output));
         }
         let told = json!({"rc": output.rc, "stdout": output.stdout, "stderr": output.stderr});
         Ok(outcome.with("validation", told))

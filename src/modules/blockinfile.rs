@@ -81,23 +81,23 @@ impl Module for BlockInFile {
             ));
         }
         let file = TextFile::read(&self.path)?;
+        if !file.existed && !self.create.0 {
+            let msg = format!("Path {} does not exist !", self.path.display());
+            return Err(Failure::new(msg).with("rc", 257));
+        }
         if !file.existed && self.state == State::Absent {
             return Ok(
                 Outcome::default().with("msg", format!("File {} not present", self.path.display()))
             );
-        }
-        if !file.existed && !self.create.0 {
-            let msg = format!("Path {} does not exist !", self.path.display());
-            return Err(Failure::new(msg).with("rc", 257));
         }
         let mut lines: Vec<String> = file.text.split_inclusive('\n').map(str::to_owned).collect();
         let block = self.lines();
         let had = self.block_in(&lines);
         self.edit(&mut lines, had, &block)?;
         let msg = match (block.is_empty(), file.existed) {
-            (true, _) => "Block removed",
+            (_, false) => "File created",
+            (true, true) => "Block removed",
             (false, true) => "Block inserted",
-            (false, false) => "File created",
         };
         let writing = Writing {
             backup: self.backup.0,
@@ -107,7 +107,7 @@ impl Module for BlockInFile {
                 group: self.group.clone(),
                 mode: self.mode.clone(),
             },
-            header: " (content)",
+            two_diffs: true,
         };
         file.finish(&lines.concat(), msg, &writing, context)
     }

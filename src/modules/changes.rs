@@ -1,6 +1,8 @@
 //! What of a path is to change, as `diff` has it: two mappings with the same keys.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
+
+use super::Diff;
 
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -19,7 +21,7 @@ impl Changes {
         self.before.insert(key.to_owned(), before.into());
     }
 
-    pub fn into_diff(self) -> Json {
-        json!({"before": self.before, "after": self.after})
+    pub fn into_diff(self) -> Diff {
+        Diff { before: self.before.into(), after: self.after.into(), ..Diff::default() }
     }
 }

@@ -13,10 +13,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use super::args::{Flag, HostPath, Text};
+use super::changes::Changes;
 use super::files::{self, Attributes};
 use super::mode::Mode;
-use super::process::Process;
-use super::{Context, Diff, Failure, Module, Outcome};
+use super::{Context, Diff, Failure, Module, Outcome, validation};
 
 /// Puts a file in its place when its contents differ.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -83,7 +83,12 @@ impl Module for Copy {
     const WRITES_FILES: bool = true;
 
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
-        self.put(context)
+        self.put(context).map_err(|mut failure| {
+            if let Some(checksum) = &self.source_checksum {
+                failure.result.insert("checksum".to_owned(), checksum.clone().into());
+            }
+            failure
+        })
     }
 }
 
@@ -117,8 +122,9 @@ impl Copy {
             return Err(Failure::new(format!("{} is a directory", dest.display())));
         }
         let old = files::checksum(&dest).ok();
-        let differs = old.as_deref() != Some(wanted.as_str());
-        let replace = differs && (old.is_none() || self.force.0);
+        // A link that is not followed gives way to a file, whatever is in what it leads to.
+        let differs = old.as_deref() != Some(wanted.as_str()) || dest.is_symlink();
+        let replace = differs && (self.force.0 || dest.symlink_metadata().is_err());
         let mut outcome = Outcome::changed(replace);
         if replace {
             let Some(src) = &self.src else {
@@ -133,7 +139,15 @@ impl Copy {
                 return Ok(outcome);
             }
         }
-        outcome.changed |= self.attributes(replace)?.apply(&dest, false, context.check)?;
+        let mut changes = Changes::default();
+        changes.note("path", dest.display().to_string(), dest.display().to_string());
+        let attributes = self.attributes(replace)?;
+        if attributes.apply_noting(&dest, false, context.check, &mut changes)? {
+            outcome.changed = true;
+            if context.diff && !replace && !self.remote_src.0 {
+                outcome = outcome.with_diff(changes.into_diff());
+            }
+        }
         outcome = outcome.with("dest", dest.display().to_string()).with("checksum", wanted);
         if !replace {
             outcome = outcome.with("path", dest.display().to_string());
@@ -211,8 +225,13 @@ impl Copy {
             fs::File::open(src).map_err(|error| files::failed("cannot be read", src, &error))?;
         let validate = |path: &Path| self.validated(path, context);
         let mode = self.attributes(true)?.mode;
-        let (validate, in_place) = (Some(&validate as &files::Validate<'_>), context.unsafe_writes);
-        files::write_with_mode(dest, &mut file, validate, in_place, mode.as_ref())?;
+        let writing = files::Writing {
+            validate: Some(&validate),
+            in_place: context.unsafe_writes,
+            mode: mode.as_ref(),
+            follow: false,
+        };
+        files::write_with(dest, &mut file, &writing)?;
         Ok(outcome)
     }
 
@@ -235,22 +254,13 @@ impl Copy {
     }
 
     fn validated(&self, path: &Path, context: &Context) -> Result<(), Failure> {
-        let Some(command) = &self.validate else {
-            return Ok(());
-        };
-        let quoted = shlex::try_quote(path.to_str().unwrap_or_default())
-            .map_err(|error| Failure::new(error.to_string()))?;
-        if !command.0.contains("%s") {
-            return Err(Failure::new(format!("validate must contain %s: {}", command.0)));
+        match validation::judged(self.validate.as_ref(), path, context)? {
+            Some(output) if !output.success() => Err(Failure::new("failed to validate")
+                .with("exit_status", output.rc)
+                .with("stdout", output.stdout)
+                .with("stderr", output.stderr)),
+            _ => Ok(()),
         }
-        let output = Process::shell(command.0.replace("%s", &quoted)).in_context(context).run()?;
-        if output.success() {
-            return Ok(());
-        }
-        Err(Failure::new("failed to validate")
-            .with("exit_status", output.rc)
-            .with("stdout", output.stdout)
-            .with("stderr", output.stderr))
     }
 
     fn diff(&self, src: &Path, dest: &Path) -> Diff {
@@ -261,12 +271,12 @@ impl Copy {
             ..Diff::default()
         };
         match self.shown(dest) {
-            Ok(text) => diff.before = text,
+            Ok(text) => diff.before = text.into(),
             Err(Unshown::Large) => diff.skipped.dst_larger = Some(self.diff_limit),
             Err(Unshown::Binary) => diff.skipped.dst_binary = Some(1),
         }
         match self.shown(src) {
-            Ok(text) => diff.after = text,
+            Ok(text) => diff.after = text.into(),
             Err(Unshown::Large) => diff.skipped.src_larger = Some(self.diff_limit),
             Err(Unshown::Binary) => diff.skipped.src_binary = Some(1),
         }

@@ -16,6 +16,7 @@ use super::files::{self, Attributes, failed};
 use super::times::{self, Time};
 use super::users::{self, Database};
 use super::{Context, Failure, Module, Outcome};
+use crate::real_path::real_path;
 
 /// Sets attributes of files, makes folders and links, removes things.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -70,7 +71,10 @@ impl Module for File {
     const NAME: &'static str = "file";
     const WRITES_FILES: bool = true;
 
-    fn run(self, context: &Context) -> Result<Outcome, Failure> {
+    fn run(mut self, context: &Context) -> Result<Outcome, Failure> {
+        if self.follow.0 && matches!(self.state, Some(State::File | State::Directory)) {
+            self.path.0 = behind_links(self.path.0);
+        }
         let path = self.path.0.clone();
         if self.diff_peek.0 {
             let outcome = Outcome::default().with("path", path.display().to_string());
@@ -92,7 +96,8 @@ impl Module for File {
             // What is there says why it was refused.
             if path.symlink_metadata().is_ok() {
                 failure.result.insert("path".to_owned(), path.display().to_string().into());
-                failure.result.extend(files::describe(Outcome::default(), &path).result);
+                let there = files::describe_existing(Outcome::default(), &path);
+                failure.result.extend(there.result);
             }
             failure
         })
@@ -125,21 +130,18 @@ impl File {
 
     fn ensure(self, context: &Context) -> Result<Outcome, Failure> {
         let path = self.path.0.clone();
-        if self.recurse.0 && !matches!(self.state, None | Some(State::Directory)) {
+        let missing = if self.recurse.0 { State::Directory } else { State::File };
+        let state = self.state.or_else(|| current(&path)).unwrap_or(missing);
+        if self.recurse.0 && state != State::Directory {
             return Err(Failure::new("recurse option requires state to be 'directory'"));
         }
-        let state = match self.state {
-            Some(state) => state,
-            None if self.recurse.0 => State::Directory,
-            None => current(&path).unwrap_or(State::File),
-        };
         if self.src.is_some() && !matches!(state, State::Link | State::Hard) {
             let msg = "src option requires state to be 'link' or 'hard'";
             return Err(Failure::new(msg).with("path", path.display().to_string()));
         }
         let mut changes = Changes::default();
         changes.note("path", path.display().to_string(), path.display().to_string());
-        let before = self.kind_before(state);
+        let before = kind(&path);
         if before != word(Some(state)) {
             changes.note("state", before, word(Some(state)));
         }
@@ -163,31 +165,28 @@ impl File {
         };
         outcome = outcome.with(key, path.display().to_string());
         if matches!(state, State::Link | State::Hard) {
-            outcome = outcome.with("src", self.source_of().display().to_string());
+            outcome = outcome.with("src", self.source_of());
+            if state == State::Link && self.follow.0 && !context.check && !path.exists() {
+                let warning = "Cannot set fs attributes on a non-existent symlink target. follow \
+                               should be set to False to avoid this.";
+                outcome = outcome.with("warnings", json!([warning]));
+            }
         }
         if state == State::Absent {
             outcome = outcome.with("state", "absent");
-        } else if path.symlink_metadata().is_ok() {
-            outcome = files::describe(outcome, &path);
+        } else {
+            outcome = files::describe_existing(outcome, &path);
         }
         if state == State::Absent && !changed {
             return Ok(outcome);
         }
-        Ok(outcome.with("diff", changes.into_diff()))
+        Ok(outcome.with_diff(changes.into_diff()))
     }
+}
 
-    /// What is there, in the words of `state`: a name that shares its file with another
-    /// one is `hard`, and a link counts as what it points to where it is followed.
-    fn kind_before(&self, state: State) -> &'static str {
-        let followed = self.follow.0 && matches!(state, State::File | State::Directory);
-        let metadata =
-            if followed { fs::metadata(&*self.path) } else { self.path.symlink_metadata() };
-        match metadata {
-            Ok(found) if found.is_file() && found.nlink() > 1 => word(Some(State::Hard)),
-            Ok(found) if found.is_dir() => word(Some(State::Directory)),
-            _ => word(current(&self.path)),
-        }
-    }
+/// What a link leads to, there or not; the path itself where it is none.
+fn behind_links(path: PathBuf) -> PathBuf {
+    if path.is_symlink() { real_path(&path) } else { path }
 }
 
 /// Whether one of the first bytes is none of a text's.
@@ -224,6 +223,15 @@ fn current(path: &Path) -> Option<State> {
     } else {
         State::File
     })
+}
+
+/// What is there, in the words of `state`: a name that shares its file with another one is
+/// `hard`.
+fn kind(path: &Path) -> &'static str {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() && found.nlink() > 1 => word(Some(State::Hard)),
+        _ => word(current(path)),
+    }
 }
 
 fn word(state: Option<State>) -> &'static str {
@@ -267,15 +275,16 @@ impl File {
 
     fn directory(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
         let mut changed = false;
-        match fs::metadata(&self.path) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => {
+        match current(&self.path) {
+            Some(State::Directory) => {}
+            Some(_) => {
                 return Err(Failure::new(format!(
-                    "{} already exists as a file",
-                    self.path.display()
+                    "{} already exists as a {}",
+                    self.path.display(),
+                    kind(&self.path)
                 )));
             }
-            Err(_) => {
+            None => {
                 changed = true;
                 if !context.check {
                     // Folders on the way are made too and get the same attributes.
@@ -332,10 +341,12 @@ impl File {
         Ok(changed)
     }
 
-    /// What the task gives, or else what the link points to.
-    fn source_of(&self) -> PathBuf {
+    /// What the task gives, or else what a link points to that leads somewhere and is followed.
+    fn source_of(&self) -> Option<String> {
         let given = self.src.as_deref().map(Path::to_owned);
-        given.or_else(|| fs::read_link(&self.path).ok()).unwrap_or_default()
+        let followed = || fs::read_link(&self.path).ok().filter(|_| self.follow.0);
+        let found = given.or_else(|| followed().filter(|_| self.path.exists()));
+        found.map(|path| path.display().to_string())
     }
 
     fn source(&self, kind: &str) -> Result<&Path, Failure> {
@@ -351,14 +362,17 @@ impl File {
         }
         let src = self.source("symlinks")?;
         let target = match self.path.parent() {
-            Some(folder) if src.is_relative() => folder.join(src),
-            _ => src.to_owned(),
+            // It would be looked for in a folder that is in the way.
+            _ if current(&self.path) == Some(State::Directory) => self.path.join(src),
+            Some(folder) => folder.join(src),
+            None => src.to_owned(),
         };
         if !target.exists() && !self.force.0 {
             return Err(Failure::new(format!(
                 "src file does not exist, use \"force=yes\" if you really want to create the link: {}",
                 target.display()
-            )));
+            ))
+            .with("src", src.display().to_string()));
         }
         let old = fs::read_link(&self.path).ok();
         if old.as_deref() == Some(src) {
@@ -411,8 +425,13 @@ impl File {
                 if context.check {
                     return Ok(());
                 }
-                fs::remove_dir(&self.path)
-                    .map_err(|error| failed("cannot be replaced", &self.path, &error))
+                fs::remove_dir(&self.path).map_err(|error| match error.kind() {
+                    io::ErrorKind::DirectoryNotEmpty => Failure::new(format!(
+                        "the directory {} is not empty, refusing to convert it",
+                        self.path.display()
+                    )),
+                    _ => failed("cannot be replaced", &self.path, &error),
+                })
             }
             Some(_) if self.force.0 => Ok(()),
             Some(state) => Err(Failure::new(format!(
@@ -479,20 +498,19 @@ impl File {
     }
 
     fn existing(&self, context: &Context, changes: &mut Changes) -> Result<bool, Failure> {
-        let missing =
-            if self.follow.0 { !self.path.exists() } else { self.path.symlink_metadata().is_err() };
-        if missing {
+        let Some(there) = current(&self.path) else {
             return Err(Failure::new(format!(
                 "file ({}) is absent, cannot continue",
                 self.path.display()
             ))
             .with("path", self.path.display().to_string())
             .with("state", "absent"));
-        }
-        if self.state == Some(State::File) && self.path.is_dir() {
+        };
+        if there != State::File {
             return Err(Failure::new(format!(
-                "file ({}) is directory, cannot continue",
-                self.path.display()
+                "file ({}) is {}, cannot continue",
+                self.path.display(),
+                word(Some(there))
             )));
         }
         self.attributes().apply_noting(&self.path, self.follow.0, context.check, changes)

@@ -98,23 +98,39 @@ pub fn write(
     validate: Option<&Validate<'_>>,
     in_place: bool,
 ) -> Result<(), Failure> {
-    write_with_mode(path, contents, validate, in_place, None)
+    write_with(path, contents, &Writing { validate, in_place, ..Writing::default() })
 }
 
 /// As [`write`], but one that was not there is for its owner alone.
 pub fn write_private(path: &Path, contents: &mut dyn Read) -> Result<(), Failure> {
     let is_new = fs::symlink_metadata(path).is_err();
-    write_with_mode(path, contents, None, false, is_new.then(|| Mode::of(0o600)).as_ref())
+    let private = is_new.then(|| Mode::of(0o600));
+    write_with(path, contents, &Writing { mode: private.as_ref(), ..Writing::default() })
 }
 
-/// As [`write`], with the mode that it is to have from the first moment on.
-pub fn write_with_mode(
+/// How a file is written.
+pub struct Writing<'a> {
+    pub validate: Option<&'a Validate<'a>>,
+    pub in_place: bool,
+    /// The mode that it is to have from the first moment on.
+    pub mode: Option<&'a Mode>,
+    /// In the place of a link: whether the owner and mode of what that leads to are kept.
+    pub follow: bool,
+}
+
+impl Default for Writing<'_> {
+    fn default() -> Self {
+        Self { validate: None, in_place: false, mode: None, follow: true }
+    }
+}
+
+/// As [`write`].
+pub fn write_with(
     path: &Path,
     contents: &mut dyn Read,
-    validate: Option<&Validate<'_>>,
-    in_place: bool,
-    wanted: Option<&Mode>,
+    writing: &Writing<'_>,
 ) -> Result<(), Failure> {
+    let in_place = writing.in_place;
     let error = |error: io::Error| failed("cannot be written", path, &error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut file = match new_file(folder.unwrap_or(Path::new("."))) {
@@ -124,8 +140,9 @@ pub fn write_with_mode(
     .map_err(error)?;
     io::copy(contents, file.as_file_mut()).map_err(error)?;
     file.flush().map_err(error)?;
-    let mode = match fs::metadata(path) {
-        Ok(old) => {
+    let old = if writing.follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+    let mode = match old {
+        Ok(old) if !old.is_symlink() => {
             // By its handle: who owns the folder may put something else under its name.
             let given = fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
             copy_xattrs(path, file.as_file());
@@ -138,15 +155,15 @@ pub fn write_with_mode(
                 Err(other) => return Err(error(other)),
             }
         }
-        Err(_) => 0o666 & !umask(),
+        _ => 0o666 & !umask(),
     };
     // What a change of the owner takes away is set after that.
-    let mode = match wanted.and_then(|wanted| wanted.apply(mode, false)) {
+    let mode = match writing.mode.and_then(|wanted| wanted.apply(mode, false)) {
         Some(wanted) => wanted & 0o777,
         None => mode,
     };
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(error)?;
-    if let Some(validate) = validate {
+    if let Some(validate) = writing.validate {
         validate(file.path())?;
     }
     file.as_file().sync_all().map_err(error)?;

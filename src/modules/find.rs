@@ -276,8 +276,7 @@ impl<'a> Search<'a> {
 }
 
 /// What `stat` tells and `find` does not.
-const OF_STAT: &[&str] =
-    &["exists", "blocks", "block_size", "device_type", "readable", "writeable", "executable"];
+const OF_STAT: &[&str] = &["exists", "blocks", "block_size", "device_type"];
 
 const AGES: &[(char, i64)] = &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
 const SIZES: &[(char, i64)] =

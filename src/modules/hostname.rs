@@ -40,8 +40,8 @@ impl Module for Hostname {
         let mut outcome = Outcome::changed(changed);
         if context.diff && changed {
             outcome = outcome.with_diff(Diff {
-                before: format!("hostname = {current}\n"),
-                after: format!("hostname = {name}\n"),
+                before: format!("hostname = {current}\n").into(),
+                after: format!("hostname = {name}\n").into(),
                 ..Diff::default()
             });
         }

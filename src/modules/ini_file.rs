@@ -119,8 +119,8 @@ impl Module for IniFile {
         outcome = outcome.with_diff(Diff {
             before_header: header.clone(),
             after_header: header,
-            before: shown(before),
-            after: shown(edit.text),
+            before: shown(before).into(),
+            after: shown(edit.text).into(),
             ..Diff::default()
         });
         if !context.check && self.path.exists() {

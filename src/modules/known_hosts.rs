@@ -180,8 +180,8 @@ impl KnownHosts {
         Diff {
             before_header: before.map_or_else(|| "/dev/null".to_owned(), |_| path.clone()),
             after_header: path,
-            before: text.to_owned(),
-            after: lines.concat(),
+            before: text.to_owned().into(),
+            after: lines.concat().into(),
             ..Diff::default()
         }
     }

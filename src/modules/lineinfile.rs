@@ -106,7 +106,7 @@ impl Module for LineInFile {
                 group: self.group.clone(),
                 mode: self.mode.clone(),
             },
-            header: " (content)",
+            two_diffs: true,
         };
         let mut outcome = file.finish(&lines.concat(), &msg, &writing, context)?;
         outcome.result.shift_remove("backup_file");

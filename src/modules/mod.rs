@@ -80,6 +80,7 @@ pub mod unarchive;
 pub mod uri;
 mod user;
 mod users;
+mod validation;
 mod wait_for;
 pub mod words;
 mod yum_repository;
@@ -152,10 +153,13 @@ pub struct Failure {
 /// A change as `--diff` shows it.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Diff {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub before_header: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub after_header: String,
-    pub before: String,
-    pub after: String,
+    /// A text, or a mapping of what differs.
+    pub before: Json,
+    pub after: Json,
     #[serde(flatten)]
     pub skipped: SkippedDiff,
 }

@@ -85,8 +85,8 @@ fn without_secrets(done: Result<Outcome, Failure>, secrets: &[String]) -> Result
         Ok(mut outcome) => {
             outcome.result.values_mut().for_each(|value| each_text(value, &hide));
             for diff in &mut outcome.diff {
-                hide(&mut diff.before);
-                hide(&mut diff.after);
+                each_text(&mut diff.before, &hide);
+                each_text(&mut diff.after, &hide);
             }
             Ok(outcome)
         }

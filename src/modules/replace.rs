@@ -64,7 +64,7 @@ impl Module for Replace {
                 group: self.group.clone(),
                 mode: self.mode.clone(),
             },
-            header: "",
+            two_diffs: false,
         };
         let msg = format!("{count} replacements made");
         Ok(file.finish(&text, &msg, &writing, context)?.with("rc", 0))

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use rustix::fs::Access;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -15,6 +16,7 @@ use super::process::{Output, Process};
 use super::tools;
 use super::users::{Database, name_of};
 use super::{Context, Failure, Module, Outcome};
+use crate::real_path::real_path;
 
 /// Reads the facts of a file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -79,13 +81,17 @@ impl Module for Stat {
         };
         let mut stat = fields(&metadata);
         stat.insert("path".to_owned(), json!(path.display().to_string()));
+        // Of what a link leads to, as the system has it.
+        let may = |access| json!(rustix::fs::access(path, access).is_ok());
+        stat.insert("readable".to_owned(), may(Access::READ_OK));
+        stat.insert("writeable".to_owned(), may(Access::WRITE_OK));
+        stat.insert("executable".to_owned(), may(Access::EXEC_OK));
         if metadata.is_symlink() {
             if let Ok(target) = fs::read_link(path) {
                 stat.insert("lnk_target".to_owned(), json!(target.display().to_string()));
             }
-            if let Ok(target) = fs::canonicalize(path) {
-                stat.insert("lnk_source".to_owned(), json!(target.display().to_string()));
-            }
+            let source = real_path(path).display().to_string();
+            stat.insert("lnk_source".to_owned(), json!(source));
         }
         if metadata.is_file()
             && self.get_checksum.0
@@ -148,12 +154,14 @@ const FLAGS: [(char, &str); 21] = [
     ('P', "projid"),
 ];
 
-/// Version, flags and their names, as ext filesystems and their like have them.
-fn attributes(path: &Path, context: &Context) -> Option<(String, String, Vec<&'static str>)> {
+/// Version, flags and their names, as ext filesystems and their like have them; a file that has
+/// none has no version. Without lsattr nothing is known.
+fn attributes(path: &Path, context: &Context) -> Option<(Json, String, Vec<&'static str>)> {
     let program = tools::find(context, "lsattr")?;
     let output = Process::new(program).arg("-vd").arg(path).in_context(context).run().ok()?;
     let mut words = output.stdout.split_whitespace().filter(|_| output.success());
-    let (version, flags) = (words.next()?.to_owned(), words.next()?.replace('-', ""));
+    let version = words.next().map_or(Json::Null, Json::from);
+    let flags = words.next().unwrap_or_default().replace('-', "");
     let name = |flag: char| FLAGS.iter().find(|(letter, _)| *letter == flag).map(|(_, name)| *name);
     let names = flags.chars().filter_map(name).collect();
     Some((version, flags, names))
@@ -165,17 +173,6 @@ pub(super) fn fields(metadata: &fs::Metadata) -> Map<String, Json> {
     let kind = metadata.file_type();
     let bit = |bits: u32| mode & bits != 0;
     let time = |seconds: i64, nanoseconds: i64| seconds as f64 + nanoseconds as f64 / 1e9;
-    let me = rustix::process::geteuid().as_raw();
-    let mine = |owner: u32, group: u32, others: u32| {
-        me == 0
-            || if metadata.uid() == me {
-                bit(owner)
-            } else if metadata.gid() == rustix::process::getegid().as_raw() {
-                bit(group)
-            } else {
-                bit(others)
-            }
-    };
     let value = json!({
         "exists": true,
         "isdir": kind.is_dir(), "isreg": kind.is_file(), "islnk": kind.is_symlink(),
@@ -195,9 +192,6 @@ pub(super) fn fields(metadata: &fs::Metadata) -> Map<String, Json> {
         "rgrp": bit(0o040), "wgrp": bit(0o020), "xgrp": bit(0o010),
         "roth": bit(0o004), "woth": bit(0o002), "xoth": bit(0o001),
         "isuid": bit(0o4000), "isgid": bit(0o2000),
-        "readable": mine(0o400, 0o040, 0o004),
-        "writeable": mine(0o200, 0o020, 0o002),
-        "executable": if me == 0 { mode & 0o111 != 0 } else { mine(0o100, 0o010, 0o001) },
     });
     match value {
         Json::Object(map) => map,

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::args::Text;
+use super::changes::Changes;
 use super::files::{self, Attributes};
-use super::process::Process;
-use super::words;
-use super::{Context, Diff, Failure, Outcome};
+use super::{Context, Diff, Failure, Outcome, validation};
 
 /// A file with the text it had.
 pub struct TextFile {
@@ -26,8 +25,8 @@ pub struct Writing<'a> {
     /// A command that must accept the new file (`%s`).
     pub validate: Option<&'a Text>,
     pub attributes: Attributes,
-    /// What the headers of a diff say behind the path.
-    pub header: &'static str,
+    /// Whether the diff of the attributes is shown too, behind that of what is in the file.
+    pub two_diffs: bool,
 }
 
 impl TextFile {
@@ -49,7 +48,7 @@ impl TextFile {
         Ok(Self { given: given.to_owned(), path, text, existed })
     }
 
-    /// Writes the text if it differs and sets the attributes. `msg` is told when the
+    /// Writes the text if it differs or there is no file yet, and sets the attributes. `msg` is told when the
     /// text is new; what the attributes do is added to it.
     pub fn finish(
         &self,
@@ -58,7 +57,7 @@ impl TextFile {
         writing: &Writing,
         context: &Context,
     ) -> Result<Outcome, Failure> {
-        let changed = new != self.text;
+        let changed = new != self.text || !self.existed;
         let mut outcome = Outcome::changed(changed);
         let mut msg = if changed { msg.to_owned() } else { String::new() };
         if changed && !context.check {
@@ -67,24 +66,37 @@ impl TextFile {
                 let backup = files::back_up(&self.path)?.display().to_string();
                 outcome = outcome.with("backup", backup.clone()).with("backup_file", backup);
             }
-            let validate = |path: &Path| validated(writing.validate, path, context);
+            let validate = |path: &Path| validation::accepted(writing.validate, path, context);
             let in_place = context.unsafe_writes;
             files::write(&self.path, &mut new.as_bytes(), Some(&validate), in_place)?;
         }
+        let mut changes = Changes::default();
         // A link's own, as in Ansible: whose it is says where it leads.
-        if writing.attributes.apply(&self.given, false, context.check)? {
+        let given = &self.given;
+        let others = writing.attributes.apply_noting(given, false, context.check, &mut changes)?;
+        if others {
             outcome.changed = true;
             msg += if msg.is_empty() { "" } else { " and " };
             msg += "ownership, perms or SE linux context changed";
         }
+        let header = |part: &str| match writing.two_diffs {
+            true => format!("{} ({part})", self.path.display()),
+            false => self.path.display().to_string(),
+        };
         if context.diff && changed {
-            let header = format!("{}{}", self.path.display(), writing.header);
             outcome = outcome.with_diff(Diff {
-                before_header: header.clone(),
-                after_header: header,
-                before: self.text.clone(),
-                after: new.to_owned(),
+                before_header: header("content"),
+                after_header: header("content"),
+                before: self.text.clone().into(),
+                after: new.into(),
                 ..Diff::default()
+            });
+        }
+        if context.diff && others && writing.two_diffs {
+            outcome = outcome.with_diff(Diff {
+                before_header: header("file attributes"),
+                after_header: header("file attributes"),
+                ..changes.into_diff()
             });
         }
         Ok(outcome.with("msg", msg))
@@ -97,26 +109,4 @@ impl TextFile {
             _ => Ok(()),
         }
     }
-}
-
-/// Runs the command that judges a new file; there is no shell between.
-pub fn validated(command: Option<&Text>, path: &Path, context: &Context) -> Result<(), Failure> {
-    let Some(command) = command else {
-        return Ok(());
-    };
-    if !command.0.contains("%s") {
-        return Err(Failure::new(format!("validate must contain %s: {}", command.0)));
-    }
-    let split = words::split(&command.0).map_err(Failure::new)?;
-    let name = path.to_string_lossy();
-    let mut split = split.iter().map(|word| word.replace("%s", &name));
-    let program = split.next().unwrap_or_default();
-    let output = Process::new(program).args(split).in_context(context).run()?;
-    if output.success() {
-        return Ok(());
-    }
-    Err(Failure::new(format!("failed to validate: rc:{} error:{}", output.rc, output.stderr))
-        .with("exit_status", output.rc)
-        .with("stdout", output.stdout)
-        .with("stderr", output.stderr))
 }

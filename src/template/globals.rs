@@ -10,7 +10,7 @@ use minijinja::{Environment, State};
 
 use super::call::{Call, Plugin, add_functions};
 use super::filters::dicts;
-use super::filters::time::Moment;
+use super::filters::time::{Moment, written};
 use super::{TemplateError, Value, lookups, mutable, omit, python, rewrite};
 
 const FUNCTIONS: &[Plugin] = &[
@@ -49,9 +49,7 @@ fn now(call: &mut Call) -> Result<Value, TemplateError> {
     let zone = if call.truth("utc", false) { TimeZone::UTC } else { TimeZone::system() };
     let now = Timestamp::now().to_zoned_datetime(zone);
     match call.some("fmt") {
-        Some(format) => jiff::fmt::strtime::format(python::text(format), &now)
-            .map(Value::from)
-            .map_err(|error| call.error(error)),
+        Some(format) => written(&python::text(format), now.datetime()).map(Value::from),
         None => Ok(Value::from_object(Moment(now.datetime()))),
     }
 }

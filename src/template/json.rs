@@ -68,23 +68,26 @@ fn key_text(key: &Value) -> String {
 
 /// How JSON is written.
 #[derive(Clone, Copy, Debug)]
-pub struct JsonStyle {
+pub struct JsonStyle<'a> {
     /// None: all of it on one line.
     pub indent: Option<usize>,
     /// Keys in their order; keys that cannot be compared are an error.
     pub sorted: bool,
     /// Other characters are escaped.
     pub ascii: bool,
+    /// What stands between two items, and between a key and its value; none for what Python
+    /// writes unasked.
+    pub separators: Option<(&'a str, &'a str)>,
 }
 
 /// The value as Python's json module writes it.
-pub fn write_json(value: &Value, style: &JsonStyle) -> Result<String, TemplateError> {
+pub fn write_json(value: &Value, style: &JsonStyle<'_>) -> Result<String, TemplateError> {
     let mut out = String::new();
     style.write(&mut out, value, 0)?;
     Ok(out)
 }
 
-impl JsonStyle {
+impl JsonStyle<'_> {
     fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), TemplateError> {
         if depth > python::MAX_DEPTH {
             return Err(TemplateError::new("the value nests too deep for JSON"));
@@ -110,7 +113,7 @@ impl JsonStyle {
                 }
                 self.group(out, '{', '}', depth, &entries, |out, (key, item)| {
                     self.text(out, &key_text(key));
-                    out.push_str(": ");
+                    out.push_str(self.separators.map_or(": ", |(_, key)| key));
                     self.write(out, item, depth + 1)
                 })?;
             }
@@ -136,10 +139,9 @@ impl JsonStyle {
     ) -> Result<(), TemplateError> {
         out.push(open);
         for (index, item) in items.iter().enumerate() {
-            match self.indent {
-                Some(_) if index > 0 => out.push(','),
-                None if index > 0 => out.push_str(", "),
-                _ => {}
+            if index > 0 {
+                let unasked = if self.indent.is_some() { "," } else { ", " };
+                out.push_str(self.separators.map_or(unasked, |(item, _)| item));
             }
             self.line(out, depth + 1);
             write(out, item)?;

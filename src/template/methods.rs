@@ -14,6 +14,12 @@ pub fn call(
     method: &str,
     arguments: &[Value],
 ) -> Result<Value, minijinja::Error> {
+    // The sum of two lists is one as well.
+    let list = match value.kind() {
+        ValueKind::Iterable => Some(Value::from(python::items(value)?)),
+        _ => None,
+    };
+    let value = list.as_ref().unwrap_or(value);
     let own = match value.kind() {
         ValueKind::String => on_text(value.as_str().unwrap_or_default(), method, arguments)?,
         ValueKind::Bytes if method == "decode" => Some(decoded(value)?),

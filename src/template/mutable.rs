@@ -22,6 +22,8 @@ pub fn mutable(call: &mut Call) -> Result<Value, TemplateError> {
         ValueKind::Seq if value.downcast_object_ref::<Vec<Value>>().is_some() => {
             Value::from_object(List(Mutex::new(python::items(value)?)))
         }
+        // The sum of two lists.
+        ValueKind::Iterable => Value::from_object(List(Mutex::new(python::items(value)?))),
         ValueKind::Map if value.downcast_object_ref::<IndexMap<Value, Value>>().is_some() => {
             let entries = python::entries(value)?.into_iter().collect();
             Value::from_object(Dictionary(Mutex::new(entries)))

@@ -160,9 +160,9 @@ pub fn type_name(value: &Value) -> &'static str {
         ValueKind::String => "str",
         ValueKind::Bytes => "bytes",
         ValueKind::Map => "dict",
-        ValueKind::Iterable => "generator",
         ValueKind::Seq if value.is_tuple() => "tuple",
-        ValueKind::Seq => "list",
+        // The sum of two lists is one that minijinja makes when it is used.
+        ValueKind::Seq | ValueKind::Iterable => "list",
         _ => "object",
     }
 }

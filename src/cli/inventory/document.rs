@@ -40,7 +40,7 @@ pub fn write(
         Form::Toml => Ok(toml::to_string(&table(document)?)
             .map_err(|error| unrepresentable(&error.to_string()))?),
         Form::Json | Form::Text => {
-            let style = JsonStyle { indent: Some(4), sorted: true, ascii: false };
+            let style = JsonStyle { indent: Some(4), sorted: true, ascii: false, separators: None };
             write_json(document, &style).or_else(|error| {
                 let told = "Could not sort JSON output due to issues while sorting keys";
                 warnings.push(format!("{told}: {}", error.message));

@@ -109,8 +109,8 @@ fn diff(name: &str, before: &BTreeMap<String, String>, after: &BTreeMap<String, 
     Diff {
         before_header: header(before),
         after_header: header(after),
-        before: before.get(name).cloned().unwrap_or_default(),
-        after: after.get(name).cloned().unwrap_or_default(),
+        before: before.get(name).cloned().unwrap_or_default().into(),
+        after: after.get(name).cloned().unwrap_or_default().into(),
         ..Diff::default()
     }
 }

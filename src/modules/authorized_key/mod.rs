@@ -88,8 +88,8 @@ impl Module for AuthorizedKey {
                 outcome = outcome.with_diff(Diff {
                     before_header: place.file.display().to_string(),
                     after_header: target.display().to_string(),
-                    before,
-                    after,
+                    before: before.into(),
+                    after: after.into(),
                     ..Diff::default()
                 });
             }

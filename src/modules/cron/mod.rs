@@ -144,8 +144,8 @@ impl Module for Cron {
                 outcome = outcome.with_diff(Diff {
                     before_header: header.clone(),
                     after_header: header,
-                    before: table.existing.clone(),
-                    after: table.render(),
+                    before: table.existing.clone().into(),
+                    after: table.render().into(),
                     ..Diff::default()
                 });
             }
@@ -305,8 +305,8 @@ impl Cron {
             outcome = outcome.with_diff(Diff {
                 before_header: table.title(),
                 after_header: "/dev/null".to_owned(),
-                before: table.existing.clone(),
-                after: String::new(),
+                before: table.existing.clone().into(),
+                after: String::new().into(),
                 ..Diff::default()
             });
         }

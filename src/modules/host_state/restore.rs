@@ -140,8 +140,8 @@ impl Restore<'_> {
         Diff {
             before_header: shown.clone(),
             after_header: shown,
-            before: text(before),
-            after: text(after),
+            before: text(before).into(),
+            after: text(after).into(),
             ..Diff::default()
         }
     }

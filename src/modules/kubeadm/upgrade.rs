@@ -78,8 +78,8 @@ fn with_diffs(
             outcome = outcome.with_diff(Diff {
                 before_header: path.clone(),
                 after_header: path.clone(),
-                before: old,
-                after: new.clone(),
+                before: old.into(),
+                after: new.clone().into(),
                 ..Diff::default()
             });
         }

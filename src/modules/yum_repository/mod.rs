@@ -141,8 +141,8 @@ impl Module for YumRepository {
         outcome = outcome.with_diff(Diff {
             before_header,
             after_header,
-            before,
-            after,
+            before: before.into(),
+            after: after.into(),
             ..Diff::default()
         });
         Ok(outcome)

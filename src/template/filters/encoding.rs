@@ -48,10 +48,16 @@ fn b64encode(call: &mut Call) -> Result<Value, TemplateError> {
 
 fn b64decode(call: &mut Call) -> Result<Value, TemplateError> {
     let charset = charset(call)?;
-    // Python passes over line ends and other characters that are not of the alphabet.
+    // Python passes over line ends and other characters that are not of the alphabet, and over
+    // all that stands behind the padding.
     let text = python::text(call.value()?);
     let digits: String =
         text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/=".contains(*c)).collect();
+    let digits = match digits.find('=') {
+        // What is encoded ends with a group of four.
+        Some(padding) => digits.get(..padding.next_multiple_of(4)).unwrap_or(&digits),
+        None => &digits,
+    };
     let config = GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical);

@@ -6,6 +6,7 @@ use minijinja::value::ValueKind;
 
 use super::super::call::{Call, Plugin};
 use super::super::{TemplateError, Value, python};
+use crate::real_path::real_path;
 
 pub const FILTERS: &[Plugin] = &[
     Plugin::new("basename", &["path"], |call| on_text(call, |path| split(path).1.to_owned())),
@@ -141,26 +142,8 @@ fn commonpath(call: &mut Call) -> Result<Value, TemplateError> {
     Ok(Value::from(format!("{}{}", if rooted > 0 { "/" } else { "" }, common.join("/"))))
 }
 
-/// The path without links; what does not exist stays as it is written.
 fn real(path: &str) -> String {
-    let path = absolute(path);
-    let mut missing = Vec::new();
-    let mut known = Path::new(&path);
-    loop {
-        if let Ok(found) = known.canonicalize() {
-            let rest: Vec<String> = missing.into_iter().rev().collect();
-            let parts: Vec<String> =
-                std::iter::once(found.display().to_string()).chain(rest).collect();
-            return join(&parts);
-        }
-        match (known.parent(), known.file_name()) {
-            (Some(parent), Some(name)) => {
-                missing.push(name.to_string_lossy().into_owned());
-                known = parent;
-            }
-            _ => return path,
-        }
-    }
+    real_path(Path::new(path)).display().to_string()
 }
 
 /// `~` and `~/…` of the operator; other users' folders are not looked up.

@@ -8,7 +8,7 @@ use super::super::{JsonStyle, TemplateError, Value, from_json, python, write_jso
 use crate::source::{self, Node, Yaml};
 
 pub const FILTERS: &[Plugin] = &[
-    Plugin::new("to_json", &["a", "**"], |call| json(call, None, false)),
+    Plugin::new("to_json", &["a", "**"], to_json),
     Plugin::new("to_nice_json", &["a", "indent", "sort_keys", "**"], nice_json),
     Plugin::new("tojson", &["value", "indent"], tojson),
     Plugin::new("from_json", &["string", "**"], parse_json),
@@ -33,16 +33,35 @@ fn number(call: &Call, name: &str) -> Result<Option<usize>, TemplateError> {
     }
 }
 
+/// `json.dumps(separators=(item, key), …)`
+fn to_json(call: &mut Call) -> Result<Value, TemplateError> {
+    let given = option(call, "separators").filter(|value| !value.is_none());
+    let given = given.map(python::items).transpose()?;
+    let texts: Option<Vec<_>> = given.map(|given| given.iter().map(python::text).collect());
+    let separators = match texts.as_deref() {
+        None => None,
+        Some([item, key]) => Some((item.as_str(), key.as_str())),
+        Some(_) => return Err(TemplateError::new("separators are two: of items and of keys")),
+    };
+    json(call, None, false, separators)
+}
+
 fn nice_json(call: &mut Call) -> Result<Value, TemplateError> {
-    json(call, Some(4), true)
+    json(call, Some(4), true, None)
 }
 
 /// `json.dumps(indent=…, sort_keys=…, ensure_ascii=…)`
-fn json(call: &mut Call, indent: Option<usize>, sorted: bool) -> Result<Value, TemplateError> {
+fn json(
+    call: &mut Call,
+    indent: Option<usize>,
+    sorted: bool,
+    separators: Option<(&str, &str)>,
+) -> Result<Value, TemplateError> {
     let style = JsonStyle {
         indent: number(call, "indent")?.or(indent),
         sorted: flag(call, "sort_keys", sorted),
         ascii: flag(call, "ensure_ascii", true),
+        separators,
     };
     let text = write_json(call.value()?, &style)
         .map_err(|error| if error.undefined { call.undefined() } else { error })?;
@@ -51,7 +70,7 @@ fn json(call: &mut Call, indent: Option<usize>, sorted: bool) -> Result<Value, T
 
 /// Jinja2's own: keys sorted, safe inside of HTML.
 fn tojson(call: &mut Call) -> Result<Value, TemplateError> {
-    let text = json(call, None, true)?;
+    let text = json(call, None, true, None)?;
     let text = python::text(&text);
     let safe = [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\'', "\\u0027")];
     Ok(Value::from(safe.iter().fold(text, |text, (from, to)| text.replace(*from, to))))
@@ -84,6 +103,7 @@ fn to_yaml(call: &mut Call, mut style: Style) -> Result<Value, TemplateError> {
         style.flow_always = flow.is_true();
     }
     style.explicit_start = flag(call, "explicit_start", false);
+    style.explicit_end = flag(call, "explicit_end", false);
     let text = yaml::dump(call.value()?, &style)
         .map_err(|error| if error.undefined { call.undefined() } else { error })?;
     Ok(Value::from(text))

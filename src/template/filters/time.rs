@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::civil::DateTime;
+use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use minijinja::State;
@@ -152,16 +153,51 @@ fn iso(moment: DateTime, separator: char) -> String {
 
 /// `strftime` of Python for a moment without a zone.
 pub fn written(format: &str, moment: DateTime) -> Result<String, TemplateError> {
-    jiff::fmt::strtime::format(format, moment).map_err(failed)
+    let zoned = moment.to_zoned_datetime(TimeZone::system()).map_err(failed)?;
+    formatted(&format_with(format, |code| matches!(code, 'Z' | 'z').then_some("")), &zoned)
 }
 
+/// `strftime` of C in its own locale: what it does not know stays as it is written, be it jiff's.
+fn formatted(format: &str, moment: &ZonedDateTime) -> Result<String, TemplateError> {
+    let format = format_with(format, |code| match code {
+        'q' => Some("%%q"),
+        'Q' => Some("%%Q"),
+        _ => None,
+    });
+    let config = Config::new().custom(PosixCustom::new()).lenient(true);
+    BrokenDownTime::from(moment).to_string_with_config(&config, format).map_err(failed)
+}
+
+/// A format with other words for some of its codes.
+fn format_with(format: &str, word: impl Fn(char) -> Option<&'static str>) -> String {
+    let mut out = String::with_capacity(format.len());
+    let mut characters = format.chars();
+    while let Some(character) = characters.next() {
+        let code = if character == '%' { characters.next() } else { None };
+        match (code, code.and_then(&word)) {
+            (_, Some(word)) => out.push_str(word),
+            (code, None) => out.extend([Some(character), code].into_iter().flatten()),
+        }
+    }
+    out
+}
+
+/// `datetime.strptime` of Python.
 fn to_datetime(call: &mut Call) -> Result<Value, TemplateError> {
     let text = python::text(call.value()?);
     let format = call.text_or("format", "%Y-%m-%d %H:%M:%S");
-    let moment = jiff::fmt::strtime::parse(&format, &text).and_then(|parsed| {
-        parsed.to_datetime().or_else(|_| parsed.to_date().map(|date| date.at(0, 0, 0, 0)))
+    // A zone's name is read, but a moment has none.
+    let found = ["UTC", "GMT", "utc", "gmt"].into_iter().find_map(|zone| {
+        let format = format_with(&format, |code| match code {
+            'c' => Some("%a %b %e %H:%M:%S %Y"),
+            'x' => Some("%m/%d/%y"),
+            'X' => Some("%H:%M:%S"),
+            'Z' => Some(zone),
+            _ => None,
+        });
+        moment_of(BrokenDownTime::parse(&format, &text).ok()?)
     });
-    moment.map(|moment| Value::from_object(Moment(moment))).map_err(|_| {
+    found.map(|moment| Value::from_object(Moment(moment))).ok_or_else(|| {
         TemplateError::new(format!(
             "time data {} does not match format {}",
             python::quoted(&text),
@@ -170,9 +206,37 @@ fn to_datetime(call: &mut Call) -> Result<Value, TemplateError> {
     })
 }
 
+/// What is not given is that of the first day of 1900. Seconds since 1970 are not read, and the
+/// day of the week says nothing where the date says it.
+fn moment_of(mut parsed: BrokenDownTime) -> Option<DateTime> {
+    if parsed.timestamp().is_some() {
+        return None;
+    }
+    if parsed.year().is_none() && parsed.iso_week_year().is_none() {
+        parsed.set_year(Some(1900)).ok()?;
+    }
+    let date = parsed.to_date().ok().or_else(|| {
+        parsed.set_weekday(None);
+        parsed.set_month(parsed.month().or(Some(1))).ok()?;
+        parsed.set_day(parsed.day().or(Some(1))).ok()?;
+        parsed.to_date().ok()
+    })?;
+    if parsed.hour().is_none() {
+        parsed.set_hour(Some(0)).ok()?;
+    }
+    if parsed.minute().is_none() {
+        parsed.set_minute(Some(0)).ok()?;
+    }
+    if parsed.second().is_none() {
+        parsed.set_second(Some(0)).ok()?;
+    }
+    Some(date.to_datetime(parsed.to_time().ok()?))
+}
+
 fn strftime(call: &mut Call) -> Result<Value, TemplateError> {
     let format = python::text(call.value()?);
-    let zone = if call.truth("utc", false) { TimeZone::UTC } else { TimeZone::system() };
+    let utc = call.truth("utc", false);
+    let zone = if utc { TimeZone::UTC } else { TimeZone::system() };
     let moment = match call.some("second") {
         None => Timestamp::now(),
         Some(second) => {
@@ -190,6 +254,7 @@ fn strftime(call: &mut Call) -> Result<Value, TemplateError> {
                 })?
         }
     };
-    let zoned: ZonedDateTime = moment.to_zoned_datetime(zone);
-    jiff::fmt::strtime::format(&format, &zoned).map(Value::from).map_err(failed)
+    // C's name for it, where it is not the name of the host's own zone.
+    let format = format_with(&format, |code| (utc && code == 'Z').then_some("GMT"));
+    formatted(&format, &moment.to_zoned_datetime(zone)).map(Value::from)
 }

@@ -18,9 +18,7 @@ pub const TESTS: &[Plugin] = &[
         kind(call, |value| value.kind() == ValueKind::Map)
     }),
     Plugin::new("sequence", &["value"], |call| kind(call, is_sequence)),
-    Plugin::new("iterable", &["value"], |call| {
-        kind(call, |value| is_sequence(value) || value.kind() == ValueKind::Iterable)
-    }),
+    Plugin::new("iterable", &["value"], |call| kind(call, is_sequence)),
     Plugin::new("callable", &["value"], |call| {
         kind(call, |value| value.kind() == ValueKind::Plain)
     }),
@@ -84,7 +82,8 @@ fn kind(call: &mut Call, is: fn(&Value) -> bool) -> Result<Value, TemplateError>
 }
 
 fn is_sequence(value: &Value) -> bool {
-    matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
+    use ValueKind::{Iterable, Map, Seq, String};
+    matches!(value.kind(), Seq | Iterable | String | Map)
 }
 
 fn equal(call: &mut Call, wanted: bool) -> Result<Value, TemplateError> {

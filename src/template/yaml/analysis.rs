@@ -20,10 +20,11 @@ pub fn is_timestamp(text: &str) -> bool {
             if digits(hour, 1..=2) && digits(minute, 2..=2) && second.get(..2).is_some_and(|s| digits(s, 2..=2)))
 }
 
-/// Whether a character may stand in a text as it is.
+/// Whether a character may stand in a text as it is: libyaml, which writes for PyYAML, escapes
+/// those beyond U+FFFF.
 pub fn is_printable(character: char) -> bool {
     matches!(character,
-        '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
+        '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
         && character != '\u{feff}'
 }
 

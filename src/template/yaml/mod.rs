@@ -25,6 +25,7 @@ pub struct Style {
     /// Columns after which texts are folded.
     pub width: usize,
     pub explicit_start: bool,
+    pub explicit_end: bool,
     /// Texts of several lines stand line by line under a `|-`, for people to read.
     pub literal: bool,
     /// A list or mapping that stands in several places is written once, with an anchor.
@@ -40,6 +41,7 @@ impl Default for Style {
             sorted: true,
             width: 80,
             explicit_start: false,
+            explicit_end: false,
             literal: false,
             anchors: false,
         }
@@ -51,14 +53,18 @@ pub fn dump(value: &Value, style: &Style) -> Result<String, TemplateError> {
     python::check_depth(value, 0)?;
     let shared = if style.anchors { Shared::of(value, style.sorted)? } else { Shared::default() };
     let mut emitter = Emitter { style, shared, out: String::new(), column: 0 };
+    let top = Place { indent: None, in_list: false, flow: style.flow_always, key: false };
     if style.explicit_start {
-        emitter.write("--- ");
+        let alone = emitter.begins_on_new_line(value, top)? && !emitter.shared.is_marked(value);
+        emitter.write(if alone { "---\n" } else { "--- " });
     }
-    emitter
-        .node(value, Place { indent: None, in_list: false, flow: style.flow_always, key: false })?;
+    emitter.node(value, top)?;
     let mut out = emitter.out;
     if !out.ends_with('\n') {
         out.push('\n');
+    }
+    if style.explicit_end {
+        out.push_str("...\n");
     }
     Ok(out)
 }
@@ -192,24 +198,31 @@ impl Emitter<'_> {
     }
 
     fn flow_map(&mut self, entries: &[(Value, Value)], place: Place) -> Result<(), TemplateError> {
+        let inside = self.in_flow(place);
         self.write("{");
         for (index, (key, item)) in entries.iter().enumerate() {
-            self.flow_separator(index, place);
-            self.node(key, Place { flow: true, key: true, ..place })?;
+            self.flow_separator(index, inside);
+            self.node(key, Place { key: true, ..inside })?;
             self.write(": ");
-            self.node(item, Place { flow: true, key: false, ..place })?;
+            self.node(item, inside)?;
         }
         self.write("}");
         Ok(())
     }
 
+    /// The place of what stands in brackets: one step further in, where a line is full.
+    fn in_flow(&self, place: Place) -> Place {
+        let indent = place.indent.map_or(self.style.indent, |indent| indent + self.style.indent);
+        Place { indent: Some(indent), in_list: false, flow: true, key: false }
+    }
+
     /// A comma before all but the first, and a new line when this one is full.
-    fn flow_separator(&mut self, index: usize, place: Place) {
+    fn flow_separator(&mut self, index: usize, inside: Place) {
         if index > 0 {
             self.write(",");
         }
         if self.column > self.style.width {
-            self.line(place.indent.map_or(0, |indent| indent + self.style.indent));
+            self.line(inside.indent.unwrap_or_default());
         } else if index > 0 {
             self.write(" ");
         }
@@ -218,10 +231,11 @@ impl Emitter<'_> {
     fn list(&mut self, value: &Value, place: Place) -> Result<(), TemplateError> {
         let items = python::items(value)?;
         if self.in_brackets(&items.iter().collect::<Vec<_>>(), place) {
+            let inside = self.in_flow(place);
             self.write("[");
             for (index, item) in items.iter().enumerate() {
-                self.flow_separator(index, place);
-                self.node(item, Place { flow: true, key: false, ..place })?;
+                self.flow_separator(index, inside);
+                self.node(item, inside)?;
             }
             self.write("]");
             return Ok(());
@@ -349,6 +363,7 @@ impl Emitter<'_> {
     fn double_quoted(&mut self, text: &str, indent: usize, place: Place) {
         self.write("\"");
         let characters: Vec<char> = text.chars().collect();
+        let is_space = |index: usize| characters.get(index) == Some(&' ');
         for (index, character) in characters.iter().enumerate() {
             let escaped = match character {
                 '"' => Some("\\\"".to_owned()),
@@ -373,12 +388,11 @@ impl Emitter<'_> {
                     code => format!("\\U{code:08X}"),
                 }),
             };
-            let inside = index > 0 && index + 1 < characters.len();
-            if *character == ' ' && inside && !place.key && self.column >= self.style.width {
-                // A folded line: the space is kept by the backslash before it.
-                self.write("\\");
+            let inside = index > 0 && index + 1 < characters.len() && !is_space(index - 1);
+            if is_space(index) && inside && !place.key && self.column > self.style.width {
+                // The line's end is the space; one after it is kept by a backslash.
                 self.line(indent);
-                self.write("\\ ");
+                self.write(if is_space(index + 1) { "\\" } else { "" });
                 continue;
             }
             match escaped {
