@@ -1,7 +1,6 @@
 //! `fetch`: a file of the host's to the controller.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -11,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Action, Context, Error, Failure, Outcome, files};
 use crate::modules::args::Flag;
-use crate::modules::files::{checksum, digest_of, umask};
+use crate::modules::files::{checksum, digest_of};
 use crate::transport::DownloadError;
 
 /// Copies a file from the host.
@@ -160,16 +159,15 @@ fn below(path: &str) -> PathBuf {
     kept
 }
 
-/// Brings a file of the host's to `dest` as if that were written to in place: what a link leads
-/// to is replaced, with the mode that it has, and a new one has what the umask leaves.
+/// Brings a file of the host's to `dest`, in the place of what a link leads to, with the mode
+/// that it has. A new one is the operator's alone: the keys of a host's state are fetched so.
 async fn replace(context: &Context, src: &Path, dest: &Path) -> Result<String, Error> {
     let dest = fs::canonicalize(dest).unwrap_or_else(|_| dest.to_owned());
-    let mode = match fs::metadata(&dest) {
-        Ok(old) => old.permissions(),
-        Err(_) => Permissions::from_mode(0o666 & !umask()),
-    };
+    let old = fs::metadata(&dest);
     let checksum = download(context, src, &dest).await?;
-    fs::set_permissions(&dest, mode).map_err(|error| unwritable(&dest, &error))?;
+    if let Ok(old) = old {
+        fs::set_permissions(&dest, old.permissions()).map_err(|error| unwritable(&dest, &error))?;
+    }
     Ok(checksum)
 }
 
