@@ -159,15 +159,14 @@ fn below(path: &str) -> PathBuf {
     kept
 }
 
-/// Brings a file of the host's to `dest` as if that were written to in place: what a link leads
-/// to is replaced, with the mode that it has. A new one is for the operator alone, whatever the
-/// umask: it may be a key or a snapshot.
+/// Brings a file of the host's to `dest`, in the place of what a link leads to, with the mode
+/// that it has. A new one is the operator's alone: the keys of a host's state are fetched so.
 async fn replace(context: &Context, src: &Path, dest: &Path) -> Result<String, Error> {
     let dest = fs::canonicalize(dest).unwrap_or_else(|_| dest.to_owned());
-    let old = fs::metadata(&dest).map(|old| old.permissions());
+    let old = fs::metadata(&dest);
     let checksum = download(context, src, &dest).await?;
-    if let Ok(mode) = old {
-        fs::set_permissions(&dest, mode).map_err(|error| unwritable(&dest, &error))?;
+    if let Ok(old) = old {
+        fs::set_permissions(&dest, old.permissions()).map_err(|error| unwritable(&dest, &error))?;
     }
     Ok(checksum)
 }
