@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::geteuid;
+
 use super::Settings;
 use super::keywords::{keyword_flag, keyword_of, text};
 use crate::actions::{Failure, Remote, files::expand_home};
+use crate::modules::users::{Database, name_of};
 use crate::playbook::Keywords;
 use crate::secret::Secret;
 use crate::source;
@@ -32,7 +35,7 @@ impl Resolver<'_> {
     /// Variables win over keywords, keywords over flags.
     pub fn remote(&self, host: &str, pool: &Arc<Pool>) -> Result<Remote, Failure> {
         let endpoint = self.endpoint(host)?;
-        let become_ = self.become_()?;
+        let become_ = self.become_()?.filter(|become_| !self.is_already(&endpoint, become_));
         Ok(Remote { host: host.to_owned(), endpoint, become_, pool: pool.clone() })
     }
 
@@ -181,6 +184,17 @@ impl Resolver<'_> {
                 .or_else(|| setting("EXE")),
             method,
         }))
+    }
+
+    /// Whether who connects is the one that is to be become: then nothing is asked of sudo,
+    /// which a host where everybody is root may not have.
+    fn is_already(&self, endpoint: &Endpoint, become_: &Become) -> bool {
+        let connects = match endpoint.connection {
+            ConnectionKind::Local => name_of(Database::Users, geteuid().as_raw()),
+            _ => endpoint.user.clone(),
+        };
+        !self.settings.config.flag("BECOME_ALLOW_SAME_USER")
+            && connects.as_ref() == Some(&become_.user)
     }
 
     fn keyword(

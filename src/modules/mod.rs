@@ -79,7 +79,7 @@ mod tools;
 pub mod unarchive;
 pub mod uri;
 mod user;
-mod users;
+pub mod users;
 mod validation;
 mod wait_for;
 pub mod words;

@@ -87,6 +87,13 @@ pub static ENTRIES: &[Entry] = &[
         Kind::Bool,
         "False",
     ),
+    entry(
+        "BECOME_ALLOW_SAME_USER",
+        &["ANSIBLE_BECOME_ALLOW_SAME_USER"],
+        &[("privilege_escalation", "become_allow_same_user")],
+        Kind::Bool,
+        "False",
+    ),
     entry("BECOME_PASS", &["ANSIBLE_BECOME_PASS"], &[], Kind::Secret, ""),
     entry(
         "BECOME_PASSWORD_FILE",
