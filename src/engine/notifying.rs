@@ -81,6 +81,7 @@ impl Batch<'_> {
         };
         self.handlers.all().map(title).collect()
     }
+
     /// A handler without a name that can be told, nor topics, is one that nobody can notify.
     fn unusable(&self, handler: &Task, name: &Node, error: &TemplateError) {
         if handler.listen.is_empty() {
