@@ -107,6 +107,34 @@ class Loop:
         return "".join(f"/bin/echo {i}\n" for i in range(self.items))
 
 
+class Output:
+    """A command that says a hundred megabytes of short lines."""
+
+    line = "yes | head -c 100000000"
+
+    def ansible(self, n):
+        return f"- name: output {n}\n  shell: {self.line}\n  changed_when: false\n"
+
+    def pyinfra(self, n):
+        return f"server.shell(name='output {n}', commands=[{self.line!r}])\n"
+
+    def shell(self, n):
+        return f"{self.line}\n"
+
+
+class Resolve:
+    """A variable that names others."""
+
+    def ansible(self, n):
+        return f"- name: resolve {n}\n  debug:\n    msg: '{{{{ dest }}}}/{{{{ names[{n}] }}}}'\n"
+
+    def pyinfra(self, n):
+        return f"print(f'{{dest}}/{{names[{n}]}}')\n"
+
+    def shell(self, n):
+        return f"echo {{dest}}/name{n}\n"
+
+
 class Template:
     """A file of twenty lines from a template."""
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -9,7 +10,7 @@ use sha1::{Digest, Sha1};
 
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::files::{checksum, hex};
-use crate::modules::folder::{self, Kind};
+use crate::modules::folder::{self, Entry, Kind};
 use crate::template::{self, JsonStyle};
 use crate::transport::FileSource;
 use crate::vault;
@@ -17,6 +18,8 @@ use crate::vault;
 /// Files up to this many bytes go along with the question whether they are
 /// needed: that costs less than asking first.
 const SEND_AT_ONCE: usize = 64 * 1024;
+/// Files of a folder that are on their way at the same time.
+const AT_ONCE: usize = 16;
 
 /// What becomes of a file on the host: the arguments that `copy` and `template` share.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -200,35 +203,58 @@ impl Copy {
         let base = Path::new(&self.placement.dest).join(base.unwrap_or_default());
         let follow = self.local_follow.is_none_or(|flag| flag.0);
         let entries = folder::entries(folder, follow).map_err(|e| unreadable(folder, &e))?;
-        let mut changed = false;
-        let mut diff = Vec::new();
-        for entry in entries {
-            let dest = base.join(&entry.below).display().to_string();
-            let placement = Placement { dest, ..self.placement.clone() };
-            let outcome = match entry.kind {
-                Kind::Directory => {
-                    let mut arguments = owned("directory", placement);
-                    if let Some(mode) = &self.directory_mode {
-                        arguments.insert("mode".to_owned(), mode.clone());
-                    }
-                    context.module("file", arguments, Vec::new()).await?
-                }
-                Kind::Link(target) => {
-                    let mut arguments = owned("link", placement);
-                    arguments.insert("src".to_owned(), json!(target));
-                    arguments.insert("force".to_owned(), json!(true));
-                    arguments.insert("follow".to_owned(), json!(false));
-                    context.module("file", arguments, Vec::new()).await?
-                }
-                Kind::File(path) => self.copy_file(context, &path, &placement).await?,
-            };
-            changed |= outcome.changed;
-            diff.extend(outcome.diff);
+        let (folders, others): (Vec<_>, Vec<_>) =
+            entries.iter().enumerate().partition(|(_, entry)| entry.kind == Kind::Directory);
+        let mut outcomes = Vec::with_capacity(entries.len());
+        // What is in a folder needs it.
+        for (index, entry) in folders {
+            outcomes.push((index, self.copy_entry(context, entry, &base).await?));
         }
-        let outcome = Outcome { changed, diff, ..Outcome::default() };
-        Ok(outcome
+        let others = others.into_iter().map(|(index, entry)| {
+            let copied = self.copy_entry(context, entry, &base);
+            async move { copied.await.map(|outcome| (index, outcome)) }
+        });
+        let others: Vec<_> = others.collect();
+        let others = stream::iter(others).buffered(AT_ONCE).try_collect::<Vec<_>>();
+        outcomes.extend(others.await?);
+        // It is told in the order of the folder.
+        outcomes.sort_by_key(|(index, _)| *index);
+        let mut whole = Outcome::default();
+        for (_, outcome) in outcomes {
+            whole.changed |= outcome.changed;
+            whole.diff.extend(outcome.diff);
+        }
+        Ok(whole
             .with("src", folder.display().to_string())
             .with("dest", self.placement.dest.clone()))
+    }
+
+    /// One thing of a folder, to the same place below `base`.
+    async fn copy_entry(
+        &self,
+        context: &Context,
+        entry: &Entry,
+        base: &Path,
+    ) -> Result<Outcome, Error> {
+        let dest = base.join(&entry.below).display().to_string();
+        let placement = Placement { dest, ..self.placement.clone() };
+        match &entry.kind {
+            Kind::Directory => {
+                let mut arguments = owned("directory", placement);
+                if let Some(mode) = &self.directory_mode {
+                    arguments.insert("mode".to_owned(), mode.clone());
+                }
+                context.module("file", arguments, Vec::new()).await
+            }
+            Kind::Link(target) => {
+                let mut arguments = owned("link", placement);
+                arguments.insert("src".to_owned(), json!(target));
+                arguments.insert("force".to_owned(), json!(true));
+                arguments.insert("follow".to_owned(), json!(false));
+                context.module("file", arguments, Vec::new()).await
+            }
+            Kind::File(path) => self.copy_file(context, path, &placement).await,
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod upgrade_guard;
 mod uri;
 mod validate_argument_spec;
 mod wait_for_connection;
+mod waiting;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
