@@ -31,6 +31,7 @@ fn what_only_hosts_of_their_own_can_show() {
     hosts_that_failed_are_run_again_by_their_retry_file(&lab);
     a_task_as_another_user_ends_with_its_connection(&lab);
     batches_stop_when_too_many_hosts_have_failed(&lab);
+    files_of_a_loop_are_what_they_would_be_one_by_one(&lab);
     objects_are_made_waited_for_changed_and_removed(&lab);
 }
 
@@ -144,6 +145,63 @@ fn batches_stop_when_too_many_hosts_have_failed(lab: &Lab) {
     assert_eq!(run.status.code(), Some(2), "{}", text(&run));
     let marks = lab.state("ls /run/batch /run/next-play 2>/dev/null || true");
     assert_eq!(marks, ["/run/batch\n", "", ""], "{}", text(&run));
+}
+
+fn files_of_a_loop_are_what_they_would_be_one_by_one(lab: &Lab) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    let large = "a line\n".repeat(50_000);
+    for name in ["a", "c"] {
+        write(&format!("templates/{name}.j2"), "{{ inventory_hostname }} has {{ item }}\n");
+    }
+    write("files/small", "small\n");
+    write("files/large", &large);
+    write("files/folder/x", "x\n");
+    write("files/folder/sub/y", "y\n");
+    write("files/last", "last\n");
+    let run = play(
+        lab,
+        folder.path(),
+        "- hosts: kube_node
+  gather_facts: false
+  become: true
+  tasks:
+    - file: {path: /root/loops, state: directory}
+    - name: One is left out, and one has no template
+      template: {src: '{{ item }}.j2', dest: '/root/loops/{{ item }}'}
+      loop: [a, b, none, c]
+      when: item != 'b'
+      ignore_errors: true
+    - name: The last one stays
+      copy: {content: '{{ item }}', dest: /root/loops/same}
+      loop: [first, second, third]
+      register: same
+    - name: Some are small, one is not, and one is a folder
+      copy: {src: '{{ item }}', dest: /root/loops/}
+      loop: [small, large, folder, last]
+    - name: Each is a copy of the one before
+      copy: {src: '/root/loops/{{ item }}', dest: '/root/loops/{{ item }}2', remote_src: true}
+      loop: [a, a2, a22]
+    - assert:
+        that: same.results | map(attribute='changed') | list == [true, true, true]
+",
+        &[],
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    assert_eq!(count(&run, "w1", "ignored"), 1);
+    for host in ["w1", "w2"] {
+        let files = lab.ssh(host, "cd /root/loops; find . -type f | LC_ALL=C sort | tr '\\n' ' '");
+        let expected = "./a ./a2 ./a22 ./a222 ./c ./folder/sub/y ./folder/x ./large ./last ./same ./small";
+        assert_eq!(files.trim(), expected);
+        let texts = lab.ssh(host, "cd /root/loops; cat a222 c same folder/sub/y folder/x last; cksum < large");
+        let begins = format!("{host} has a\n{host} has c\nthirdy\nx\nlast\n");
+        assert!(texts.starts_with(&begins), "{texts}");
+        assert!(texts.trim().ends_with(&format!(" {}", large.len())), "{texts}");
+    }
 }
 
 fn objects_are_made_waited_for_changed_and_removed(lab: &Lab) {

@@ -229,12 +229,13 @@ impl Remote {
         Ok(agent.call(request, files).await?.result)
     }
 
-    /// Sends requests to the host's agent that are run one after the other.
+    /// Sends requests to the host's agent that are run one after the other, each with the
+    /// contents of its files.
     pub async fn call_in_order(
         &self,
-        requests: Vec<Request>,
+        requests: Vec<(Request, Contents)>,
     ) -> Result<Vec<Pending>, ConnectionError> {
-        for user in requests.iter().filter_map(removed_user) {
+        for user in requests.iter().filter_map(|(request, _)| removed_user(request)) {
             self.pool.leave(&self.endpoint, user).await;
         }
         let agent = self.pool.agent(&self.endpoint, self.become_.as_ref()).await?;

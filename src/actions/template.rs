@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::copy::{Placement, place};
-use super::{Action, Context, Error, Outcome, files};
+use super::copy::{Placement, Put};
+use super::{Action, Ask, Context, Error, Outcome, files};
 use crate::modules::args::Flag;
 use crate::template::{Charset, Delimiters, FileOptions};
 use crate::vault;
@@ -44,8 +44,19 @@ pub struct Syntax {
 
 impl Action for Template {
     const NAME: &'static str = "template";
+    const GOES_AHEAD: bool = true;
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        self.put(context)?.place(context).await
+    }
+
+    fn ahead(&self, context: &Context) -> Result<Option<Ask>, Error> {
+        self.put(context)?.ask(context)
+    }
+}
+
+impl Template {
+    fn put(&self, context: &Context) -> Result<Put, Error> {
         let destination = Some(self.placement.dest.clone());
         let (path, text) = self.syntax.render(context, &self.src, destination)?;
         let mut extra = Map::new();
@@ -54,11 +65,9 @@ impl Action for Template {
         }
         extra.insert("diff_header".to_owned(), json!(path.display().to_string()));
         let placement = self.placement.with_mode_of(&path)?;
-        place(context, &placement, self.encoded(text)?.into(), extra).await
+        Ok(Put { placement, source: self.encoded(text)?.into(), extra })
     }
-}
 
-impl Template {
     fn encoded(&self, text: String) -> Result<Vec<u8>, Error> {
         let name = self.output_encoding.as_ref().filter(|name| !name.is_empty());
         let Some(name) = name else { return Ok(text.into_bytes()) };
