@@ -13,7 +13,7 @@ use crate::agent::protocol::{Job, Request};
 use crate::events::Event;
 use crate::modules::Diff;
 use crate::template::{Scope, Templar, Variable, python_text};
-use crate::transport::{Become, ConnectionError, Endpoint, FileSource, Pending, Pool};
+use crate::transport::{Become, ConnectionError, Contents, Endpoint, FileSource, Pending, Pool};
 
 /// One run of an action, for one host.
 pub struct Context {
