@@ -24,8 +24,8 @@ def children_seconds():
 
 def run(command, environment, folder, hosts, memory=None):
     """Wall seconds, CPU seconds of the controller's processes and of the hosts; with `memory`
-    also the peak of the controller in MB (ssh apart), looked at every so many seconds, which
-    disturbs the times."""
+    also the peak of the controller in MB (ssh and agents of local hosts apart), looked at every so
+    many seconds, which disturbs the times."""
     hosts.await_quiet()
     before, hosts_before = children_seconds(), hosts.seconds()
     with open(folder / "output", "wb") as output:
@@ -92,8 +92,10 @@ def family(pid):
     while todo:
         pid, parent = todo.pop()
         try:
-            is_ssh = (PROC / str(pid) / "comm").read_text().strip() == "ssh"
-            if not is_ssh and not shares_memory(pid, parent):
+            name = (PROC / str(pid) / "comm").read_text().strip()
+            # Agents of local hosts are children too, and the hosts'.
+            is_apart = name == "ssh" or name.startswith("agent-")
+            if not is_apart and not shares_memory(pid, parent):
                 found.append(pid)
             for task in (PROC / str(pid) / "task").iterdir():
                 todo.extend((int(child), pid) for child in (task / "children").read_text().split())

@@ -38,9 +38,17 @@ SHAPES = [
     Shape("delay20", "20 tasks, 10 hosts, 20 ms of round trip", work.mixed(20), delay=20),
     Shape("copy1m", "a copy of 1 MB, 10 hosts", [work.BigCopy()]),
     Shape("copy100", "a copy of 100 small files, 10 hosts", [work.Folder()], slow="B"),
+    Shape(
+        "delaycopy100", "a copy of 100 small files, 10 hosts, 20 ms of round trip",
+        [work.Folder()], delay=20, slow="B",
+    ),
     Shape("templates", "20 templates, 10 hosts", [work.Template()] * 20),
     Shape("facts", "facts, 10 hosts", [work.Facts()]),
     Shape("loop200", "a loop of 200 items, 10 hosts", [work.Loop(200)], slow="B"),
+    Shape(
+        "delayloop20", "a loop of 20 templates, 10 hosts, 20 ms of round trip",
+        [work.Templates(20)], delay=20,
+    ),
     Shape("include20", "include_tasks of 2 tasks in a loop of 20, 10 hosts", [work.Include(20)]),
     Shape(
         "list2000", "2,000 tasks parsed and listed", work.mixed(2000),
@@ -50,6 +58,11 @@ SHAPES = [
         "inventory5000", "5,000 hosts listed", work.mixed(20), hosts=5000,
         options=("--list-hosts",), without=NO_HOSTS,
     ),
+    Shape(
+        "variables5000", "a variable of two others resolved for 5,000 hosts", [work.Resolve()],
+        hosts=5000, without={**NO_HOSTS, "B": "takes many minutes", "D": "connects to all"},
+    ),
+    Shape("output100m", "100 MB of a host's output", [work.Output()], hosts=1),
     Shape(
         "local1000", "20 tasks, 1,000 local hosts in batches of 50", work.mixed(20), hosts=1000,
         local=True, serial=50, without={**TOO_LONG, "E": "no ssh in it"},

@@ -107,6 +107,34 @@ class Loop:
         return "".join(f"/bin/echo {i}\n" for i in range(self.items))
 
 
+class Output:
+    """A command that says a hundred megabytes of short lines."""
+
+    line = "yes | head -c 100000000"
+
+    def ansible(self, n):
+        return f"- name: output {n}\n  shell: {self.line}\n  changed_when: false\n"
+
+    def pyinfra(self, n):
+        return f"server.shell(name='output {n}', commands=[{self.line!r}])\n"
+
+    def shell(self, n):
+        return f"{self.line}\n"
+
+
+class Resolve:
+    """A variable that names others."""
+
+    def ansible(self, n):
+        return f"- name: resolve {n}\n  debug:\n    msg: '{{{{ dest }}}}/{{{{ names[{n}] }}}}'\n"
+
+    def pyinfra(self, n):
+        return f"print(f'{{dest}}/{{names[{n}]}}')\n"
+
+    def shell(self, n):
+        return f"echo {{dest}}/name{n}\n"
+
+
 class Template:
     """A file of twenty lines from a template."""
 
@@ -133,9 +161,34 @@ class Template:
         return f"cat > {file} <<'END'\n{lines}END\nchmod 0644 {file}\n"
 
     def files(self):
-        line = "server {{ name }} { port {{ 8000 + number + loop.index0 }} }"
+        line = "server {{ name }} { port {{ 8000 + (number | int) + loop.index0 }} }"
         # No line ends beside tags: not everyone's Jinja2 removes those.
         return {"settings.j2": "{% for name in names %}" + line + "\n{% endfor %}"}
+
+
+class Templates(Template):
+    """The same as items of a loop."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def ansible(self, n):
+        return textwrap.dedent(f"""\
+            - name: templates {n}
+              template:
+                src: settings.j2
+                dest: "{{{{ dest }}}}/template{{{{ item }}}}.conf"
+                mode: "0644"
+              vars:
+                number: "{{{{ item }}}}"
+              loop: "{{{{ range({self.items}) | list }}}}"
+            """)
+
+    def pyinfra(self, n):
+        return "".join(super(Templates, self).pyinfra(i) for i in range(self.items))
+
+    def shell(self, n):
+        return "".join(super(Templates, self).shell(i) for i in range(self.items))
 
 
 class BigCopy:

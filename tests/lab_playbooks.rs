@@ -31,6 +31,8 @@ fn what_only_hosts_of_their_own_can_show() {
     hosts_that_failed_are_run_again_by_their_retry_file(&lab);
     a_task_as_another_user_ends_with_its_connection(&lab);
     batches_stop_when_too_many_hosts_have_failed(&lab);
+    files_of_a_loop_are_what_they_would_be_one_by_one(&lab);
+    objects_are_made_waited_for_changed_and_removed(&lab);
 }
 
 fn a_host_is_rebooted_and_the_play_goes_on(lab: &Lab) {
@@ -144,3 +146,308 @@ fn batches_stop_when_too_many_hosts_have_failed(lab: &Lab) {
     let marks = lab.state("ls /run/batch /run/next-play 2>/dev/null || true");
     assert_eq!(marks, ["/run/batch\n", "", ""], "{}", text(&run));
 }
+
+fn files_of_a_loop_are_what_they_would_be_one_by_one(lab: &Lab) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    let large = "a line\n".repeat(50_000);
+    for name in ["a", "c"] {
+        write(&format!("templates/{name}.j2"), "{{ inventory_hostname }} has {{ item }}\n");
+    }
+    write("files/small", "small\n");
+    write("files/large", &large);
+    write("files/folder/x", "x\n");
+    write("files/folder/sub/y", "y\n");
+    write("files/last", "last\n");
+    let run = play(
+        lab,
+        folder.path(),
+        "- hosts: kube_node
+  gather_facts: false
+  become: true
+  tasks:
+    - file: {path: /root/loops, state: directory}
+    - name: One is left out, and one has no template
+      template: {src: '{{ item }}.j2', dest: '/root/loops/{{ item }}'}
+      loop: [a, b, none, c]
+      when: item != 'b'
+      ignore_errors: true
+    - name: The last one stays
+      copy: {content: '{{ item }}', dest: /root/loops/same}
+      loop: [first, second, third]
+      register: same
+    - name: Some are small, one is not, and one is a folder
+      copy: {src: '{{ item }}', dest: /root/loops/}
+      loop: [small, large, folder, last]
+    - name: Each is a copy of the one before
+      copy: {src: '/root/loops/{{ item }}', dest: '/root/loops/{{ item }}2', remote_src: true}
+      loop: [a, a2, a22]
+    - assert:
+        that: same.results | map(attribute='changed') | list == [true, true, true]
+",
+        &[],
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    assert_eq!(count(&run, "w1", "ignored"), 1);
+    for host in ["w1", "w2"] {
+        let files = lab.ssh(host, "cd /root/loops; find . -type f | LC_ALL=C sort | tr '\\n' ' '");
+        let expected = "./a ./a2 ./a22 ./a222 ./c ./folder/sub/y ./folder/x ./large ./last ./same ./small";
+        assert_eq!(files.trim(), expected);
+        let texts = lab.ssh(host, "cd /root/loops; cat a222 c same folder/sub/y folder/x last; cksum < large");
+        let begins = format!("{host} has a\n{host} has c\nthirdy\nx\nlast\n");
+        assert!(texts.starts_with(&begins), "{texts}");
+        assert!(texts.trim().ends_with(&format!(" {}", large.len())), "{texts}");
+    }
+}
+
+fn objects_are_made_waited_for_changed_and_removed(lab: &Lab) {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("templates")).expect("a folder");
+    fs::write(folder.path().join("templates/web.yml.j2"), WEB).expect("written");
+    let run = play(lab, folder.path(), OBJECTS, &[]);
+    assert!(run.status.success(), "{}", text(&run));
+    assert!(!lab.is_cordoned("w1"));
+    assert_eq!(lab.kubectl(&["get", "deployment,configmap", "-l", "of=test", "-o", "name"]), "");
+}
+
+const WEB: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: default, labels: {of: test}}
+spec:
+  replicas: [[ replicas ]]
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: pause, image: 'k8s.gcr.io/pause:3.2'}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web, namespace: default, labels: {of: test}}
+data: {a: '1', b: '2'}
+";
+
+const OBJECTS: &str = "- hosts: kube_control_plane[0]
+  gather_facts: false
+  become: true
+  tasks:
+    - name: Make what a template gives, and wait for it
+      kubernetes.core.k8s:
+        template: {path: web.yml.j2, variable_start_string: '[[', variable_end_string: ']]'}
+        wait: true
+      vars: {replicas: 2}
+      register: made
+    - assert:
+        that:
+          - made is changed
+          - made.result.results | map(attribute='method') | list == ['create', 'create']
+          - made.result.results[0].result.status.availableReplicas == 2
+          - made.result.results[0].duration >= 0
+
+    - name: Give it a label
+      k8s:
+        api_version: apps/v1
+        kind: Deployment
+        name: web
+        definition: {metadata: {labels: {team: a}}}
+    - name: Give it an annotation and a pod more
+      k8s:
+        api_version: apps/v1
+        kind: Deployment
+        name: web
+        definition: {metadata: {annotations: {by: test}}, spec: {replicas: 3}}
+        wait: true
+        wait_condition: {type: Available, status: true}
+        wait_definition: {status: {availableReplicas: 3}}
+      register: more
+    - name: What another task gave it stays
+      assert:
+        that:
+          - more is changed
+          - more.method == 'update'
+          - more.result.metadata.labels == {'of': 'test', 'team': 'a'}
+          - more.result.status.availableReplicas == 3
+    - name: The same again changes nothing
+      k8s:
+        api_version: apps/v1
+        kind: Deployment
+        name: web
+        definition: {metadata: {annotations: {by: test}}, spec: {replicas: 3}}
+        wait: true
+      register: same
+      failed_when: same is changed
+
+    - name: One pod less
+      kubernetes.core.k8s_scale:
+        api_version: apps/v1
+        kind: Deployment
+        name: web
+        namespace: default
+        replicas: 2
+        wait_timeout: 120
+      register: scaled
+    - name: Only if there were five
+      k8s_scale:
+        api_version: apps/v1
+        kind: Deployment
+        name: web
+        current_replicas: 5
+        replicas: 6
+      register: unscaled
+    - assert:
+        that:
+          - scaled is changed
+          - scaled.result.status.availableReplicas == 2
+          - unscaled is not changed
+          - unscaled.result.spec.replicas == 2
+
+    - name: Drain a node
+      kubernetes.core.k8s_drain:
+        name: w1
+        delete_options:
+          ignore_daemonsets: true
+          delete_emptydir_data: true
+          force: true
+          terminate_grace_period: 1
+          wait_timeout: 120
+      register: drained
+    - name: No pod of ours is left on it
+      k8s_info:
+        kind: Pod
+        namespace: default
+        label_selectors: [app=web]
+        field_selectors: [spec.nodeName=w1]
+      register: left
+    - name: Cordon it, which it is, and let it take pods again
+      k8s_drain: {name: w1, state: \"{{ item }}\"}
+      loop: [cordon, uncordon, uncordon]
+      register: marked
+    - assert:
+        that:
+          - drained is changed
+          - drained.result is match('node w1 marked unschedulable[.] [1-9][0-9]* Pod[(]s[)] deleted from node[.]')
+          - left.resources == []
+          - marked.results | map(attribute='changed') | list == [false, true, false]
+          - \"marked.results | map(attribute='result') | list == [
+            'node w1 already marked unschedulable.', 'node w1 marked schedulable.',
+            'node w1 already marked schedulable.']\"
+
+    - name: Change a value by its path
+      kubernetes.core.k8s_json_patch:
+        kind: ConfigMap
+        namespace: default
+        name: web
+        patch: [{op: replace, path: /data/a, value: '9'}, {op: remove, path: /data/b}]
+      register: patched
+    - assert:
+        that: [patched is changed, patched.result.data == {'a': '9'}]
+
+    - name: A part in the place of all of it
+      k8s:
+        kind: ConfigMap
+        name: web
+        force: true
+        definition: {metadata: {labels: {of: test}}, data: {c: '3'}}
+      register: replaced
+    - assert:
+        that: [replaced is changed, replaced.method == 'replace', replaced.result.data == {'c': '3'}]
+    - name: Apply, and apply without what was applied before
+      k8s:
+        kind: ConfigMap
+        name: web
+        apply: true
+        server_side_apply: {field_manager: tester, force_conflicts: true}
+        definition: {data: \"{{ item }}\"}
+      loop: [{d: '4', e: '5'}, {d: '4'}]
+      register: applied
+    - assert:
+        that: applied.results[1].result.data == {'c': '3', 'd': '4'}
+    - name: What is not there is not patched
+      k8s: {kind: ConfigMap, name: none, state: patched, definition: {data: {a: '1'}}}
+      register: none
+    - assert:
+        that: [none is not changed, none.warnings | length == 1]
+
+    - name: Define a kind
+      k8s:
+        definition:
+          apiVersion: apiextensions.k8s.io/v1
+          kind: CustomResourceDefinition
+          metadata: {name: toys.kup-play.test}
+          spec:
+            group: kup-play.test
+            scope: Namespaced
+            names: {kind: Toy, plural: toys, singular: toy, listKind: ToyList}
+            versions:
+              - name: v1
+                served: true
+                storage: true
+                schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+        wait: true
+        wait_condition: {type: Established}
+    - name: Such an object, made and changed
+      k8s:
+        api_version: kup-play.test/v1
+        kind: Toy
+        name: ball
+        definition: {spec: {size: \"{{ item }}\"}}
+        wait: true
+      loop: [1, 2]
+      register: toys
+    - assert:
+        that:
+          - toys.results | map(attribute='method') | list == ['create', 'update']
+          - toys.results[1].result.spec.size | int == 2
+
+    - name: One of two is wrong
+      k8s:
+        continue_on_error: true
+        definition:
+          - {kind: Nothing, metadata: {name: a}}
+          - {kind: ConfigMap, metadata: {name: web, labels: {of: test}}, data: {f: '6'}}
+      register: two
+    - assert:
+        that:
+          - two is changed
+          - \"'Nothing' in two.result.results[0].error\"
+          - two.result.results[1].result.data.f == '6'
+
+    - name: What does not come is told
+      k8s_info:
+        kind: ConfigMap
+        name: web
+        wait: true
+        wait_timeout: 2
+        wait_definition: {data: {f: '7'}}
+      register: late
+      ignore_errors: true
+    - assert:
+        that:
+          - late is failed
+          - late.msg == 'ConfigMap web did not become Ready with {\"data\":{\"f\":\"7\"}} in 2 seconds'
+
+    - name: Remove them and wait until they are gone
+      k8s:
+        state: absent
+        api_version: \"{{ item.api_version | default('v1') }}\"
+        kind: \"{{ item.kind }}\"
+        name: \"{{ item.name }}\"
+        delete_options: {propagationPolicy: Foreground, gracePeriodSeconds: 1}
+        wait: true
+      loop:
+        - {api_version: apps/v1, kind: Deployment, name: web}
+        - {kind: ConfigMap, name: web}
+        - {api_version: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, name: toys.kup-play.test}
+      register: removed
+    - assert:
+        that: [removed is changed, removed.results[0].duration >= 0]
+    - name: Nothing is left to wait for
+      k8s: {state: absent, kind: ConfigMap, name: web, wait: true}
+      register: gone
+      failed_when: gone is changed
+";

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::copy::{Placement, arguments_of, place};
+use super::copy::{Placement, Put, arguments_of};
 use super::{Action, Context, Error, Outcome, files};
 use crate::modules::args::{Flag, Text};
 use crate::modules::assemble::Choice;
@@ -61,6 +61,7 @@ impl Action for Assemble {
         let text = text.map_err(|error| {
             Error::failed(format!("{} cannot be read on the controller: {error}", src.display()))
         })?;
-        place(context, &self.placement, text.into(), Map::new()).await
+        let put = Put { placement: self.placement, source: text.into(), extra: Map::new() };
+        put.place(context).await
     }
 }

@@ -13,7 +13,7 @@ use crate::agent::protocol::{Job, Request};
 use crate::events::Event;
 use crate::modules::Diff;
 use crate::template::{Scope, Templar, Variable, python_text};
-use crate::transport::{Become, ConnectionError, Endpoint, FileSource, Pending, Pool};
+use crate::transport::{Become, ConnectionError, Contents, Endpoint, FileSource, Pending, Pool};
 
 /// One run of an action, for one host.
 pub struct Context {
@@ -229,12 +229,13 @@ impl Remote {
         Ok(agent.call(request, files).await?.result)
     }
 
-    /// Sends requests to the host's agent that are run one after the other.
+    /// Sends requests to the host's agent that are run one after the other, each with the
+    /// contents of its files.
     pub async fn call_in_order(
         &self,
-        requests: Vec<Request>,
+        requests: Vec<(Request, Contents)>,
     ) -> Result<Vec<Pending>, ConnectionError> {
-        for user in requests.iter().filter_map(removed_user) {
+        for user in requests.iter().filter_map(|(request, _)| removed_user(request)) {
             self.pool.leave(&self.endpoint, user).await;
         }
         let agent = self.pool.agent(&self.endpoint, self.become_.as_ref()).await?;

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use sha1::{Digest, Sha1};
 
-use super::{Action, Context, Error, Outcome, files};
+use super::{Action, Ask, Context, Error, Outcome, files};
 use crate::modules::files::{checksum, hex};
-use crate::modules::folder::{self, Kind};
+use crate::modules::folder::{self, Entry, Kind};
 use crate::template::{self, JsonStyle};
 use crate::transport::FileSource;
 use crate::vault;
@@ -17,6 +18,10 @@ use crate::vault;
 /// Files up to this many bytes go along with the question whether they are
 /// needed: that costs less than asking first.
 const SEND_AT_ONCE: usize = 64 * 1024;
+/// The module's argument that the file goes along with.
+const SOURCE: &str = "src";
+/// Files of a folder that are on their way at the same time.
+const AT_ONCE: usize = 16;
 
 /// What becomes of a file on the host: the arguments that `copy` and `template` share.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -97,8 +102,39 @@ pub struct Copy {
 
 impl Action for Copy {
     const NAME: &'static str = "copy";
+    const GOES_AHEAD: bool = true;
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
+        match self.work(context)? {
+            Work::OnHost(arguments) => context.module("copy", arguments, Vec::new()).await,
+            Work::Put(put) => put.place(context).await,
+            Work::Folder { path, contents_only } => {
+                self.copy_folder(context, &path, contents_only).await
+            }
+        }
+    }
+
+    fn ahead(&self, context: &Context) -> Result<Option<Ask>, Error> {
+        match self.work(context)? {
+            Work::OnHost(arguments) => {
+                Ok(Some(Ask { module: "copy", arguments, files: Vec::new() }))
+            }
+            Work::Put(put) => put.ask(context),
+            Work::Folder { .. } => Ok(None),
+        }
+    }
+}
+
+/// What there is to copy.
+enum Work {
+    /// All of it is on the host.
+    OnHost(Map<String, Json>),
+    Put(Put),
+    Folder { path: PathBuf, contents_only: bool },
+}
+
+impl Copy {
+    fn work(&self, context: &Context) -> Result<Work, Error> {
         match (&self.src, &self.content) {
             (Some(_), Some(_)) => Err(Error::failed("src and content are mutually exclusive")),
             (None, None) => Err(Error::failed("src (or content) is required")),
@@ -113,41 +149,24 @@ impl Action for Copy {
                     arguments.insert("local_follow".to_owned(), json!(follow.0));
                 }
                 self.add_common(&mut arguments);
-                context.module("copy", arguments, Vec::new()).await
+                Ok(Work::OnHost(arguments))
             }
             (None, Some(content)) => {
-                let text = match content {
-                    Json::String(text) => text.clone(),
-                    // As Python writes them: a switch from Ansible changes no file.
-                    Json::Array(_) | Json::Object(_) => {
-                        let style = JsonStyle {
-                            indent: None,
-                            sorted: false,
-                            ascii: true,
-                            separators: None,
-                        };
-                        template::write_json(&template::from_json(content), &style)
-                            .map_err(|error| Error::failed(error.to_string()))?
-                    }
-                    other => template::python_text(&template::from_json(other)),
-                };
+                let source = text_of(content)?.into_bytes().into();
                 let mut extra = Map::new();
                 self.add_common(&mut extra);
-                place(context, &self.placement, text.into_bytes().into(), extra).await
+                Ok(Work::Put(Put { placement: self.placement.clone(), source, extra }))
             }
             (Some(src), None) => {
                 let path = files::find(context, "files", src)?;
-                if path.is_dir() {
-                    self.copy_folder(context, &path, src.ends_with('/')).await
-                } else {
-                    self.copy_file(context, &path, &self.placement).await
-                }
+                Ok(match path.is_dir() {
+                    true => Work::Folder { path, contents_only: src.ends_with('/') },
+                    false => Work::Put(self.put_file(&path, &self.placement)?),
+                })
             }
         }
     }
-}
 
-impl Copy {
     fn add_common(&self, arguments: &mut Map<String, Json>) {
         if let Some(mode) = &self.directory_mode {
             arguments.insert("directory_mode".to_owned(), mode.clone());
@@ -157,19 +176,15 @@ impl Copy {
         }
     }
 
-    async fn copy_file(
-        &self,
-        context: &Context,
-        path: &Path,
-        placement: &Placement,
-    ) -> Result<Outcome, Error> {
+    fn put_file(&self, path: &Path, placement: &Placement) -> Result<Put, Error> {
         let mut extra = Map::new();
         self.add_common(&mut extra);
         if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
             extra.insert("original_basename".to_owned(), json!(name));
         }
         extra.insert("diff_header".to_owned(), json!(path.display().to_string()));
-        place(context, &placement.with_mode_of(path)?, self.source(path)?, extra).await
+        let placement = placement.with_mode_of(path)?;
+        Ok(Put { placement, source: self.source(path)?, extra })
     }
 
     /// The file itself, or what is in it when it is encrypted.
@@ -200,35 +215,58 @@ impl Copy {
         let base = Path::new(&self.placement.dest).join(base.unwrap_or_default());
         let follow = self.local_follow.is_none_or(|flag| flag.0);
         let entries = folder::entries(folder, follow).map_err(|e| unreadable(folder, &e))?;
-        let mut changed = false;
-        let mut diff = Vec::new();
-        for entry in entries {
-            let dest = base.join(&entry.below).display().to_string();
-            let placement = Placement { dest, ..self.placement.clone() };
-            let outcome = match entry.kind {
-                Kind::Directory => {
-                    let mut arguments = owned("directory", placement);
-                    if let Some(mode) = &self.directory_mode {
-                        arguments.insert("mode".to_owned(), mode.clone());
-                    }
-                    context.module("file", arguments, Vec::new()).await?
-                }
-                Kind::Link(target) => {
-                    let mut arguments = owned("link", placement);
-                    arguments.insert("src".to_owned(), json!(target));
-                    arguments.insert("force".to_owned(), json!(true));
-                    arguments.insert("follow".to_owned(), json!(false));
-                    context.module("file", arguments, Vec::new()).await?
-                }
-                Kind::File(path) => self.copy_file(context, &path, &placement).await?,
-            };
-            changed |= outcome.changed;
-            diff.extend(outcome.diff);
+        let (folders, others): (Vec<_>, Vec<_>) =
+            entries.iter().enumerate().partition(|(_, entry)| entry.kind == Kind::Directory);
+        let mut outcomes = Vec::with_capacity(entries.len());
+        // What is in a folder needs it.
+        for (index, entry) in folders {
+            outcomes.push((index, self.copy_entry(context, entry, &base).await?));
         }
-        let outcome = Outcome { changed, diff, ..Outcome::default() };
-        Ok(outcome
+        let others = others.into_iter().map(|(index, entry)| {
+            let copied = self.copy_entry(context, entry, &base);
+            async move { copied.await.map(|outcome| (index, outcome)) }
+        });
+        let others: Vec<_> = others.collect();
+        let others = stream::iter(others).buffered(AT_ONCE).try_collect::<Vec<_>>();
+        outcomes.extend(others.await?);
+        // It is told in the order of the folder.
+        outcomes.sort_by_key(|(index, _)| *index);
+        let mut whole = Outcome::default();
+        for (_, outcome) in outcomes {
+            whole.changed |= outcome.changed;
+            whole.diff.extend(outcome.diff);
+        }
+        Ok(whole
             .with("src", folder.display().to_string())
             .with("dest", self.placement.dest.clone()))
+    }
+
+    /// One thing of a folder, to the same place below `base`.
+    async fn copy_entry(
+        &self,
+        context: &Context,
+        entry: &Entry,
+        base: &Path,
+    ) -> Result<Outcome, Error> {
+        let dest = base.join(&entry.below).display().to_string();
+        let placement = Placement { dest, ..self.placement.clone() };
+        match &entry.kind {
+            Kind::Directory => {
+                let mut arguments = owned("directory", placement);
+                if let Some(mode) = &self.directory_mode {
+                    arguments.insert("mode".to_owned(), mode.clone());
+                }
+                context.module("file", arguments, Vec::new()).await
+            }
+            Kind::Link(target) => {
+                let mut arguments = owned("link", placement);
+                arguments.insert("src".to_owned(), json!(target));
+                arguments.insert("force".to_owned(), json!(true));
+                arguments.insert("follow".to_owned(), json!(false));
+                context.module("file", arguments, Vec::new()).await
+            }
+            Kind::File(path) => self.put_file(path, &placement)?.place(context).await,
+        }
     }
 }
 
@@ -244,35 +282,71 @@ impl From<Vec<u8>> for Source {
     }
 }
 
-/// Puts a file on the host through its `copy` module; what is there already with the
-/// same contents is not sent.
-pub async fn place(
-    context: &Context,
-    placement: &Placement,
-    source: Source,
-    extra: Map<String, Json>,
-) -> Result<Outcome, Error> {
-    let (checksum, size) = match &source {
-        Source::Bytes(bytes) => (hex(&Sha1::digest(bytes)), bytes.len()),
-        Source::File(path) => checksum(path)
-            .and_then(|sum| Ok((sum, std::fs::metadata(path)?.len() as usize)))
-            .map_err(|e| unreadable(path, &e))?,
-    };
-    let mut arguments = arguments_of(placement);
-    arguments.insert("source_checksum".to_owned(), json!(checksum));
-    arguments.insert("diff_limit".to_owned(), json!(context.session.diff_limit));
-    arguments.extend(extra);
-    let file = || match &source {
-        Source::Bytes(bytes) => FileSource::Bytes(bytes.clone()),
-        Source::File(path) => FileSource::Path(path.clone()),
-    };
-    if size > SEND_AT_ONCE {
-        let answer = context.module("copy", arguments.clone(), Vec::new()).await?;
-        if answer.result.get("needs_source").is_none() {
-            return Ok(answer);
+/// The text of `content`; of data as Python writes it: a switch from Ansible changes no file.
+fn text_of(content: &Json) -> Result<String, Error> {
+    match content {
+        Json::String(text) => Ok(text.clone()),
+        Json::Array(_) | Json::Object(_) => {
+            let style = JsonStyle { indent: None, sorted: false, ascii: true, separators: None };
+            template::write_json(&template::from_json(content), &style)
+                .map_err(|error| Error::failed(error.to_string()))
         }
+        other => Ok(template::python_text(&template::from_json(other))),
     }
-    context.module("copy", arguments, vec![("src".to_owned(), file())]).await
+}
+
+/// A file to be put on the host through its `copy` module; what is there already with the
+/// same contents is not sent.
+pub struct Put {
+    pub placement: Placement,
+    pub source: Source,
+    /// More arguments.
+    pub extra: Map<String, Json>,
+}
+
+impl Put {
+    pub async fn place(self, context: &Context) -> Result<Outcome, Error> {
+        let (arguments, size) = self.arguments(context)?;
+        let file = match self.source {
+            Source::Bytes(bytes) => FileSource::Bytes(bytes),
+            Source::File(path) => FileSource::Path(path),
+        };
+        if size > SEND_AT_ONCE {
+            let answer = context.module("copy", arguments.clone(), Vec::new()).await?;
+            if answer.result.get("needs_source").is_none() {
+                return Ok(answer);
+            }
+        }
+        context.module("copy", arguments, vec![(SOURCE.to_owned(), file)]).await
+    }
+
+    /// All of it, if it goes along with the question whether it is needed.
+    pub fn ask(self, context: &Context) -> Result<Option<Ask>, Error> {
+        let (arguments, size) = self.arguments(context)?;
+        if size > SEND_AT_ONCE {
+            return Ok(None);
+        }
+        let bytes = match self.source {
+            Source::Bytes(bytes) => bytes,
+            Source::File(path) => std::fs::read(&path).map_err(|e| unreadable(&path, &e))?,
+        };
+        Ok(Some(Ask { module: "copy", arguments, files: vec![(SOURCE.to_owned(), bytes)] }))
+    }
+
+    /// The module's arguments, and how large the file is.
+    fn arguments(&self, context: &Context) -> Result<(Map<String, Json>, usize), Error> {
+        let (checksum, size) = match &self.source {
+            Source::Bytes(bytes) => (hex(&Sha1::digest(bytes)), bytes.len()),
+            Source::File(path) => checksum(path)
+                .and_then(|sum| Ok((sum, std::fs::metadata(path)?.len() as usize)))
+                .map_err(|e| unreadable(path, &e))?,
+        };
+        let mut arguments = arguments_of(&self.placement);
+        arguments.insert("source_checksum".to_owned(), json!(checksum));
+        arguments.insert("diff_limit".to_owned(), json!(context.session.diff_limit));
+        arguments.extend(self.extra.clone());
+        Ok((arguments, size))
+    }
 }
 
 pub fn arguments_of(placement: &Placement) -> Map<String, Json> {

@@ -42,6 +42,7 @@ mod upgrade_guard;
 mod uri;
 mod validate_argument_spec;
 mod wait_for_connection;
+mod waiting;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -52,7 +53,7 @@ use crate::modules::Module;
 pub use crate::modules::{Failure, Outcome};
 use crate::source;
 use crate::template::TemplateError;
-use crate::transport::{ConnectionError, FileSource};
+use crate::transport::{ConnectionError, Contents, FileSource};
 pub use context::{Context, Effect, Flags, Remote, outcome};
 pub use registry::{ActionSpec, find, names};
 pub use session::{Hosts, Session};
@@ -72,7 +73,26 @@ pub trait Action: DeserializeOwned + JsonSchema + Send {
     /// Whether Ctrl-C ends it at once; what changes hosts is waited for.
     const INTERRUPTIBLE: bool = false;
 
+    /// Whether [`Action::ahead`] may have something to say.
+    const GOES_AHEAD: bool = false;
+
     fn run(self, context: &Context) -> impl Future<Output = Result<Outcome, Error>> + Send;
+
+    /// What the host is asked for, where that is all there is to it: it can be sent before its
+    /// turn in a loop has come.
+    ///
+    /// # Errors
+    /// Those that it would end with if it were run.
+    fn ahead(&self, _context: &Context) -> Result<Option<Ask>, Error> {
+        Ok(None)
+    }
+}
+
+/// What a host is asked for.
+pub struct Ask {
+    pub module: &'static str,
+    pub arguments: Map<String, Json>,
+    pub files: Contents,
 }
 
 /// Files that go along with an argument's name each.

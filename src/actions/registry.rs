@@ -4,13 +4,14 @@ use futures::future::{BoxFuture, FutureExt};
 use serde_json::Value as Json;
 
 use super::{
-    Action, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
+    Action, Ask, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
     fail, fetch, group_by, include_vars, k8s, k8s_export, k8s_info, k8s_restore, kubectl_drain,
     pause, precheck, raw, reboot, rollback_plan, script, set_fact, set_stats, synchronize,
     template, unarchive, upgrade_guard, uri, validate_argument_spec, wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, args, argument_names, coerced};
 
+type Ahead = fn(Json, &Context) -> Result<Option<Ask>, Error>;
 type Run = for<'a> fn(Json, &'a Context) -> BoxFuture<'a, Result<Outcome, Error>>;
 
 /// An action as the registry knows it: everything about it but its type.
@@ -25,6 +26,8 @@ pub struct ActionSpec {
     /// Whether these arguments (no templates in them) are right; the error is serde's text.
     pub validate: fn(Json) -> Result<(), String>,
     pub run: Run,
+    /// What the host is asked for, where that may be all there is to it.
+    pub ahead: Option<Ahead>,
     pub schema: fn() -> schemars::Schema,
 }
 
@@ -42,16 +45,19 @@ impl ActionSpec {
                     .map_err(|e| e.to_string())
             },
             run: |arguments, context| {
-                async move {
-                    let action: A = serde_json::from_value(coerced::<A>(arguments))
-                        .map_err(|e| Error::from(args::wrong(A::NAME, &e)))?;
-                    action.run(context).await
-                }
-                .boxed()
+                async move { action::<A>(arguments)?.run(context).await }.boxed()
+            },
+            ahead: match A::GOES_AHEAD {
+                true => Some(|arguments, context| action::<A>(arguments)?.ahead(context)),
+                false => None,
             },
             schema: || schemars::schema_for!(A),
         }
     }
+}
+
+fn action<A: Action>(arguments: Json) -> Result<A, Error> {
+    serde_json::from_value(coerced::<A>(arguments)).map_err(|e| args::wrong(A::NAME, &e).into())
 }
 
 impl ActionSpec {
@@ -80,6 +86,7 @@ impl ActionSpec {
                 }
                 .boxed()
             },
+            ahead: None,
             schema: ModuleSpec::of::<S::Module>().schema,
         }
     }
@@ -98,9 +105,12 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::of::<group_by::GroupBy>(),
     ActionSpec::of::<include_vars::IncludeVars>(),
     ActionSpec::of::<k8s::K8s>(),
+    ActionSpec::of::<k8s::K8sJsonPatch>(),
+    ActionSpec::of::<k8s::K8sScale>(),
     ActionSpec::of::<k8s_export::K8sExport>(),
     ActionSpec::of::<k8s_info::K8sInfo>(),
     ActionSpec::of::<k8s_restore::K8sRestore>(),
+    ActionSpec::of::<kubectl_drain::K8sDrain>(),
     ActionSpec::of::<kubectl_drain::KubectlDrain>(),
     ActionSpec::of::<pause::Pause>(),
     ActionSpec::of::<precheck::Precheck>(),

@@ -1,13 +1,13 @@
 //! `template`: a Jinja2 file of the operator's, rendered for the host.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::copy::{Placement, place};
-use super::{Action, Context, Error, Outcome, files};
+use super::copy::{Placement, Put};
+use super::{Action, Ask, Context, Error, Outcome, files};
 use crate::modules::args::Flag;
 use crate::template::{Charset, Delimiters, FileOptions};
 use crate::vault;
@@ -17,6 +17,17 @@ use crate::vault;
 pub struct Template {
     /// The template, looked for in `templates/` and beside the playbook.
     src: String,
+    #[serde(flatten)]
+    syntax: Syntax,
+    /// The encoding of the result under Python's name for it; UTF-8 where none is given.
+    output_encoding: Option<String>,
+    #[serde(flatten)]
+    placement: Placement,
+}
+
+/// How templates are marked in a file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct Syntax {
     block_start_string: Option<String>,
     block_end_string: Option<String>,
     variable_start_string: Option<String>,
@@ -29,48 +40,69 @@ pub struct Template {
     lstrip_blocks: Option<Flag>,
     /// `\n`, `\r` or `\r\n`.
     newline_sequence: Option<String>,
-    /// The encoding of the result under Python's name for it; UTF-8 where none is given.
-    output_encoding: Option<String>,
-    #[serde(flatten)]
-    placement: Placement,
 }
 
 impl Action for Template {
     const NAME: &'static str = "template";
+    const GOES_AHEAD: bool = true;
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
-        let path = files::find(context, "templates", &self.src)?;
-        let source = vault::read_text(&path)
-            .map_err(|e| Error::failed(format!("{} cannot be read: {e}", path.display())))?;
-        let options = self.options(context, &path)?;
-        let text = context.templar.render_file(&source, &options, &context.scope)?;
+        self.put(context)?.place(context).await
+    }
+
+    fn ahead(&self, context: &Context) -> Result<Option<Ask>, Error> {
+        self.put(context)?.ask(context)
+    }
+}
+
+impl Template {
+    fn put(&self, context: &Context) -> Result<Put, Error> {
+        let destination = Some(self.placement.dest.clone());
+        let (path, text) = self.syntax.render(context, &self.src, destination)?;
         let mut extra = Map::new();
         if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
             extra.insert("original_basename".to_owned(), json!(name));
         }
         extra.insert("diff_header".to_owned(), json!(path.display().to_string()));
         let placement = self.placement.with_mode_of(&path)?;
-        place(context, &placement, self.encoded(text)?.into(), extra).await
+        Ok(Put { placement, source: self.encoded(text)?.into(), extra })
     }
-}
 
-impl Template {
     fn encoded(&self, text: String) -> Result<Vec<u8>, Error> {
         let name = self.output_encoding.as_ref().filter(|name| !name.is_empty());
         let Some(name) = name else { return Ok(text.into_bytes()) };
         let bytes = Charset::named(name)?.encode(&text);
         bytes.ok_or_else(|| Error::failed(format!("the text has characters that {name} has not")))
     }
+}
 
-    fn options(&self, context: &Context, path: &Path) -> Result<FileOptions, Error> {
+impl Syntax {
+    /// The operator's file of this name, and what its template gives.
+    pub fn render(
+        &self,
+        context: &Context,
+        src: &str,
+        destination: Option<String>,
+    ) -> Result<(PathBuf, String), Error> {
+        let path = files::find(context, "templates", src)?;
+        let source = vault::read_text(&path)
+            .map_err(|e| Error::failed(format!("{} cannot be read: {e}", path.display())))?;
+        let options = FileOptions {
+            path: Some(path.clone()),
+            written_path: Some(src.to_owned()),
+            destination,
+            search_path: context.search.clone(),
+            ..self.options()?
+        };
+        let text = context.templar.render_file(&source, &options, &context.scope)?;
+        Ok((path, text))
+    }
+
+    fn options(&self) -> Result<FileOptions, Error> {
         let defaults = FileOptions::default();
         let or = |given: &Option<String>, default: String| given.clone().unwrap_or(default);
         let Delimiters { variable, block, comment } = defaults.delimiters;
         Ok(FileOptions {
-            path: Some(path.to_owned()),
-            written_path: Some(self.src.clone()),
-            destination: Some(self.placement.dest.clone()),
-            search_path: context.search.clone(),
             trim_blocks: self.trim_blocks.map_or(defaults.trim_blocks, |flag| flag.0),
             lstrip_blocks: self.lstrip_blocks.map_or(defaults.lstrip_blocks, |flag| flag.0),
             newline_sequence: self.line_end()?.unwrap_or(defaults.newline_sequence),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Action, Context, Error, Failure, Outcome, cluster, guard};
 use crate::deadline;
-use crate::kubernetes::{Api, node};
+use crate::kubernetes::{Api, is_ready, node};
 use crate::modules::Version;
 use crate::modules::args::{Number, Text};
 use crate::modules::precheck_host::Etcd;
@@ -284,14 +284,6 @@ fn too_many(
         Some(limit) => format!(
             "no more than {limit} workers may be away, the batch has {going} and {already} away already"
         ),
-    })
-}
-
-fn is_ready(node: &Json) -> bool {
-    let conditions = node.pointer("/status/conditions").and_then(Json::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        let is = |key: &str, value: &str| condition.get(key).and_then(Json::as_str) == Some(value);
-        is("type", "Ready") && is("status", "True")
     })
 }
 

@@ -29,8 +29,8 @@ impl Scratch {
     }
 }
 
-/// Folders in the scratch folder, one for each request that needs one. Most requests leave theirs
-/// empty: it serves the next, for making and removing one takes as long as many a module.
+/// Folders in the scratch folder, one for each request that needs one. It serves the next when
+/// there is nothing but files in it, for making and removing one takes as long as many a module.
 pub struct Folders {
     base: PathBuf,
     next: AtomicU64,
@@ -56,8 +56,10 @@ impl Folders {
 
     /// The request is done: what it left in its folder is removed.
     pub fn give_back(&self, folder: PathBuf) {
-        let empty = fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none());
-        if empty {
+        let is_emptied = fs::read_dir(&folder).is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|entry| fs::remove_file(entry.path()).is_ok()))
+        });
+        if is_emptied {
             self.spare().push(folder);
         } else {
             let _ = fs::remove_dir_all(folder);
@@ -110,16 +112,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_was_left_empty_serves_again_and_one_with_files_is_removed() {
+    fn a_folder_serves_again_without_its_files_and_one_with_folders_is_removed() {
         let base = tempfile::tempdir().unwrap();
         let scratch = Scratch::create(Some(base.path())).unwrap();
         let folders = Folders::in_scratch(&scratch);
         let (first, second) = (folders.take().unwrap(), folders.take().unwrap());
         assert_ne!(first, second);
-        fs::write(second.join("file"), "left").unwrap();
+        fs::write(first.join("file"), "left").unwrap();
+        fs::create_dir(second.join("folder")).unwrap();
         folders.give_back(first.clone());
         folders.give_back(second.clone());
-        assert!(first.exists() && !second.exists());
+        assert!(!first.join("file").exists() && !second.exists());
         assert_eq!(folders.take().unwrap(), first);
         assert_ne!(folders.take().unwrap(), first);
     }

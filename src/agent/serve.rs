@@ -182,8 +182,14 @@ impl<'a> Inbox<'a> {
     }
 
     fn refuse(&mut self, id: u64, why: String) {
-        if let Some(folder) = self.incoming.remove(&id).and_then(|incoming| incoming.folder) {
-            self.agent.folders.give_back(folder);
+        if let Some(Incoming { request, folder, .. }) = self.incoming.remove(&id) {
+            // Nobody else comes after the last one.
+            if let Some(sequence) = request.sequence.filter(|sequence| sequence.last) {
+                self.sequences.remove(&sequence.id);
+            }
+            if let Some(folder) = folder {
+                self.agent.folders.give_back(folder);
+            }
         }
         self.agent.answer(id, work::failed(Failure::new(why)));
     }

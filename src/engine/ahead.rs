@@ -4,21 +4,24 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::host_task::{HostTask, Once};
 use super::invoke::{self, Invocation};
 use super::loops;
 use super::recorder::Subject;
 use super::result;
-use crate::actions::{self, Context, Error, Failure, Remote, guard};
+use crate::actions::{self, Ask, Context, Error, Failure, Remote, guard};
 use crate::agent::protocol::Request;
 use crate::playbook::LoopControl;
 use crate::source::Node;
 use crate::template::{self, Scope, Value, Variable};
-use crate::transport::Pending;
+use crate::transport::{ConnectionKind, Contents, Pending};
 use crate::vars::{Layer, TaskScope};
 
-/// How many items are sent at once.
+/// How many items are sent at once, and up to how many bytes of their files.
 const WINDOW: usize = 256;
+const BYTES: usize = 256 * 1024;
 
 /// What became of an item ahead of its turn.
 pub(super) struct Ahead {
@@ -32,7 +35,35 @@ pub(super) struct Ahead {
 struct Prepared {
     index: usize,
     once: Once,
-    request: Option<(Remote, Request, Invocation)>,
+    outgoing: Option<Outgoing>,
+}
+
+/// What is asked of a host for an item.
+struct Outgoing {
+    remote: Remote,
+    request: Request,
+    files: Contents,
+    invocation: Invocation,
+}
+
+/// What an item comes down to before its turn.
+enum Step {
+    Send(Box<Outgoing>),
+    /// Nothing is asked of the host.
+    Nothing,
+    /// It has to wait for its turn.
+    Wait,
+}
+
+impl Outgoing {
+    fn bytes(&self) -> usize {
+        self.files.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    fn goes_with(&self, other: &Self) -> bool {
+        let (own, other) = (&self.remote, &other.remote);
+        own.endpoint == other.endpoint && own.become_ == other.become_
+    }
 }
 
 impl HostTask<'_> {
@@ -46,7 +77,9 @@ impl HostTask<'_> {
             && control.pause.is_none()
             && control.break_when.is_empty()
             && !self.asks_for_own_result()
-            && self.run.catalogue.is_host_module(&task.module)
+            && self.run.catalogue.goes_ahead(&task.module)
+            // What is in a template is not looked through for the name.
+            && (task.register.is_none() || task.module != "template")
             && self.run.recorder.lets_go_ahead(task)
             // They first take the cluster's lock.
             && !guard::LOCKS.contains(&&*task.module)
@@ -80,16 +113,26 @@ impl HostTask<'_> {
         from: usize,
         no_log: bool,
     ) -> (VecDeque<Ahead>, bool) {
-        let mut prepared = Vec::new();
+        let mut prepared: Vec<Prepared> = Vec::new();
         let mut go_on = true;
+        let mut bytes = 0;
         for index in from..items.len().min(from + WINDOW) {
-            let asked = template::lookups_asked();
-            let Some(next) = self.prepare(control, items, index, &prepared) else { break };
-            // What was looked up may be another after the item before: only who is next may look.
-            go_on = template::lookups_asked() == asked;
-            if go_on || index == from {
-                prepared.push(next);
+            if bytes > BYTES || self.is_done(index) {
+                break;
             }
+            let asked = template::lookups_asked();
+            let next = self.prepare(control, items, index);
+            // What was looked up may be another after the item before: only who is next may look.
+            go_on = next.is_some() && template::lookups_asked() == asked;
+            let Some(next) = next.filter(|_| go_on || index == from) else { break };
+            let first = prepared.iter().find_map(|prepared| prepared.outgoing.as_ref());
+            if let (Some(own), Some(first)) = (&next.outgoing, first)
+                && !own.goes_with(first)
+            {
+                break;
+            }
+            bytes += next.outgoing.as_ref().map_or(0, Outgoing::bytes);
+            prepared.push(next);
             if !go_on {
                 break;
             }
@@ -97,48 +140,30 @@ impl HostTask<'_> {
         (self.send(prepared, no_log).await, go_on)
     }
 
-    /// None when it is not for the same host and user as those before, or was done before
-    /// this run was resumed.
-    fn prepare(
-        &self,
-        control: &LoopControl,
-        items: &[Value],
-        index: usize,
-        before: &[Prepared],
-    ) -> Option<Prepared> {
-        if self.is_done(index) {
-            return None;
-        }
+    /// None when it has to wait for its turn.
+    fn prepare(&self, control: &LoopControl, items: &[Value], index: usize) -> Option<Prepared> {
         let locals = loops::locals(control, items, index);
         let scope = self.scope.with_locals(locals);
         let target = self.target(&scope);
         let scope: Arc<dyn Scope> = Arc::new(self.with_delegate(&scope, target.as_deref()));
         let mut once = Once { delegated_to: target, ..Once::default() };
-        let request = match self.request_of(&scope, &mut once) {
-            Ok(request) => request,
+        let outgoing = match self.step(&scope, &mut once) {
+            Ok(Step::Send(outgoing)) => Some(*outgoing),
+            Ok(Step::Nothing) => None,
+            Ok(Step::Wait) => return None,
             Err(failure) => {
                 once.result = result::of_failure(failure);
                 None
             }
         };
-        let first = before.iter().find_map(|prepared| prepared.request.as_ref());
-        if let (Some((remote, ..)), Some((first, ..))) = (&request, first)
-            && (remote.endpoint != first.endpoint || remote.become_ != first.become_)
-        {
-            return None;
-        }
-        Some(Prepared { index, once, request })
+        Some(Prepared { index, once, outgoing })
     }
 
-    fn request_of(
-        &self,
-        scope: &Arc<dyn Scope>,
-        once: &mut Once,
-    ) -> Result<Option<(Remote, Request, Invocation)>, Failure> {
+    fn step(&self, scope: &Arc<dyn Scope>, once: &mut Once) -> Result<Step, Failure> {
         if let Some(condition) = self.false_condition(scope)? {
             once.delegated_to = None;
             once.result = result::skipped(&condition);
-            return Ok(None);
+            return Ok(Step::Nothing);
         }
         self.delegate(scope, once)?;
         once.notices = self.notices(scope)?;
@@ -146,13 +171,12 @@ impl HostTask<'_> {
         let templar = self.run.templar();
         let invocation = Invocation::of(self.run, self.task, templar, scope, &there)?;
         let context: Context = self.context(scope, once)?;
-        Ok(match invoke::request(&invocation) {
-            Some((name, arguments, files)) if files.is_empty() => {
-                let request = context.request(name, arguments);
-                Some((context.remote, request, invocation))
-            }
-            _ => return Err(Failure::new("the module is not run on the host")),
-        })
+        let Some(Ask { module, arguments, files }) = asked(&invocation, &context) else {
+            return Ok(Step::Wait);
+        };
+        let request = context.request(module, arguments);
+        let remote = context.remote;
+        Ok(Step::Send(Box::new(Outgoing { remote, request, files, invocation })))
     }
 
     async fn send(&self, prepared: Vec<Prepared>, no_log: bool) -> VecDeque<Ahead> {
@@ -160,13 +184,13 @@ impl HostTask<'_> {
         let (mut requests, mut remote) = (Vec::new(), None);
         let mut ahead: VecDeque<Ahead> = VecDeque::with_capacity(prepared.len());
         let (mut asking, mut invocations) = (Vec::new(), Vec::new());
-        for (place, Prepared { index, mut once, request }) in prepared.into_iter().enumerate() {
-            if let Some((to, request, invocation)) = request {
+        for (place, Prepared { index, mut once, outgoing }) in prepared.into_iter().enumerate() {
+            if let Some(Outgoing { remote: to, request, files, invocation }) = outgoing {
                 let key = self.key(Some(index));
                 match self.run.recorder.begin(key.as_ref(), &subject, &invocation).await {
                     Ok(()) => {
                         remote.get_or_insert(to);
-                        requests.push(request);
+                        requests.push((request, files));
                         asking.push(place);
                         invocations.push(invocation);
                     }
@@ -224,6 +248,18 @@ impl HostTask<'_> {
         result::say_whether_failed(&mut raw);
         self.judge(raw, scope).unwrap_or_else(result::of_failure)
     }
+}
+
+/// What the host is asked for where that is all; an error is for its own turn to tell.
+fn asked(invocation: &Invocation, context: &Context) -> Option<Ask> {
+    if let Invocation::Action { spec, arguments } = invocation {
+        // Files of the controller may be those that items before it put there.
+        let is_elsewhere = context.remote.endpoint.connection == ConnectionKind::Ssh;
+        let ahead = spec.ahead.filter(|_| is_elsewhere)?;
+        return ahead(Json::Object(arguments.clone()), context).ok()?;
+    }
+    let (module, arguments, files) = invoke::request(invocation)?;
+    files.is_empty().then(|| Ask { module, arguments, files: Vec::new() })
 }
 
 fn mentions(node: &Node, name: &str) -> bool {

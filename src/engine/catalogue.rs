@@ -85,9 +85,13 @@ impl Catalogue {
         matches!(self.find(name), Some(Found::Action(spec)) if spec.once)
     }
 
-    /// Whether nothing but the host is needed to run a module.
-    pub fn is_host_module(&self, name: &str) -> bool {
-        matches!(self.find(name), Some(Found::Module(_)))
+    /// Whether it may be that nothing but the host is needed to run a module.
+    pub fn goes_ahead(&self, name: &str) -> bool {
+        match self.find(name) {
+            Some(Found::Module(_)) => true,
+            Some(Found::Action(spec)) => spec.ahead.is_some(),
+            _ => false,
+        }
     }
 
     pub fn names(&self) -> Vec<String> {

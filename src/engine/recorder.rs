@@ -11,7 +11,7 @@ use super::result::{self, Result as TaskResult};
 use crate::actions::guard::{self, BreakLock};
 use crate::actions::{Effect, Failure};
 use crate::events::{Status, TaskInfo};
-use crate::journal::{self, Done, History, Journal, Key, Record, Recording};
+use crate::journal::{self, DRAINS, Done, History, Journal, Key, Record, Recording};
 use crate::playbook::Task;
 use crate::source::{Node, Span};
 use crate::template::{self, Variable};
@@ -31,6 +31,9 @@ const ANEW: &[&str] = &[
     "set_stats",
     "validate_argument_spec",
 ];
+/// Modules that change the objects of a cluster.
+const OF_CLUSTERS: &[&str] =
+    &["etcd_snapshot", "k8s", "k8s_json_patch", "k8s_restore", "k8s_scale"];
 /// Modules that do whatever they are told each time that they run.
 const COMMANDS: &[&str] = &["command", "shell", "raw", "script"];
 
@@ -312,7 +315,8 @@ pub fn is_for_clusters(task: &Task) -> bool {
 
 /// The same of a module's short name and what stands behind it.
 pub fn changes_clusters(module: &str, free_form: Option<&str>) -> bool {
-    matches!(module, "kubectl_drain" | "etcd_snapshot" | "k8s" | "k8s_restore")
+    OF_CLUSTERS.contains(&module)
+        || DRAINS.contains(&module)
         || guard::LOCKS.contains(&module)
         || COMMANDS.contains(&module)
             && free_form.is_some_and(|text| text.trim_start().starts_with("kubeadm "))

@@ -8,6 +8,9 @@ use serde_json::{Map, Value as Json};
 use super::record::{Access, Key, Record, Start, Unfinished};
 use crate::events::Status;
 
+/// Modules that cordon nodes; their results say which in `name`.
+pub const DRAINS: [&str; 2] = ["k8s_drain", "kubectl_drain"];
+
 /// A run as its journal tells it.
 #[derive(Debug, Default)]
 pub struct History {
@@ -142,7 +145,7 @@ impl History {
             return;
         };
         self.begun.shift_remove(key);
-        if module == "kubectl_drain"
+        if DRAINS.contains(&module.as_str())
             && let Some(node) = result.get("name").and_then(Json::as_str)
             && self.cordons.keys().any(|(_, cordoned)| cordoned == node)
         {

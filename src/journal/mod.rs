@@ -7,7 +7,7 @@ mod scrub;
 mod store;
 mod writer;
 
-pub use history::{Done, History};
+pub use history::{DRAINS, Done, History};
 pub use record::{Access, FileHash, Key, Record, Start, Unfinished, VERSION, now};
 pub use scrub::{scrub, scrubbed_variables};
 pub use store::{State, Store, Summary, hash_of, operator};

@@ -21,6 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often a request is tried that a webhook keeps from being done, with longer and longer
 /// pauses: twenty seconds for one that restarts. One that is gone does not come back by waiting.
 const TRIES_OF_WEBHOOK: u32 = 5;
+/// Under which name fields of objects are set.
+const MANAGER: &str = "kup-play";
 /// Objects in one answer to a list.
 const PAGE: usize = 500;
 
@@ -175,21 +177,45 @@ impl Api {
 
     /// Merges into an object; safe to repeat.
     pub async fn merge(&self, path: &str, patch: &Json) -> Result<Json, ApiError> {
-        let body = ("application/merge-patch+json", patch);
-        self.patiently(Method::PATCH, path, Some(body)).await
+        self.patch(path, "merge", patch, false).await
+    }
+
+    /// Changes an object by a patch of this kind: `merge`, `strategic-merge`, `json`.
+    pub async fn patch(
+        &self,
+        path: &str,
+        kind: &str,
+        patch: &Json,
+        dry: bool,
+    ) -> Result<Json, ApiError> {
+        let path = format!("{path}?fieldManager={MANAGER}{}", dry_run(dry));
+        let kind = format!("application/{kind}-patch+json");
+        self.patiently(Method::PATCH, &path, Some((&kind, patch))).await
     }
 
     /// Server-side apply; safe to repeat.
     pub async fn apply(&self, path: &str, object: &Json, dry: bool) -> Result<Json, ApiError> {
-        let dry = if dry { "&dryRun=All" } else { "" };
-        let path = format!("{path}?fieldManager=kup-play&force=true{dry}");
+        self.apply_as(MANAGER, true, path, object, dry).await
+    }
+
+    /// The same under this name; `force` takes fields that others have set.
+    pub async fn apply_as(
+        &self,
+        manager: &str,
+        force: bool,
+        path: &str,
+        object: &Json,
+        dry: bool,
+    ) -> Result<Json, ApiError> {
+        let (manager, dry) = (encode(manager), dry_run(dry));
+        let path = format!("{path}?fieldManager={manager}&force={force}{dry}");
         self.patiently(Method::PATCH, &path, Some(("application/apply-patch+yaml", object))).await
     }
 
     /// Makes an object what is given and nothing else; its `resourceVersion` says of which
     /// state, so that it is safe to repeat.
     pub async fn put(&self, path: &str, object: &Json, dry: bool) -> Result<Json, ApiError> {
-        let path = format!("{path}?fieldManager=kup-play{}", if dry { "&dryRun=All" } else { "" });
+        let path = format!("{path}?fieldManager={MANAGER}{}", dry_run(dry));
         self.patiently(Method::PUT, &path, Some(("application/json", object))).await
     }
 
@@ -325,6 +351,11 @@ async fn refusal(response: Response<Body>) -> Result<ApiError, ApiError> {
             .or(named.filter(|s| *s > 0))
             .map(|seconds: u64| Duration::from_secs(seconds).min(LONGEST_PAUSE)),
     })
+}
+
+/// What is added to the query of a change that is only tried.
+fn dry_run(dry: bool) -> &'static str {
+    if dry { "&dryRun=All" } else { "" }
 }
 
 /// An error with what caused it: "connection refused" is at the bottom.

@@ -27,6 +27,17 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Pods, which every cluster has.
+    pub fn pods() -> Self {
+        Self {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            plural: "pods".to_owned(),
+            namespaced: true,
+            verbs: Vec::new(),
+        }
+    }
+
     /// The resource of an API version and kind.
     pub async fn find(api: &Api, api_version: &str, kind: &str) -> Result<Self, ApiError> {
         Self::find_opt(api, api_version, kind)

@@ -251,7 +251,7 @@ async fn evict(asking: &Asking<'_>, pod: &Json, budget: String) -> Result<Asked,
     if let Some(seconds) = options.grace_period {
         delete["gracePeriodSeconds"] = json!(seconds);
     }
-    let path = pods().path(Some(namespace), Some(short));
+    let path = Resource::pods().path(Some(namespace), Some(short));
     let mut forces = false;
     loop {
         let answer = if options.disable_eviction || forces {
@@ -385,16 +385,6 @@ fn overdue(pod: &Json) -> Option<String> {
         false => format!("it has the finalizers {}", finalizers.join(", ")),
     };
     Some(format!("was to have ended by {due}: {keeps}"))
-}
-
-fn pods() -> Resource {
-    Resource {
-        api_version: "v1".to_owned(),
-        kind: "Pod".to_owned(),
-        plural: "pods".to_owned(),
-        namespaced: true,
-        verbs: Vec::new(),
-    }
 }
 
 #[cfg(test)]

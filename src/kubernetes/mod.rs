@@ -14,23 +14,15 @@ pub mod node;
 pub mod objects;
 pub mod pod;
 pub mod policy;
+pub mod ready;
 mod refusals;
 pub mod restore;
 #[cfg(test)]
 mod testing;
+pub mod wait;
 mod watch;
-
-use serde_json::Value as Json;
 
 pub use api::{Api, ApiError, Ways, encode};
 pub use connect::{Source, client, connect, server_of};
 pub use discovery::Resource;
-
-/// Whether a pod or a node says that it is ready.
-pub fn is_ready(object: &Json) -> bool {
-    let conditions = object.pointer("/status/conditions").and_then(Json::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        let text = |key: &str| condition.get(key).and_then(Json::as_str);
-        text("type") == Some("Ready") && text("status") == Some("True")
-    })
-}
+pub use ready::is_ready;

@@ -72,6 +72,8 @@ pub mod synchronize;
 mod sysctl;
 mod systemd;
 mod tempfile;
+#[cfg(test)]
+mod testing;
 mod text_file;
 mod times;
 mod timezone;

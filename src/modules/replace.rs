@@ -119,18 +119,12 @@ impl Replace {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing;
     use super::*;
     use serde_json::{Value as Json, json};
 
     fn edited(before: &str, arguments: Json) -> (String, Outcome) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("f");
-        std::fs::write(&path, before).expect("written");
-        let mut arguments = arguments;
-        arguments["path"] = json!(path);
-        let module: Replace = serde_json::from_value(arguments).expect("arguments");
-        let outcome = module.run(&Context::default()).expect("edited");
-        (std::fs::read_to_string(&path).expect("read"), outcome)
+        testing::edited::<Replace>(before, arguments)
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub enum FileSource {
     Bytes(Vec<u8>),
 }
 
+/// What is in files that go along with an argument's name each.
+pub type Contents = Vec<(String, Vec<u8>)>;
+
 /// An agent that runs on a host for one user. Requests may be under way at the same
 /// time, as many as the caller likes.
 #[derive(Debug)]
@@ -147,23 +150,29 @@ impl Agent {
         Ok(response)
     }
 
-    /// Sends all requests at once, to be run one after the other; the answers come one by one.
+    /// Sends all requests at once, each with the contents of its files, to be run one after the
+    /// other; the answers come one by one.
     /// When one is dropped before its answer has come, the agent leaves it out or ends it.
     pub async fn call_in_order(
         &self,
-        requests: Vec<Request>,
+        requests: Vec<(Request, Contents)>,
     ) -> Result<Vec<Pending>, ConnectionError> {
+        let too_large =
+            |error| ConnectionError::Agent(format!("the task is too large: {error}"));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let count = requests.len();
         let (mut frames, mut pending) = (Vec::new(), Vec::with_capacity(count));
-        for (index, mut request) in requests.into_iter().enumerate() {
+        for (index, (mut request, files)) in requests.into_iter().enumerate() {
             let (asked, answer) = self.ask(None)?;
             request.id = asked.id;
             request.sequence = Some(Sequence { id, last: index + 1 == count });
-            let frame = json_frame(Kind::Request, &request).map_err(|error| {
-                ConnectionError::Agent(format!("the task is too large: {error}"))
-            })?;
-            frames.extend(frame);
+            request.files = files.iter().map(|(name, _)| name.clone()).collect();
+            frames.extend(json_frame(Kind::Request, &request).map_err(too_large)?);
+            for (_, bytes) in &files {
+                for piece in bytes.chunks(CHUNK).chain([&[][..]]) {
+                    frames.extend(data_frame(Kind::Blob, asked.id, piece).map_err(too_large)?);
+                }
+            }
             pending.push(Pending { asked, answer });
         }
         if self.frames.send(frames).await.is_err() {

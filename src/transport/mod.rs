@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 
-pub use agent::{Agent, FileSource, Pending};
+pub use agent::{Agent, Contents, FileSource, Pending};
 pub use pool::{Pool, Settings};
 pub use raw::RawOutput;
 

@@ -9,15 +9,14 @@ use tokio::time::timeout;
 use super::lock::RELEASE;
 use super::{Guard, enter, enter_or_lock_file};
 use crate::actions::{Context, Failure};
-use crate::journal::Access;
+use crate::journal::{Access, DRAINS};
 
 /// Modules before whose tasks the lock is taken.
-const LOCKING: [&str; 7] = [
+const LOCKING: [&str; 6] = [
     "etcd_snapshot",
     "host_state",
     "k8s_restore",
     "kubeadm",
-    "kubectl_drain",
     "static_pods",
     "upgrade_guard",
 ];
@@ -40,7 +39,8 @@ impl Had {
 impl Guard {
     /// Whether a task that was done before the run was resumed is one to take its lock again.
     pub async fn had_locked(&self, module: &str) -> bool {
-        LOCKING.contains(&module) && !self.had.lock().await.left.is_empty()
+        let locks = LOCKING.contains(&module) || DRAINS.contains(&module);
+        locks && !self.had.lock().await.left.is_empty()
     }
 }
 

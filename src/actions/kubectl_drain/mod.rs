@@ -1,5 +1,7 @@
 //! `kubectl_drain`: nodes cordoned, drained, and put back, through the API.
 
+mod k8s_drain;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,9 +15,10 @@ use crate::kubernetes::drain::{self, Drained, Options, Undrained};
 use crate::kubernetes::policy::{Policies, Policy, Then};
 use crate::kubernetes::{Api, node};
 use crate::modules::args::{Flag, Number};
+pub use k8s_drain::K8sDrain;
 
 /// Cordons a node, drains it, or puts it back to what it was before.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KubectlDrain {
     /// The node; the host's own name unless given.
@@ -94,17 +97,21 @@ fn minus_one() -> Number {
     Number(-1)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum State {
     #[serde(alias = "cordon")]
     Cordoned,
+    #[default]
     #[serde(alias = "drain")]
     Drained,
     /// Put back to what it was if a run has cordoned it, and else left alone.
     Restored,
     #[serde(alias = "uncordon")]
     Uncordoned,
+    /// Takes pods, whatever it was before: what `k8s_drain` is asked for.
+    #[serde(skip)]
+    Schedulable,
 }
 
 impl Action for KubectlDrain {
@@ -123,7 +130,10 @@ impl Action for KubectlDrain {
             State::Restored if !node::is_remembered(&node::get(&api, &name).await?) => {
                 Ok(Outcome::default().with("name", name))
             }
-            State::Restored | State::Uncordoned => {
+            State::Restored | State::Uncordoned | State::Schedulable => {
+                if self.state == State::Schedulable && !context.check {
+                    node::forget(&api, &name).await?;
+                }
                 let changed = uncordon(&api, &name, &cluster, context).await?;
                 Ok(Outcome::changed(changed).with("name", name))
             }
