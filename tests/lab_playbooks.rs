@@ -195,9 +195,11 @@ fn files_of_a_loop_are_what_they_would_be_one_by_one(lab: &Lab) {
     assert_eq!(count(&run, "w1", "ignored"), 1);
     for host in ["w1", "w2"] {
         let files = lab.ssh(host, "cd /root/loops; find . -type f | LC_ALL=C sort | tr '\\n' ' '");
-        let expected = "./a ./a2 ./a22 ./a222 ./c ./folder/sub/y ./folder/x ./large ./last ./same ./small";
+        let expected =
+            "./a ./a2 ./a22 ./a222 ./c ./folder/sub/y ./folder/x ./large ./last ./same ./small";
         assert_eq!(files.trim(), expected);
-        let texts = lab.ssh(host, "cd /root/loops; cat a222 c same folder/sub/y folder/x last; cksum < large");
+        let texts = lab
+            .ssh(host, "cd /root/loops; cat a222 c same folder/sub/y folder/x last; cksum < large");
         let begins = format!("{host} has a\n{host} has c\nthirdy\nx\nlast\n");
         assert!(texts.starts_with(&begins), "{texts}");
         assert!(texts.trim().ends_with(&format!(" {}", large.len())), "{texts}");

@@ -129,8 +129,11 @@ impl Action for Copy {
 enum Work {
     /// All of it is on the host.
     OnHost(Map<String, Json>),
-    Put(Put),
-    Folder { path: PathBuf, contents_only: bool },
+    Put(Box<Put>),
+    Folder {
+        path: PathBuf,
+        contents_only: bool,
+    },
 }
 
 impl Copy {
@@ -155,13 +158,14 @@ impl Copy {
                 let source = text_of(content)?.into_bytes().into();
                 let mut extra = Map::new();
                 self.add_common(&mut extra);
-                Ok(Work::Put(Put { placement: self.placement.clone(), source, extra }))
+                let put = Put { placement: self.placement.clone(), source, extra };
+                Ok(Work::Put(Box::new(put)))
             }
             (Some(src), None) => {
                 let path = files::find(context, "files", src)?;
                 Ok(match path.is_dir() {
                     true => Work::Folder { path, contents_only: src.ends_with('/') },
-                    false => Work::Put(self.put_file(&path, &self.placement)?),
+                    false => Work::Put(Box::new(self.put_file(&path, &self.placement)?)),
                 })
             }
         }

@@ -4,10 +4,11 @@ use futures::future::{BoxFuture, FutureExt};
 use serde_json::Value as Json;
 
 use super::{
-    Action, Ask, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug, etcd_snapshot,
-    fail, fetch, group_by, include_vars, k8s, k8s_export, k8s_info, k8s_restore, kubectl_drain,
-    pause, precheck, raw, reboot, rollback_plan, script, set_fact, set_stats, synchronize,
-    template, unarchive, upgrade_guard, uri, validate_argument_spec, wait_for_connection,
+    Action, Ask, Context, Error, Outcome, Sends, add_host, assemble, assert, copy, debug,
+    etcd_snapshot, fail, fetch, group_by, include_vars, k8s, k8s_export, k8s_info, k8s_restore,
+    kubectl_drain, pause, precheck, raw, reboot, rollback_plan, script, set_fact, set_stats,
+    synchronize, template, unarchive, upgrade_guard, uri, validate_argument_spec,
+    wait_for_connection,
 };
 use crate::modules::{Module, ModuleSpec, args, argument_names, coerced};
 

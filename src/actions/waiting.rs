@@ -51,10 +51,8 @@ impl Waiting {
         definition: Option<&Json>,
     ) -> Self {
         let seconds = |number: Number| Duration::from_secs(u64::try_from(number.0).unwrap_or(0));
-        let limit = Limit {
-            time: seconds(timeout),
-            pause: seconds(sleep).max(Duration::from_secs(1)),
-        };
+        let limit =
+            Limit { time: seconds(timeout), pause: seconds(sleep).max(Duration::from_secs(1)) };
         let condition = condition.map(|condition| Condition {
             kind: condition.kind.clone(),
             status: status(&condition.status.0),
@@ -75,7 +73,8 @@ impl Waiting {
             !objects.is_empty() && objects.iter().all(|object| self.wanted.is_met(object))
         };
         let found = until(api, selection, self.limit, done).await;
-        found.map_err(|unmet| self.failure(unmet, &format!("{what} did not become {}", self.goal())))
+        found
+            .map_err(|unmet| self.failure(unmet, &format!("{what} did not become {}", self.goal())))
     }
 
     /// Returns when there are none any more.

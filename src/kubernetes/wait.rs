@@ -144,12 +144,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_api_that_goes_away_in_the_middle_is_waited_for() {
-        let api = answers(vec![
-            || list(&[]),
-            || None,
-            || refusal(403, "not yet"),
-            || list(&[json!({"metadata": {}})]),
-        ]);
+        let api = answers(vec![|| list(&[]), || None, || refusal(403, "not yet"), || {
+            list(&[json!({"metadata": {}})])
+        }]);
         let objects = until(&api, &pods(), LIMIT, |found| !found.is_empty()).await;
         assert_eq!(objects.expect("found")[0]["kind"], "Pod");
     }

@@ -157,8 +157,7 @@ impl Agent {
         &self,
         requests: Vec<(Request, Contents)>,
     ) -> Result<Vec<Pending>, ConnectionError> {
-        let too_large =
-            |error| ConnectionError::Agent(format!("the task is too large: {error}"));
+        let too_large = |error| ConnectionError::Agent(format!("the task is too large: {error}"));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let count = requests.len();
         let (mut frames, mut pending) = (Vec::new(), Vec::with_capacity(count));

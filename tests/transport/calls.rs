@@ -232,7 +232,8 @@ async fn requests_sent_in_order_run_one_after_the_other_and_answer_as_they_are_d
     let agent = pool.agent(&sshd.endpoint(), None).await.unwrap();
     let file = sshd.path("order");
     let line = |n: u32| shell(&format!("sleep 0.0{}; echo {n} >> {}", 9 - n, file.display()));
-    let pending = agent.call_in_order((0..9).map(|n| (line(n), Vec::new())).collect()).await.unwrap();
+    let pending =
+        agent.call_in_order((0..9).map(|n| (line(n), Vec::new())).collect()).await.unwrap();
     for (n, pending) in pending.into_iter().enumerate() {
         assert_eq!(pending.response().await.unwrap().result["rc"], 0);
         assert!(fs::read_to_string(&file).unwrap().lines().count() > n);

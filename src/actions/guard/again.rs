@@ -12,14 +12,8 @@ use crate::actions::{Context, Failure};
 use crate::journal::{Access, DRAINS};
 
 /// Modules before whose tasks the lock is taken.
-const LOCKING: [&str; 6] = [
-    "etcd_snapshot",
-    "host_state",
-    "k8s_restore",
-    "kubeadm",
-    "static_pods",
-    "upgrade_guard",
-];
+const LOCKING: [&str; 6] =
+    ["etcd_snapshot", "host_state", "k8s_restore", "kubeadm", "static_pods", "upgrade_guard"];
 
 /// Locks of the run before it was resumed.
 #[derive(Default)]

@@ -240,12 +240,7 @@ impl K8s {
         Ok(Done::new(method, before, result))
     }
 
-    async fn patch(
-        &self,
-        target: &Target<'_>,
-        object: &Json,
-        dry: bool,
-    ) -> Result<Json, ApiError> {
+    async fn patch(&self, target: &Target<'_>, object: &Json, dry: bool) -> Result<Json, ApiError> {
         let given = self.merge_type.iter().flat_map(|kinds| &kinds.0).map(String::as_str);
         let mut kinds: Vec<_> = given.collect();
         if kinds.is_empty() {
