@@ -272,7 +272,7 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
         that:
           - more is changed
           - more.method == 'update'
-          - more.result.metadata.labels == {'of': 'test', 'team': 'a'}
+          - more.result.metadata.labels | dictsort == [('of', 'test'), ('team', 'a')]
           - more.result.status.availableReplicas == 3
     - name: The same again changes nothing
       k8s:
@@ -347,7 +347,7 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
         patch: [{op: replace, path: /data/a, value: '9'}, {op: remove, path: /data/b}]
       register: patched
     - assert:
-        that: [patched is changed, patched.result.data == {'a': '9'}]
+        that: [patched is changed, patched.result.data == dict(a='9')]
 
     - name: A part in the place of all of it
       k8s:
@@ -357,7 +357,7 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
         definition: {metadata: {labels: {of: test}}, data: {c: '3'}}
       register: replaced
     - assert:
-        that: [replaced is changed, replaced.method == 'replace', replaced.result.data == {'c': '3'}]
+        that: [replaced is changed, replaced.method == 'replace', replaced.result.data == dict(c='3')]
     - name: Apply, and apply without what was applied before
       k8s:
         kind: ConfigMap
@@ -368,12 +368,12 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
       loop: [{d: '4', e: '5'}, {d: '4'}]
       register: applied
     - assert:
-        that: applied.results[1].result.data == {'c': '3', 'd': '4'}
+        that: applied.results[1].result.data == dict(c='3', d='4')
     - name: What is not there is not patched
       k8s: {kind: ConfigMap, name: none, state: patched, definition: {data: {a: '1'}}}
-      register: none
+      register: unpatched
     - assert:
-        that: [none is not changed, none.warnings | length == 1]
+        that: [unpatched is not changed, unpatched.warnings | length == 1]
 
     - name: Define a kind
       k8s:
@@ -447,7 +447,7 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
         - {api_version: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, name: toys.kup-play.test}
       register: removed
     - assert:
-        that: [removed is changed, removed.results[0].duration >= 0]
+        that: [removed is changed, (removed.results | first).duration >= 0]
     - name: Nothing is left to wait for
       k8s: {state: absent, kind: ConfigMap, name: web, wait: true}
       register: gone
