@@ -62,7 +62,10 @@ SHAPES = [
         "variables5000", "a variable of two others resolved for 5,000 hosts", [work.Resolve()],
         hosts=5000, without={**NO_HOSTS, "B": "takes many minutes", "D": "connects to all"},
     ),
-    Shape("output100m", "100 MB of a host's output", [work.Output()], hosts=1),
+    Shape(
+        "output100m", "100 MB of a host's output", [work.Output()], hosts=1,
+        without={"B": "12 GB of memory after nine minutes", "C": "as B"},
+    ),
     Shape(
         "local1000", "20 tasks, 1,000 local hosts in batches of 50", work.mixed(20), hosts=1000,
         local=True, serial=50, without={**TOO_LONG, "E": "no ssh in it"},
