@@ -45,19 +45,25 @@ fn descendants(pid: u32) -> Vec<u32> {
 impl Project {
     fn new(playbook: &str) -> Self {
         let project = Self(tempfile::tempdir().expect("a folder"));
+        fs::create_dir(project.folder()).expect("made");
         fs::write(project.path("site.yml"), playbook).expect("written");
         project
     }
 
+    /// What is beside a project's folder is looked at too: there is nothing but itself.
+    fn folder(&self) -> PathBuf {
+        self.0.path().join("project")
+    }
+
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder().join(name)
     }
 
     fn kup(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kup-play"));
         command
             .args(arguments)
-            .current_dir(self.0.path())
+            .current_dir(self.folder())
             .env("KUP_PLAY_STATE_DIR", self.path("state"))
             .stdin(Stdio::null());
         command
