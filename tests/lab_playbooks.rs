@@ -433,6 +433,31 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
           - late is failed
           - late.msg == 'ConfigMap web did not become Ready with {\"data\":{\"f\":\"7\"}} in 2 seconds'
 
+    - name: Read when a kubelet was heard of
+      k8s_info: &lease
+        api_version: coordination.k8s.io/v1
+        kind: Lease
+        namespace: kube-node-lease
+        name: \"{{ inventory_hostname }}\"
+      register: heard
+    - name: Wait until it is heard of again
+      k8s_info:
+        <<: *lease
+        wait: true
+        wait_changed_since: \"{{ heard.resources }}\"
+      register: again
+    - assert:
+        that: again.resources[0].spec.renewTime > heard.resources[0].spec.renewTime
+
+    - name: A container is found by its name
+      k8s_info:
+        kind: Pod
+        namespace: kube-system
+        name: \"kube-scheduler-{{ inventory_hostname }}\"
+        wait: true
+        wait_timeout: 5
+        wait_definition: {spec: {containers: [{name: kube-scheduler, imagePullPolicy: IfNotPresent}]}}
+
     - name: Remove them and wait until they are gone
       k8s:
         state: absent

@@ -34,8 +34,11 @@ pub struct K8sInfo {
     wait_sleep: Number,
     /// The condition to wait for; what the kind is when all is well unless given.
     wait_condition: Option<WaitCondition>,
-    /// What is to be in them as well, with these values; lists have to be the same.
+    /// What is to be in them as well, with these values; elements of lists by their name or type.
     wait_definition: Option<Json>,
+    /// Objects as they were registered before: those that are found are not to be as they were.
+    #[serde(default)]
+    wait_changed_since: Vec<Json>,
     kubeconfig: Option<String>,
     context: Option<String>,
 }
@@ -46,6 +49,8 @@ impl Action for K8sInfo {
 
     async fn run(self, context: &Context) -> Result<Outcome, Error> {
         let api = cluster::of(context, self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        // What is waited for may be the apiserver's own pod.
+        let api = if self.wait.0 { api.may_start() } else { api };
         let resource = match Resource::find_opt(&api, &self.api_version, &self.kind).await? {
             Some(resource) => resource,
             // Playbooks ask so whether the cluster has a kind.
@@ -56,12 +61,10 @@ impl Action for K8sInfo {
             None => Resource::find(&api, &self.api_version, &self.kind).await?,
         };
         let objects = if self.wait.0 {
-            let waiting = Waiting::new(
-                self.wait_timeout,
-                self.wait_sleep,
-                self.wait_condition.as_ref(),
-                self.wait_definition.as_ref(),
-            );
+            let waiting = Waiting::new(self.wait_timeout, self.wait_sleep)
+                .condition(self.wait_condition.as_ref())
+                .definition(self.wait_definition.as_ref())
+                .changed_since(&self.wait_changed_since);
             let name = self.name.as_deref().unwrap_or("objects");
             let what = format!("{} {name}", self.kind);
             waiting.present(&api, &self.selection(&resource), &what).await?

@@ -44,21 +44,34 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub fn new(
-        timeout: Number,
-        sleep: Number,
-        condition: Option<&WaitCondition>,
-        definition: Option<&Json>,
-    ) -> Self {
+    /// For what objects are when all is well.
+    pub fn new(timeout: Number, sleep: Number) -> Self {
         let seconds = |number: Number| Duration::from_secs(u64::try_from(number.0).unwrap_or(0));
         let limit =
             Limit { time: seconds(timeout), pause: seconds(sleep).max(Duration::from_secs(1)) };
-        let condition = condition.map(|condition| Condition {
+        Self { wanted: Wanted::default(), limit }
+    }
+
+    /// For this condition instead.
+    pub fn condition(mut self, condition: Option<&WaitCondition>) -> Self {
+        self.wanted.condition = condition.map(|condition| Condition {
             kind: condition.kind.clone(),
             status: status(&condition.status.0),
             reason: condition.reason.clone(),
         });
-        Self { wanted: Wanted { condition, definition: definition.cloned() }, limit }
+        self
+    }
+
+    /// And for these values in them.
+    pub fn definition(mut self, definition: Option<&Json>) -> Self {
+        self.wanted.definition = definition.cloned();
+        self
+    }
+
+    /// And until they are not any more what they were.
+    pub fn changed_since(mut self, before: &[Json]) -> Self {
+        self.wanted.before = before.to_vec();
+        self
     }
 
     /// The objects, once there is at least one and all are what they are to be. `what` names them
@@ -89,9 +102,13 @@ impl Waiting {
             Some(condition) if condition.status == "True" => condition.kind.clone(),
             Some(condition) => format!("{} {}", condition.kind, condition.status),
         };
-        match &self.wanted.definition {
+        let goal = match &self.wanted.definition {
             None => condition,
             Some(definition) => format!("{condition} with {definition}"),
+        };
+        match self.wanted.before.is_empty() {
+            true => goal,
+            false => format!("{goal}, and other than before,"),
         }
     }
 

@@ -21,6 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often a request is tried that a webhook keeps from being done, with longer and longer
 /// pauses: twenty seconds for one that restarts. One that is gone does not come back by waiting.
 const TRIES_OF_WEBHOOK: u32 = 5;
+/// How often more what is refused is asked of an apiserver that may have just started.
+const TRIES_OF_REFUSED: u32 = 5;
 /// Under which name fields of objects are set.
 const MANAGER: &str = "kup-play";
 /// Objects in one answer to a list.
@@ -31,6 +33,8 @@ const PAGE: usize = 500;
 pub struct Api {
     connection: Arc<Connection>,
     patience: Duration,
+    /// Times more.
+    tries_of_refused: u32,
 }
 
 struct Connection {
@@ -99,12 +103,18 @@ impl Api {
     fn over(client: kube::Client, ways: Option<Box<dyn Ways>>) -> Self {
         let client = RwLock::new((0, client));
         let connection = Connection { client, ways, looking: tokio::sync::Mutex::default() };
-        Self { connection: Arc::new(connection), patience: PATIENCE }
+        Self { connection: Arc::new(connection), patience: PATIENCE, tries_of_refused: 0 }
     }
 
     /// The same, but requests are repeated for no longer than this.
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, for an apiserver that may have just started: until it has read its roles it refuses
+    /// everybody, so what it refuses is asked a few times more.
+    pub fn may_start(self) -> Self {
+        Self { tries_of_refused: TRIES_OF_REFUSED, ..self }
     }
 
     pub async fn get(&self, path: &str) -> Result<Json, ApiError> {
@@ -247,6 +257,7 @@ impl Api {
     ) -> Result<Json, ApiError> {
         let deadline = Instant::now() + self.patience;
         let mut kept_by_webhook = 0;
+        let mut refusals = 0;
         loop {
             let error = match self.once(&method, path, body).await {
                 Ok(answer) => return Ok(answer),
@@ -257,7 +268,11 @@ impl Api {
                 ApiError::Status { retry_after: Some(pause), .. } => *pause,
                 _ => PAUSE * kept_by_webhook.max(1),
             };
-            let is_passing = error.is_passing() && kept_by_webhook < TRIES_OF_WEBHOOK;
+            refusals += u32::from(error.code() == Some(403));
+            let is_passing = match error.code() {
+                Some(403) => refusals <= self.tries_of_refused,
+                _ => error.is_passing() && kept_by_webhook < TRIES_OF_WEBHOOK,
+            };
             if !is_passing || Instant::now() + pause > deadline {
                 return Err(error);
             }

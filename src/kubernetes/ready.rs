@@ -2,15 +2,15 @@
 
 use serde_json::Value as Json;
 
-use super::objects::is_part;
-
 /// What an object is to be.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// None: what objects of its kind are when all is well.
     pub condition: Option<Condition>,
-    /// What is to be in it, with these values; lists have to be the same.
+    /// What is to be in it, with these values.
     pub definition: Option<Json>,
+    /// Objects as they were: it is to be none of them.
+    pub before: Vec<Json>,
 }
 
 /// A condition that an object is to have (`status.conditions`).
@@ -24,7 +24,8 @@ pub struct Condition {
 
 impl Wanted {
     pub fn is_met(&self, object: &Json) -> bool {
-        self.definition.as_ref().is_none_or(|part| is_part(part, object))
+        self.definition.as_ref().is_none_or(|part| is_in(part, object))
+            && !self.before.iter().any(|before| is_same(before, object))
             && match &self.condition {
                 Some(condition) => condition.is_met(object),
                 None => is_well(object),
@@ -51,6 +52,31 @@ pub fn is_ready(object: &Json) -> bool {
 fn condition<'a>(object: &'a Json, kind: &str) -> Option<&'a Json> {
     let conditions = object.pointer("/status/conditions").and_then(Json::as_array)?;
     conditions.iter().find(|condition| condition.get("type").and_then(Json::as_str) == Some(kind))
+}
+
+/// Whether the object is found as `part` says. Elements of lists are those of the same name, or type
+/// as conditions have it; other lists are compared place by place.
+fn is_in(part: &Json, whole: &Json) -> bool {
+    match (part, whole) {
+        (Json::Object(part), Json::Object(whole)) => {
+            part.iter().all(|(key, value)| whole.get(key).is_some_and(|other| is_in(value, other)))
+        }
+        (Json::Array(part), Json::Array(whole)) => {
+            let have = |key: &str| part.iter().all(|element| element.get(key).is_some());
+            if !part.is_empty() && (have("name") || have("type")) {
+                return part.iter().all(|wanted| whole.iter().any(|found| is_in(wanted, found)));
+            }
+            part.len() == whole.len() && part.iter().zip(whole).all(|(a, b)| is_in(a, b))
+        }
+        (part, whole) => part == whole,
+    }
+}
+
+/// Whether nothing has happened to an object.
+fn is_same(before: &Json, now: &Json) -> bool {
+    ["/metadata/uid", "/metadata/resourceVersion"]
+        .iter()
+        .all(|pointer| before.pointer(pointer) == now.pointer(pointer))
 }
 
 /// Workloads when all that they are to run is of their last change and ready, as kubernetes.core
@@ -99,7 +125,7 @@ mod tests {
     use super::*;
 
     fn met(condition: Option<Condition>, definition: Option<Json>, object: &Json) -> bool {
-        Wanted { condition, definition }.is_met(object)
+        Wanted { condition, definition, before: Vec::new() }.is_met(object)
     }
 
     #[test]
@@ -180,5 +206,34 @@ mod tests {
         assert!(met(None, new.clone(), &node("v1.21.2", "True")));
         assert!(!met(None, new.clone(), &node("v1.20.2", "True")));
         assert!(!met(None, new, &node("v1.21.2", "False")));
+    }
+
+    #[test]
+    fn a_static_pod_is_waited_for_until_its_own_container_has_the_image() {
+        let pod = |image: &str| {
+            json!({"kind": "Pod", "spec": {"containers": [{"name": "agent", "image": "agent:1"},
+                    {"name": "etcd", "image": image, "command": ["etcd"]}]},
+                "status": {"conditions": [{"type": "Initialized", "status": "True"},
+                    {"type": "Ready", "status": "True"}]}})
+        };
+        let new = Some(json!({"spec": {"containers": [{"name": "etcd", "image": "etcd:3.5"}]},
+            "status": {"conditions": [{"type": "Initialized", "status": "True"}]}}));
+        assert!(met(None, new.clone(), &pod("etcd:3.5")));
+        assert!(!met(None, new, &pod("etcd:3.4")));
+        let command = |words: &[&str]| {
+            Some(json!({"spec": {"containers": [{"name": "etcd", "command": words}]}}))
+        };
+        assert!(met(None, command(&["etcd"]), &pod("etcd:3.5")));
+        assert!(!met(None, command(&["etcd", "-v"]), &pod("etcd:3.5")));
+        assert!(!met(None, command(&[]), &pod("etcd:3.5")));
+    }
+
+    #[test]
+    fn a_lease_is_waited_for_until_it_is_renewed() {
+        let lease = |uid: &str, version: &str| json!({"kind": "Lease", "metadata": {"uid": uid, "resourceVersion": version}});
+        let wanted = Wanted { before: vec![lease("a", "7")], ..Wanted::default() };
+        assert!(!wanted.is_met(&lease("a", "7")));
+        assert!(wanted.is_met(&lease("a", "8")));
+        assert!(wanted.is_met(&lease("b", "7")));
     }
 }

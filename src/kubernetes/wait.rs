@@ -159,6 +159,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_apiserver_that_has_just_started_may_refuse_before_it_has_its_roles() {
+        let starting = || answers(vec![|| refusal(403, "not yet"), || list(&[json!({})])]);
+        let objects = until(&starting().may_start(), &pods(), LIMIT, |_| true).await;
+        assert_eq!(objects.expect("found").len(), 1);
+        assert!(until(&starting(), &pods(), LIMIT, |_| true).await.is_err());
+    }
+
+    #[tokio::test]
     async fn when_the_time_is_over_the_last_state_is_told() {
         let limit = Limit { time: Duration::ZERO, ..LIMIT };
         let api = answers(vec![|| list(&[json!({"metadata": {}})])]);

@@ -54,8 +54,8 @@ impl Action for K8sJsonPatch {
             outcome = outcome.with_diff(target.diff(Some(&before), &done.result));
         }
         if self.wait.0 && !context.check {
-            let condition = self.wait_condition.as_ref();
-            let waiting = Waiting::new(self.wait_timeout, self.wait_sleep, condition, None);
+            let waiting = Waiting::new(self.wait_timeout, self.wait_sleep)
+                .condition(self.wait_condition.as_ref());
             awaited(&target, &waiting, &mut done).await?;
         }
         Ok(told_by(outcome, done.into_result()))

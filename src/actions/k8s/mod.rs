@@ -72,7 +72,7 @@ pub struct K8s {
     wait_sleep: Number,
     /// The condition to wait for; what the kind is when all is well unless given.
     wait_condition: Option<WaitCondition>,
-    /// What is to be in it as well, with these values; lists have to be the same.
+    /// What is to be in it as well, with these values; elements of lists by their name or type.
     wait_definition: Option<Json>,
     kubeconfig: Option<String>,
     context: Option<String>,
@@ -188,12 +188,9 @@ impl K8s {
             *whole = std::mem::take(whole).with_diff(target.diff(before.as_ref(), &done.result));
         }
         if self.wait.0 && !context.check && !done.method.is_empty() {
-            let waiting = Waiting::new(
-                self.wait_timeout,
-                self.wait_sleep,
-                self.wait_condition.as_ref(),
-                self.wait_definition.as_ref(),
-            );
+            let waiting = Waiting::new(self.wait_timeout, self.wait_sleep)
+                .condition(self.wait_condition.as_ref())
+                .definition(self.wait_definition.as_ref());
             awaited(&target, &waiting, &mut done).await?;
         }
         Ok(done.into_result())

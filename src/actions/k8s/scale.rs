@@ -76,7 +76,7 @@ impl Action for K8sScale {
             done.duration = Some(0);
         }
         if self.wait.0 && done.changed && !context.check {
-            let waiting = Waiting::new(self.wait_timeout, self.wait_sleep, None, None);
+            let waiting = Waiting::new(self.wait_timeout, self.wait_sleep);
             awaited(&target, &waiting, &mut done).await?;
         }
         Ok(told_by(outcome, done.into_result()))

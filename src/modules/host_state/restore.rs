@@ -4,12 +4,14 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::record::Record;
 use super::{Part, archive, files, read_record};
 use crate::modules::args::HostPath;
 use crate::modules::files::{failed, write_private};
 use crate::modules::static_pods::STOPPED;
-use crate::modules::{Context, Diff, Failure, Outcome, dpkg, tools};
+use crate::modules::{Context, Diff, Failure, Outcome, dpkg, kubeadm, tools};
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// The order: what a pod needs is there before the pod is.
@@ -68,6 +70,7 @@ impl Restore<'_> {
         outcome.changed = !changed.is_empty();
         Ok(outcome
             .with("files", changed)
+            .with("images", json!(kubeadm::component_images()))
             .with("version", record.version.clone())
             .with("path", record.path.clone()))
     }

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use super::args::{Flag, Number, Text, TextList};
 use super::process::{Output, Process};
 use super::{Context, Failure, Module, Outcome};
-pub use state::{component_tags, kubelet_version, program_version};
+pub use state::{component_images, component_tags, kubelet_version, program_version};
 pub use version::Version;
 
 /// Upgrades and inspects what kubeadm made.

@@ -32,10 +32,10 @@ impl ControlPlane {
                     path.display()
                 ))
             })?;
-            let tag = image_tag(&text, component).ok_or_else(|| {
+            let tag = image(&text, component).and_then(tag_of).ok_or_else(|| {
                 Failure::new(format!("{} names no image of {component}", path.display()))
             })?;
-            tags.insert(component.to_owned(), tag);
+            tags.insert(component.to_owned(), tag.to_owned());
         }
         Ok(Self { tags })
     }
@@ -59,8 +59,8 @@ impl ControlPlane {
     }
 }
 
-/// The tag of the component's image in its manifest.
-fn image_tag(manifest: &str, component: &str) -> Option<String> {
+/// The component's image in its manifest.
+fn image<'a>(manifest: &'a str, component: &str) -> Option<&'a str> {
     manifest
         .lines()
         .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("image:"))
@@ -70,15 +70,21 @@ fn image_tag(manifest: &str, component: &str) -> Option<String> {
             let name = name.rsplit('/').next().unwrap_or_default();
             name.split(':').next() == Some(component)
         })
-        .and_then(tag_of)
-        .map(str::to_owned)
 }
 
-/// The tags of all static pods of the control plane that this host has, stopped or not.
+/// The images of all static pods of the control plane that this host has, stopped or not.
+pub fn component_images() -> BTreeMap<String, String> {
+    let of = |name: &str| {
+        let manifest = fs::read_to_string(static_pods::manifest(name)?).ok()?;
+        Some((name.to_owned(), image(&manifest, name)?.to_owned()))
+    };
+    COMPONENTS.iter().chain(&["etcd"]).filter_map(|name| of(name)).collect()
+}
+
+/// Their tags.
 pub fn component_tags() -> BTreeMap<String, String> {
-    let tag = |name: &str| image_tag(&fs::read_to_string(static_pods::manifest(name)?).ok()?, name);
-    let names = COMPONENTS.iter().chain(&["etcd"]);
-    names.filter_map(|name| Some(((*name).to_owned(), tag(name)?))).collect()
+    let tag = |(name, image): (String, String)| Some((name, tag_of(&image)?.to_owned()));
+    component_images().into_iter().filter_map(tag).collect()
 }
 
 /// None where there is no kubeadm, or it does not say.
@@ -150,14 +156,14 @@ mod tests {
     #[test]
     fn the_tag_is_that_of_the_components_own_image() {
         let manifest = "spec:\n  containers:\n  - image: registry:5000/x/kube-apiserver:v1.21.2\n    name: kube-apiserver\n";
-        assert_eq!(image_tag(manifest, "kube-apiserver").as_deref(), Some("v1.21.2"));
-        assert_eq!(image_tag(manifest, "etcd"), None);
+        assert_eq!(image(manifest, "kube-apiserver").and_then(tag_of), Some("v1.21.2"));
+        assert_eq!(image(manifest, "etcd"), None);
     }
 
     #[test]
     fn tags_are_told_from_ports_and_digests() {
         let manifest = "    image: \"r:5000/kube-scheduler:v1.30.2@sha256:00\"\n";
-        assert_eq!(image_tag(manifest, "kube-scheduler").as_deref(), Some("v1.30.2"));
+        assert_eq!(image(manifest, "kube-scheduler").and_then(tag_of), Some("v1.30.2"));
         assert_eq!(tag_of("r:5000/kube-proxy"), None);
     }
 
