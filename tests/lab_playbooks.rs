@@ -42,13 +42,18 @@ fn a_host_is_rebooted_and_the_play_goes_on(lab: &Lab) {
     let run = thread::scope(|scope| {
         // A machine of the lab that reboots goes down: somebody has to press its button.
         scope.spawn(|| {
+            let moment = || thread::sleep(Duration::from_millis(500));
             let down = (0..240).any(|_| {
-                thread::sleep(Duration::from_millis(500));
+                moment();
                 !lab.is_up("w1")
             });
-            if down {
+            // sshd ends before the machine does, which is no start then.
+            let up_again = (0..240).any(|_| {
                 lab.start("w1");
-            }
+                moment();
+                lab.is_up("w1")
+            });
+            assert!(down && up_again);
         });
         play(
             lab,

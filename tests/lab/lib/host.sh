@@ -14,6 +14,15 @@ host_leader() {
     echo "$pid"
 }
 
+# The pid of its systemd-nspawn, which outlives the init by a moment.
+host_nspawn() {
+    local pid start
+    [[ -e $(host_dir "$1")/nspawn ]] || return 1
+    read -r pid start <"$(host_dir "$1")/nspawn"
+    [[ $start && $(start_time "$pid") == "$start" ]] || return 1
+    echo "$pid"
+}
+
 # nspawn names its end of the cable by it: one name on this machine for each host.
 machine() { printf '%s-%s' "$(lab_bridge)" "$1"; }
 
@@ -28,9 +37,12 @@ host_mount() {
 }
 
 host_start() {
-    local host=$1 dir
+    local host=$1 dir before
     host_leader "$host" >/dev/null && return
     dir=$(host_dir "$host")
+    if before=$(host_nspawn "$host"); then
+        wait_for 30 "the machine of $host to end" not_running "$before" || kill -KILL "$before"
+    fi
     host_mount "$host"
     host_configure "$host" "$dir/root"
     # What a start that was broken off has left.
@@ -153,12 +165,9 @@ host_ssh() {
 
 # A clean shutdown, or the loss of power.
 host_stop() {
-    local host=$1 signal=${2:-SIGRTMIN+4} dir leader nspawn='' start
+    local host=$1 signal=${2:-SIGRTMIN+4} dir leader nspawn
     dir=$(host_dir "$host")
-    if [[ -e $dir/nspawn ]]; then
-        read -r nspawn start <"$dir/nspawn"
-        [[ $start && $(start_time "$nspawn") == "$start" ]] || nspawn=''
-    fi
+    nspawn=$(host_nspawn "$host") || true
     if leader=$(host_leader "$host"); then
         kill -s "$signal" "$leader" 2>/dev/null || true
         wait_for 60 "$host to stop" not_running ${nspawn:+"$nspawn"} "$leader" ||
