@@ -134,12 +134,11 @@ impl Agent {
             Ok(frame) => frame,
             Err(error) => return Ok(failed(asked.id, format!("the task is too large: {error}"))),
         };
-        asked.send(frame).await?;
         // The answer may come while files are still being sent: then it is a refusal.
         let mut response = tokio::select! {
             biased;
             early = &mut answer => early.map_err(|_| self.why_dead())?,
-            sent = send_files(&asked, files) => match sent {
+            sent = send_all(&asked, frame, files) => match sent {
                 Err(Sending::Broken(error)) => return Err(error),
                 Err(Sending::Unreadable(why)) => return Ok(failed(asked.id, why)),
                 Ok(()) => answer.await.map_err(|_| self.why_dead())?,
@@ -300,25 +299,33 @@ enum Sending {
     Unreadable(String),
 }
 
-async fn send_files(asked: &Asked, files: Vec<(String, FileSource)>) -> Result<(), Sending> {
+/// The request's frame and its files: what is small goes in one write, as each of them wakes ssh
+/// and sshd.
+async fn send_all(
+    asked: &Asked,
+    mut frames: Vec<u8>,
+    files: Vec<(String, FileSource)>,
+) -> Result<(), Sending> {
     for (_, source) in files {
         match source {
-            FileSource::Bytes(bytes) => send_file(asked, bytes.as_slice(), "").await?,
+            FileSource::Bytes(bytes) => send_file(asked, &mut frames, bytes.as_slice(), "").await?,
             FileSource::Path(path) => {
                 let shown = path.display().to_string();
                 let file = tokio::fs::File::open(&path).await;
                 let file =
                     file.map_err(|error| Sending::Unreadable(format!("{shown}: {error}")))?;
-                send_file(asked, file, &shown).await?;
+                send_file(asked, &mut frames, file, &shown).await?;
             }
         }
     }
-    Ok(())
+    asked.send(frames).await.map_err(Sending::Broken)
 }
 
-/// The bytes in pieces, and an empty piece as their end.
+/// The bytes in pieces, and an empty piece as their end, after the frames that are there; the last
+/// of them stay there.
 async fn send_file(
     asked: &Asked,
+    frames: &mut Vec<u8>,
     mut file: impl AsyncRead + Unpin,
     shown: &str,
 ) -> Result<(), Sending> {
@@ -327,10 +334,12 @@ async fn send_file(
     loop {
         let n = file.read(&mut buffer).await.map_err(unreadable)?;
         let data = buffer.get(..n).unwrap_or_default();
-        let frame = data_frame(Kind::Blob, asked.id, data).map_err(unreadable)?;
-        asked.send(frame).await.map_err(Sending::Broken)?;
+        frames.extend(data_frame(Kind::Blob, asked.id, data).map_err(unreadable)?);
         if n == 0 {
             return Ok(());
+        }
+        if frames.len() >= CHUNK {
+            asked.send(std::mem::take(frames)).await.map_err(Sending::Broken)?;
         }
     }
 }
