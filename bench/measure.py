@@ -93,9 +93,11 @@ def family(pid):
         pid, parent = todo.pop()
         try:
             name = (PROC / str(pid) / "comm").read_text().strip()
-            # Agents of local hosts are children too, and the hosts'.
-            is_apart = name == "ssh" or name.startswith("agent-")
-            if not is_apart and not shares_memory(pid, parent):
+            # Agents of local hosts are children too, and the hosts', with what they start: the
+            # program, started anew by /proc/self/exe.
+            if name in ("ssh", "exe"):
+                continue
+            if not shares_memory(pid, parent):
                 found.append(pid)
             for task in (PROC / str(pid) / "task").iterdir():
                 todo.extend((int(child), pid) for child in (task / "children").read_text().split())

@@ -438,6 +438,89 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
           - late is failed
           - late.msg == 'ConfigMap web did not become Ready with {\"data\":{\"f\":\"7\"}} in 2 seconds'
 
+    - name: A taint on the last worker
+      kubernetes.core.k8s_taint: &taint
+        name: w2
+        taints:
+          - {key: test, value: '1', effect: NoSchedule}
+          - {key: test, value: '1', effect: PreferNoSchedule}
+      register: tainted
+    - name: The same again
+      k8s_taint: *taint
+      register: tainted_again
+    - name: Another value for one of them
+      k8s_taint: {name: w2, taints: [{key: test, value: '2', effect: NoSchedule}]}
+      register: valued
+    - name: All of them go
+      k8s_taint: {name: w2, state: absent, taints: [{key: test}]}
+      register: untainted
+    - name: They are gone already
+      k8s_taint: {name: w2, state: absent, taints: [{key: test}]}
+      register: untainted_again
+    - k8s_info: {kind: Node, name: w2}
+      register: w2
+    - k8s_taint: {name: nobody, taints: [{key: a, effect: NoSchedule}]}
+      register: nobody
+      ignore_errors: true
+    - assert:
+        that:
+          - tainted is changed and tainted_again is not changed
+          - tainted.result.spec.taints | map(attribute='effect') | list == ['NoSchedule', 'PreferNoSchedule']
+          - valued is changed
+          - valued.result.spec.taints | map(attribute='value') | sort | list == ['1', '2']
+          - untainted is changed and untainted_again is not changed
+          - w2.resources[0].spec.taints is not defined
+          - nobody.msg == \"Node 'nobody' has not been found.\"
+
+    - name: Another image that is never there
+      k8s:
+        definition:
+          apiVersion: apps/v1
+          kind: Deployment
+          metadata: {name: web, namespace: default}
+          spec: {template: {metadata: {labels: {bad: 'yes'}}, spec: {containers: [{name: pause, image: 'k8s.gcr.io/nothing:1'}]}}}
+    - name: As it was before that
+      kubernetes.core.k8s_rollback: {api_version: apps/v1, kind: Deployment, name: web, namespace: default}
+      register: back
+    - k8s_info: {api_version: apps/v1, kind: Deployment, name: web, namespace: default, wait: true}
+      register: web
+    - assert:
+        that:
+          - back is changed
+          - back.rollback_info[0].method == 'patch'
+          - web.resources[0].spec.template.spec.containers[0].image == 'k8s.gcr.io/pause:3.2'
+          - web.resources[0].spec.template.metadata.labels == {'app': 'web'}
+          - web.resources[0].metadata.annotations.by == 'test'
+
+    - name: Read what the scheduler has written
+      kubernetes.core.k8s_log:
+        namespace: kube-system
+        name: \"kube-scheduler-{{ inventory_hostname }}\"
+        tail_lines: 3
+      register: log
+    - name: The same by labels
+      k8s_log: {namespace: kube-system, label_selectors: [component=kube-scheduler], all_containers: true, since_seconds: 86400}
+      register: labelled
+    - k8s_log: {namespace: kube-system, name: nobody}
+      register: unlogged
+      ignore_errors: true
+    - assert:
+        that:
+          - log is not changed
+          - log.log_lines | select | list | length == 3
+          - log.log_lines[0] in labelled.log_lines
+          - unlogged.msg == 'Pod kube-system/nobody not found.'
+
+    - name: What the cluster is
+      kubernetes.core.k8s_cluster_info:
+      register: about
+    - assert:
+        that:
+          - about.version.server.kubernetes.gitVersion == 'v1.20.2'
+          - about.apis['apps/v1'].Deployment.short_names == ['deploy']
+          - about.apis['apps/v1'].Deployment.preferred
+          - not about.apis['v1'].Node.namespaced
+
     - name: Read when a kubelet was heard of
       k8s_info: &lease
         api_version: coordination.k8s.io/v1

@@ -32,8 +32,15 @@ const ANEW: &[&str] = &[
     "validate_argument_spec",
 ];
 /// Modules that change the objects of a cluster.
-const OF_CLUSTERS: &[&str] =
-    &["etcd_snapshot", "k8s", "k8s_json_patch", "k8s_restore", "k8s_scale"];
+const OF_CLUSTERS: &[&str] = &[
+    "etcd_snapshot",
+    "k8s",
+    "k8s_json_patch",
+    "k8s_restore",
+    "k8s_rollback",
+    "k8s_scale",
+    "k8s_taint",
+];
 /// Modules that do whatever they are told each time that they run.
 const COMMANDS: &[&str] = &["command", "shell", "raw", "script"];
 
@@ -277,7 +284,9 @@ fn changes(task: &Task) -> bool {
         "async_status",
         "find",
         "gather_facts",
+        "k8s_cluster_info",
         "k8s_info",
+        "k8s_log",
         "pause",
         "ping",
         "set_fact",

@@ -114,7 +114,7 @@ pub async fn all(api: &Api) -> Result<Vec<Resource>, ApiError> {
 
 /// What each version of each group has: the core group first, and of each group the version that
 /// is preferred.
-async fn versions(api: &Api) -> Result<Vec<(String, Json)>, ApiError> {
+pub async fn versions(api: &Api) -> Result<Vec<(String, Json)>, ApiError> {
     let groups = api.get("/apis").await?;
     let mut names = vec!["v1".to_owned()];
     for group in groups.get("groups").and_then(Json::as_array).into_iter().flatten() {

@@ -1,8 +1,13 @@
 //! `k8s`: objects of the cluster made, changed, removed.
 
+mod cluster_info;
 mod definitions;
 mod json_patch;
+mod log;
+mod rollback;
 mod scale;
+mod selector;
+mod taint;
 
 use std::time::Instant;
 
@@ -17,8 +22,13 @@ use crate::kubernetes::wait::Selection;
 use crate::kubernetes::{Api, ApiError, Resource};
 use crate::modules::Diff;
 use crate::modules::args::{Flag, Number, TextList};
+pub use cluster_info::K8sClusterInfo;
 pub use json_patch::K8sJsonPatch;
+pub use log::K8sLog;
+pub use rollback::K8sRollback;
 pub use scale::K8sScale;
+use selector::selector;
+pub use taint::K8sTaint;
 
 /// Kinds of patches that are tried: built-in kinds know the first, all the second.
 const PATCHES: [&str; 2] = ["strategic-merge", "merge"];
