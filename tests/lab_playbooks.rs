@@ -489,7 +489,7 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
           - back is changed
           - back.rollback_info[0].method == 'patch'
           - web.resources[0].spec.template.spec.containers[0].image == 'k8s.gcr.io/pause:3.2'
-          - web.resources[0].spec.template.metadata.labels == {'app': 'web'}
+          - web.resources[0].spec.template.metadata.labels | list == ['app']
           - web.resources[0].metadata.annotations.by == 'test'
 
     - name: Read what the scheduler has written
@@ -545,6 +545,24 @@ const OBJECTS: &str = "- hosts: kube_control_plane[0]
         wait: true
         wait_timeout: 5
         wait_definition: {spec: {containers: [{name: kube-scheduler, imagePullPolicy: IfNotPresent}]}}
+
+    - name: What was done is told, though what is waited for does not come
+      k8s:
+        definition: {kind: ConfigMap, metadata: {name: web}, data: {g: '1'}}
+        wait: true
+        wait_timeout: 1
+        wait_condition: {type: Never}
+      register: never
+      ignore_errors: true
+    - name: A name that cannot be is refused by the server
+      k8s: {definition: {kind: ConfigMap, metadata: {name: 'not a name'}}}
+      register: unnamed
+      ignore_errors: true
+    - assert:
+        that:
+          - never is failed and never is changed
+          - never.method == 'update' and never.result.data.g == '1'
+          - unnamed.reason == 'Unprocessable Entity'
 
     - name: Remove them and wait until they are gone
       k8s:

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
 use super::tunnels::Tunnels;
-use super::{Context, Error, Remote, files};
+use super::{Context, Error, Failure, Remote, files};
 use crate::agent::protocol::Request;
 use crate::kubernetes::{Api, ApiError, Source, connect};
 use crate::secret::Secret;
@@ -23,7 +23,12 @@ const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 
 impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
-        Self::failed(error.to_string())
+        let status = error.code().and_then(|code| http::StatusCode::from_u16(code).ok());
+        let failure = Failure::new(error.to_string());
+        match status.and_then(|status| status.canonical_reason()) {
+            Some(reason) => failure.with("reason", reason).into(),
+            None => failure.into(),
+        }
     }
 }
 

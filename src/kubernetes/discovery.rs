@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{Api, ApiError};
+use super::{Api, ApiError, encode};
 
 /// Versions asked for at the same time.
 const AT_ONCE: usize = 8;
@@ -67,7 +67,7 @@ impl Resource {
         }
         path += &format!("/{}", self.plural);
         if let Some(name) = name {
-            path += &format!("/{name}");
+            path += &format!("/{}", encode(name));
         }
         path
     }

@@ -269,14 +269,32 @@ async fn awaited(target: &Target<'_>, waiting: &Waiting, done: &mut Done) -> Res
     let began = Instant::now();
     let resource = target.resource.clone();
     let selection = Selection::named(resource, Some(target.namespace), target.name);
-    if done.method == DELETE {
-        waiting.absent(target.api, &selection, &target.what()).await?;
-    } else {
-        let found = waiting.present(target.api, &selection, &target.what()).await?;
-        done.result = found.into_iter().next().unwrap_or_default();
-    }
+    let waited = match done.method {
+        DELETE => {
+            let gone = waiting.absent(target.api, &selection, &target.what()).await;
+            gone.map(|()| json!({}))
+        }
+        _ => {
+            let found = waiting.present(target.api, &selection, &target.what()).await;
+            found.map(|found| found.into_iter().next().unwrap_or_default())
+        }
+    };
     done.duration = Some(began.elapsed().as_secs());
-    Ok(())
+    match waited {
+        Ok(result) => {
+            done.result = result;
+            Ok(())
+        }
+        // What was done is told all the same.
+        Err(Error::Failed(mut failure)) => {
+            failure.changed |= done.changed;
+            let mut told = std::mem::take(done).into_result();
+            told.shift_remove("changed");
+            failure.result.extend(told);
+            Err(Error::Failed(failure))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl<'a> Target<'a> {

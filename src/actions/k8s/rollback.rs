@@ -76,7 +76,7 @@ impl Action for K8sRollback {
         let selection = Selection::new(resource.clone(), Some(namespace), labels, &fields);
         let kept = Resource::find(&api, APPS, history.kind).await?;
         let mut outcome = Outcome::default();
-        let (mut done, mut warnings) = (Vec::new(), Vec::new());
+        let mut done = Vec::new();
         for object in selection.read(&api).await?.0 {
             match before(&api, &kept, &history, namespace, &object).await? {
                 Some((kind, patch)) => {
@@ -92,13 +92,9 @@ impl Action for K8sRollback {
                     let name = name.unwrap_or_default();
                     let warning =
                         format!("No rollout history found for resource {}/{name}", self.kind);
-                    warnings.push(json!(warning));
-                    done.push(json!({"changed": false}));
+                    done.push(json!({"changed": false, "warnings": [warning]}));
                 }
             }
-        }
-        if !warnings.is_empty() {
-            outcome = outcome.with("warnings", warnings);
         }
         Ok(outcome.with("rollback_info", done))
     }
