@@ -273,6 +273,10 @@ impl Lab {
         self.must("path", &["inventory"]).trim().to_owned()
     }
 
+    pub fn kubeconfig(&self) -> String {
+        self.must("path", &["kubeconfig"]).trim().to_owned()
+    }
+
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         self.kup_command(arguments).stdout(Stdio::null()).spawn().expect("kup-play")
     }
