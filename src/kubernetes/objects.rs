@@ -114,15 +114,29 @@ fn forget_placement(pod: &mut Json) {
     }
 }
 
-/// Whether everything in `part` is in `whole` too, with the same values. Lists are compared
-/// place by place.
-pub fn is_part(part: &Json, whole: &Json) -> bool {
+/// How elements of two lists find each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Elements {
+    /// All of them, place by place.
+    ByPlace,
+    /// Those of the same name, or type as conditions have it; by place where they have none.
+    ByName,
+}
+
+/// Whether everything in `part` is in `whole` too, with the same values.
+pub fn is_part(part: &Json, whole: &Json, elements: Elements) -> bool {
     match (part, whole) {
-        (Json::Object(part), Json::Object(whole)) => part
-            .iter()
-            .all(|(key, value)| whole.get(key).is_some_and(|other| is_part(value, other))),
+        (Json::Object(part), Json::Object(whole)) => part.iter().all(|(key, value)| {
+            whole.get(key).is_some_and(|other| is_part(value, other, elements))
+        }),
         (Json::Array(part), Json::Array(whole)) => {
-            part.len() == whole.len() && part.iter().zip(whole).all(|(a, b)| is_part(a, b))
+            let have = |key: &str| part.iter().all(|element| element.get(key).is_some());
+            let is_in = |wanted| whole.iter().any(|found| is_part(wanted, found, elements));
+            if elements == Elements::ByName && !part.is_empty() && (have("name") || have("type")) {
+                return part.iter().all(is_in);
+            }
+            part.len() == whole.len()
+                && part.iter().zip(whole).all(|(a, b)| is_part(a, b, elements))
         }
         (part, whole) => part == whole,
     }
@@ -185,11 +199,11 @@ mod tests {
     #[test]
     fn defaults_that_the_server_adds_make_no_difference() {
         let part = json!({"spec": {"ports": [{"port": 80}]}});
+        let is_part = |whole: Json| is_part(&part, &whole, Elements::ByPlace);
         assert!(is_part(
-            &part,
-            &json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "type": "x"}})
+            json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "type": "x"}})
         ));
-        assert!(!is_part(&part, &json!({"spec": {"ports": [{"port": 81}]}})));
-        assert!(!is_part(&part, &json!({"spec": {"ports": []}})));
+        assert!(!is_part(json!({"spec": {"ports": [{"port": 81}]}})));
+        assert!(!is_part(json!({"spec": {"ports": []}})));
     }
 }

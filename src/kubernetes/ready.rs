@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use super::objects::{Elements, is_part};
+
 /// What an object is to be.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
@@ -24,7 +26,7 @@ pub struct Condition {
 
 impl Wanted {
     pub fn is_met(&self, object: &Json) -> bool {
-        self.definition.as_ref().is_none_or(|part| is_in(part, object))
+        self.definition.as_ref().is_none_or(|part| is_part(part, object, Elements::ByName))
             && !self.before.iter().any(|before| is_same(before, object))
             && match &self.condition {
                 Some(condition) => condition.is_met(object),
@@ -52,24 +54,6 @@ pub fn is_ready(object: &Json) -> bool {
 fn condition<'a>(object: &'a Json, kind: &str) -> Option<&'a Json> {
     let conditions = object.pointer("/status/conditions").and_then(Json::as_array)?;
     conditions.iter().find(|condition| condition.get("type").and_then(Json::as_str) == Some(kind))
-}
-
-/// Whether the object is found as `part` says. Elements of lists are those of the same name, or type
-/// as conditions have it; other lists are compared place by place.
-fn is_in(part: &Json, whole: &Json) -> bool {
-    match (part, whole) {
-        (Json::Object(part), Json::Object(whole)) => {
-            part.iter().all(|(key, value)| whole.get(key).is_some_and(|other| is_in(value, other)))
-        }
-        (Json::Array(part), Json::Array(whole)) => {
-            let have = |key: &str| part.iter().all(|element| element.get(key).is_some());
-            if !part.is_empty() && (have("name") || have("type")) {
-                return part.iter().all(|wanted| whole.iter().any(|found| is_in(wanted, found)));
-            }
-            part.len() == whole.len() && part.iter().zip(whole).all(|(a, b)| is_in(a, b))
-        }
-        (part, whole) => part == whole,
-    }
 }
 
 /// Whether nothing has happened to an object.

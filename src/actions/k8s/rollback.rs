@@ -78,18 +78,16 @@ impl Action for K8sRollback {
         let mut outcome = Outcome::default();
         let mut done = Vec::new();
         for object in selection.read(&api).await?.0 {
+            let name = object.pointer("/metadata/name").and_then(Json::as_str).unwrap_or_default();
             match before(&api, &kept, &history, namespace, &object).await? {
                 Some((kind, patch)) => {
-                    let name = object.pointer("/metadata/name").and_then(Json::as_str);
-                    let path = resource.path(Some(namespace), name);
+                    let path = resource.path(Some(namespace), Some(name));
                     let resources = api.patch(&path, kind, &patch, context.check).await?;
                     outcome.changed = true;
                     done.push(json!({"changed": true, "method": "patch", "body": patch,
                         "resources": resources}));
                 }
                 None => {
-                    let name = object.pointer("/metadata/name").and_then(Json::as_str);
-                    let name = name.unwrap_or_default();
                     let warning =
                         format!("No rollout history found for resource {}/{name}", self.kind);
                     done.push(json!({"changed": false, "warnings": [warning]}));

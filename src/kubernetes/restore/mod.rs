@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt};
 use serde_json::{Value as Json, json};
 
 use super::discovery::{self, Resource};
-use super::objects::{as_written, essence, is_part};
+use super::objects::{Elements, as_written, essence, is_part};
 use super::{Api, ApiError};
 use leave_out::WithoutSelector;
 use read::Saved;
@@ -142,7 +142,10 @@ async fn put(
     let same = before.as_ref().is_some_and(|live| match options.replace {
         true => without_kind(as_written(live)) == without_kind(wanted.clone()),
         // A pod cannot be changed in what matters.
-        false => is_part(&without_kind(wanted.clone()), live) || resource.kind == "Pod",
+        false => {
+            is_part(&without_kind(wanted.clone()), live, Elements::ByPlace)
+                || resource.kind == "Pod"
+        }
     });
     if same {
         return Ok(Done::Unchanged);
